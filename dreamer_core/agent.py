@@ -1,0 +1,175 @@
+"""The agents: Dreamer = world model + SAC + latent replay; and the same SAC without a model.
+
+Both offer what the training loop calls: `policy`, `remember`, `learn`.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dreamer_core.config import Config
+from dreamer_core.imagine import imagine
+from dreamer_core.replay import LatentReplay
+from dreamer_core.sac import SAC, descend
+from dreamer_core.trajectories import Trajectories
+from dreamer_core.world_model import WorldModel
+
+
+class Carry(NamedTuple):
+    """What a policy remembers between two steps of B environments."""
+
+    h: Tensor  # (B, D)
+    z: Tensor  # (B, Z)
+    action: Tensor  # (B, A)
+
+
+class Dreamer:
+    """Learns a world model from experience, and to act from dreams alone.
+
+    Args:
+        config: the whole tree. observation, action: sizes O and A. device: where tensors live.
+    """
+
+    def __init__(self, config: Config, observation: int, action: int, device: torch.device | str = "cpu") -> None:
+        self.config, self.device = config, torch.device(device)
+        self.model = WorldModel(config.model, observation, action).to(device)
+        rssm = self.model.rssm
+        self.sac = SAC(config.sac, rssm.features, action).to(device)
+        self.replay = LatentReplay(config.replay, observation, action, rssm.deter, rssm.latent.size, device)
+        self.optimizers = {
+            "model": torch.optim.Adam(self.model.parameters(), config.model.lr, fused=True),
+            **self.sac.make_optimizers(),
+        }
+        self.model_updates = 0
+
+    def initial(self, batch: int) -> Carry:
+        """The carry before a first observation."""
+        h, z = self.model.rssm.initial(batch)
+        return Carry(h, z, h.new_zeros(batch, self.sac.actor.net[-1].out_features // 2))
+
+    @torch.no_grad()
+    def policy(self, carry: Carry, observation: Tensor, first: Tensor, explore: bool) -> Carry:
+        """Update the belief with observations (B, O) and choose actions (B, A).
+
+        `first` (B,) is 1 where an episode starts. With `explore` the action is sampled and z too;
+        without, both are the most likely ones.
+        """
+        rssm = self.model.rssm
+        h = rssm.step(carry.h, carry.z, carry.action) * (1 - first.unsqueeze(-1))
+        posterior = rssm.posterior(h, self.model.encoder(observation))
+        z = rssm.latent.sample(posterior, rssm.latent.noise(len(h), device=h.device)) if explore else rssm.latent.mode(posterior)
+        state = torch.cat([h, z], -1)
+        action = torch.tanh(self.sac.actor.sample(state).pre_tanh) if explore else self.sac.actor.mode(state)
+        return Carry(h, z, action)
+
+    def remember(self, carry: Carry, observation: Tensor, reward: float, first: bool, terminal: bool) -> None:
+        """Store a row and the belief held there (carry of batch 1)."""
+        scaled = reward * self.config.sac.reward_scale
+        self.replay.add(
+            observation=observation, reward=scaled, first=first, terminal=terminal, h=carry.h[0], z=carry.z[0], update=self.model_updates
+        )
+
+    def pretrain(self) -> dict[str, Tensor]:
+        """The learning that follows the random steps."""
+        for _ in range(self.config.schedule.pretrain_model):
+            self.learn_model()
+        metrics = {}
+        for _ in range(self.config.schedule.pretrain_both):
+            metrics = self.learn_model() | self.learn_policy()
+        return metrics
+
+    def learn(self) -> dict[str, Tensor]:
+        """One round of learning: world model and agent in turn, on independent draws."""
+        schedule = self.config.schedule
+        metrics = {}
+        for number in range(max(schedule.model_updates, schedule.agent_updates)):
+            if number < schedule.model_updates:
+                metrics |= self.learn_model()
+            if number < schedule.agent_updates:
+                metrics |= self.learn_policy()
+        return metrics
+
+    def learn_model(self) -> dict[str, Tensor]:
+        """One update of the world model; refreshed states go back into the buffer."""
+        config = self.config.replay
+        window = self.model.warm_up(self.replay.sample(config.batch, config.burn_in + config.length), config.burn_in)
+        losses, beliefs = self.model.loss(window)
+        norm = descend(losses["total"], self.optimizers["model"], self.config.model.clip_norm)
+        self.model_updates += 1
+        if config.write_back:
+            self.replay.write_back(window.index, beliefs.h, beliefs.z, self.model_updates)
+        return {f"model/{name}": value.detach() for name, value in losses.items()} | {"model/grad_norm": norm}
+
+    def dream(self) -> Trajectories:
+        """Imagined trajectories from freshly drawn real states."""
+        config = self.config.imagination
+        window = self.replay.sample(config.starts, min(config.start_rows, len(self.replay)))
+        with torch.no_grad():
+            beliefs = self.model.observe(window)
+        return imagine(self.model, self.sac.actor, beliefs.h[:, -1], beliefs.z[:, -1], 1 - window.terminal[:, -1], config.horizon)
+
+    def learn_policy(self) -> dict[str, Tensor]:
+        """Dream once, then update actor and critics on it. The world model is only read."""
+        config = self.config.sac
+        dream = self.dream()
+        if config.lam == 0:
+            dream = dream.steps()  # one-step targets need no order: any minibatch of steps will do
+        metrics = {}
+        for _ in range(self.config.schedule.sac_updates):
+            metrics = self.sac.update(minibatch(dream, config.batch), self.optimizers)
+        return {f"agent/{name}": value for name, value in metrics.items()}
+
+
+class ModelFree:
+    """The same SAC class on real transitions: what "drop-in" means, and an honest baseline."""
+
+    def __init__(self, config: Config, observation: int, action: int, device: torch.device | str = "cpu") -> None:
+        self.config, self.device = config, torch.device(device)
+        self.action = action
+        self.sac = SAC(config.sac, observation, action).to(device)
+        self.replay = LatentReplay(config.replay, observation, action, 0, 0, device)
+        self.optimizers = self.sac.make_optimizers()
+
+    def initial(self, batch: int) -> Carry:
+        """An empty memory: this policy reads the observation alone."""
+        empty = torch.zeros(batch, 0, device=self.device)
+        return Carry(empty, empty, torch.zeros(batch, self.action, device=self.device))
+
+    @torch.no_grad()
+    def policy(self, carry: Carry, observation: Tensor, first: Tensor, explore: bool) -> Carry:
+        """Choose actions (B, A) from observations (B, O)."""
+        actor = self.sac.actor
+        action = torch.tanh(actor.sample(observation).pre_tanh) if explore else actor.mode(observation)
+        return carry._replace(action=action)
+
+    def remember(self, carry: Carry, observation: Tensor, reward: float, first: bool, terminal: bool) -> None:
+        """Store a row."""
+        scaled = reward * self.config.sac.reward_scale
+        self.replay.add(observation=observation, reward=scaled, first=first, terminal=terminal, h=carry.h[0], z=carry.z[0])
+
+    def pretrain(self) -> dict[str, Tensor]:
+        """Nothing to learn ahead: there is no model."""
+        return {}
+
+    def learn(self) -> dict[str, Tensor]:
+        """One round of updates on real transitions."""
+        metrics = {}
+        for _ in range(self.config.schedule.real_updates):
+            rows = self.replay.transitions(self.config.sac.batch or 256)
+            batch = Trajectories(
+                state=rows.observation,
+                pre_tanh=torch.atanh(rows.action[:, :1].clamp(-0.999999, 0.999999)),
+                reward=rows.reward[:, 1:],
+                cont=1 - rows.terminal[:, 1:],
+                weight=torch.ones(len(rows.reward), device=self.device),
+            )
+            metrics = self.sac.update(batch, self.optimizers)
+        return {f"agent/{name}": value for name, value in metrics.items()}
+
+
+def minibatch(data: Trajectories, size: int) -> Trajectories:
+    """`size` trajectories drawn without order; 0 takes all of them."""
+    if size == 0 or size >= len(data.weight):
+        return data
+    return data.take(torch.randint(len(data.weight), (size,), device=data.weight.device))

@@ -1,0 +1,285 @@
+"""Every setting of the agent and of its training, in one tree of dataclasses.
+
+The defaults are v1. A sentence under each field says what it does; the command line shows the
+same sentences (`python -m dreamer_core.train --help`).
+"""
+
+import dataclasses
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from dreamer_core.errors import ConfigError
+
+Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+STRICT = ConfigDict(extra="forbid", validate_assignment=True)
+
+
+@dataclass(config=STRICT)
+class WrapperConfig:
+    """What is done to the environment before the agent sees it."""
+
+    hide: tuple[Whole, ...] = ()
+    """Numbers of the observation entries to hide; 2 hides Pendulum's velocity, so that memory matters."""
+    unit_scale: bool = True
+    """Map each bounded observation to [-1, 1]; unbounded observations are passed on in their own units."""
+    action_repeat: Count = 1
+    """How many environment steps each chosen action lasts."""
+
+
+@dataclass(config=STRICT)
+class WorldModelConfig:
+    """Sizes, switches and loss weights of the world model."""
+
+    deter: Count = 64
+    """Size D of the recurrent state h."""
+    latent: Literal["gaussian", "categorical"] = "gaussian"
+    """The kind of z: independent Normals, or groups of categoricals with straight-through gradients."""
+    stoch: Count = 8
+    """Number of Normals in z, or of categorical groups S."""
+    classes: Count = 8
+    """Classes K in each group of a categorical z; a Gaussian z ignores it."""
+    min_std: Positive = 0.1
+    """Smallest standard deviation of a Gaussian z."""
+    unimix: Fraction = 0.01
+    """Share of the uniform distribution mixed into a categorical z."""
+    units: Count = 64
+    """Width of every hidden layer."""
+    encoder_layers: Count = 2
+    """Layers of the encoder."""
+    decoder_layers: Count = 2
+    """Hidden layers of the decoder."""
+    head_layers: Count = 1
+    """Hidden layers of the prior, the reward head and the continue head."""
+    detach_z: bool = True
+    """Cut z's gradient where it enters the next step (v1), so that memory is trained through h alone."""
+    batched_unroll: bool = True
+    """Use the faster unroll with equal numbers and gradients where z is detached; off runs the plain loop."""
+    kl_scale: NonNegative = 0.01
+    """Weight of the KL against half the summed squared error of the observation."""
+    kl_balance: Fraction = 0.8
+    """Share of the KL's gradient that trains the prior; the rest trains the posterior."""
+    free_nats: NonNegative = 0.05
+    """KL in nats, per row, below which it is not pushed further down."""
+    reward_scale: NonNegative = 1.0
+    """Weight of the reward's negative log-likelihood."""
+    reward_std: NonNegative = 1.0
+    """Fixed standard deviation of the reward head; 0 learns it."""
+    reward_min_std: Positive = 0.05
+    """Smallest standard deviation of the reward head when it is learned."""
+    lr: Positive = 2e-3
+    """Learning rate of Adam."""
+    clip_norm: Positive = 100.0
+    """Largest norm of the gradient; longer ones are scaled down to it."""
+
+
+@dataclass(config=STRICT)
+class ReplayConfig:
+    """The latent replay buffer."""
+
+    capacity: Count = 100_000
+    """Rows kept; older ones are overwritten."""
+    layout: Literal["free", "chunks"] = "free"
+    """Whether windows start anywhere, or on a fixed grid whose first rows are never refreshed."""
+    start: Literal["stored", "zero"] = "stored"
+    """Whether a window starts from the stored h of its first row, or from zero."""
+    write_back: bool = True
+    """Store the refreshed states of a window after training on it."""
+    batch: Count = 16
+    """Windows B in a batch for the world model."""
+    length: Annotated[int, Field(ge=2)] = 16
+    """Rows T in a window for the world model."""
+    burn_in: Whole = 0
+    """Rows before each window that only warm up h and are not trained on."""
+
+
+@dataclass(config=STRICT)
+class ImaginationConfig:
+    """Where dreams start and how long they last."""
+
+    starts: Count = 192
+    """Number N of imagined trajectories in a batch."""
+    start_rows: Count = 4
+    """Rows filtered before each start, in windows drawn for the agent alone."""
+    horizon: Count = 5
+    """Imagined steps H."""
+
+
+@dataclass(config=STRICT)
+class SACConfig:
+    """Soft actor-critic, on imagined or real transitions."""
+
+    units: Count = 64
+    """Width of the hidden layers of actor and critics."""
+    layers: Count = 2
+    """Hidden layers of actor and critics."""
+    lam: Fraction = 0.0
+    """How far the critic's target looks: 0 is one step (SAC), 1 the whole imagined return, between is a lambda mix."""
+    soft: bool = True
+    """Count the policy's entropy in the returns (once per step)."""
+    actor_grad: Literal["pathwise", "score"] = "pathwise"
+    """What the actor follows: the gradient through the target Q, or the score function with an advantage."""
+    gamma: Fraction = 0.97
+    """Discount per step."""
+    alpha: NonNegative = 0.02
+    """Weight of the entropy at the start."""
+    alpha_final: NonNegative = 0.02
+    """Weight of the entropy at the end of its schedule."""
+    alpha_updates: Whole = 0
+    """Updates over which the entropy weight moves linearly to its final value."""
+    reward_scale: Positive = 0.1
+    """Rewards are multiplied by this before anything learns from them."""
+    polyak: Fraction = 0.98
+    """How much of the target Q is kept at each update."""
+    actor_lr: Positive = 1e-3
+    """Learning rate of the actor's Adam."""
+    critic_lr: Positive = 2e-3
+    """Learning rate of the critics' Adam."""
+    clip_norm: Positive = 100.0
+    """Largest norm of the actor's and of the critics' gradient."""
+    batch: Whole = 256
+    """Transitions per update; 0 uses every imagined trajectory in one update."""
+    baseline_samples: Count = 4
+    """Actions averaged in the baseline E[Q] + alpha H of the score function."""
+    normalize_advantage: bool = False
+    """Divide advantages by a running standard deviation (a departure, used by the `advantage` preset)."""
+    actor_out_scale: NonNegative = 1.0
+    """Factor on the initial weights of the actor's last layer (a departure when not 1)."""
+    mean_limit: NonNegative = 0.0
+    """Soft bound on the mean before tanh; 0 leaves it free (a departure when not 0)."""
+    log_std_min: float = -20.0
+    """Smallest log standard deviation before tanh."""
+    log_std_max: float = 2.0
+    """Largest log standard deviation before tanh."""
+
+
+@dataclass(config=STRICT)
+class ScheduleConfig:
+    """When learning happens, and how much of it."""
+
+    prefill: Count = 600
+    """Environment steps with random actions before any learning."""
+    hold: Count = 8
+    """Average number of steps a random action is held; longer holds reach further states."""
+    pretrain_model: Whole = 300
+    """World-model updates right after the random steps."""
+    pretrain_both: Whole = 200
+    """Updates of world model and agent after those."""
+    every: Count = 20
+    """Environment steps between two rounds of learning."""
+    model_updates: Whole = 16
+    """World-model updates per round."""
+    agent_updates: Whole = 16
+    """Imaginations per round, each followed by `sac_updates` updates of actor and critics."""
+    sac_updates: Count = 4
+    """Updates of actor and critics per imagination."""
+    real_updates: Count = 20
+    """With `--agent sac`: updates on real transitions per round."""
+
+
+@dataclass(config=STRICT)
+class EvaluationConfig:
+    """How the agent is measured: deterministic actions, fixed reset seeds, not counted in wall time."""
+
+    every: Count = 200
+    """Environment steps between two evaluations."""
+    episodes: Count = 50
+    """Episodes per evaluation."""
+    seed: Whole = 20_000
+    """Reset seed of the first evaluation episode; the others follow it."""
+
+
+@dataclass(config=STRICT)
+class Config:
+    """Train v1, a deliberately simple Dreamer, or the same SAC on real transitions."""
+
+    env: str = "Pendulum-v1"
+    """A gymnasium environment with a flat Box observation and a bounded Box action."""
+    agent: Literal["dreamer", "sac"] = "dreamer"
+    """Learn in imagination (dreamer), or run the same SAC class on real transitions (sac)."""
+    preset: Literal["dropin", "advantage"] = "dropin"
+    """The two readings of v1: one-step targets and a pathwise actor, or H-step returns and a score-function actor."""
+    env_steps: Count = 3000
+    """Environment steps to train for."""
+    seed: Whole = 0
+    """Seed of every random choice; same seed, same machine, same numbers."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where tensors live; auto takes the CPU, which is fastest at these sizes, unless the model is large."""
+    threads: Count = 1
+    """CPU threads for torch; more than one does not help at the default sizes."""
+    checkpoint_every: Count = 500
+    """Environment steps between two checkpoints."""
+    wrappers: WrapperConfig = dataclasses.field(default_factory=WrapperConfig)
+    model: WorldModelConfig = dataclasses.field(default_factory=WorldModelConfig)
+    replay: ReplayConfig = dataclasses.field(default_factory=ReplayConfig)
+    imagination: ImaginationConfig = dataclasses.field(default_factory=ImaginationConfig)
+    sac: SACConfig = dataclasses.field(default_factory=SACConfig)
+    schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
+    evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
+
+
+# What the preset `advantage` sets differently. `dropin` is the defaults.
+ADVANTAGE: dict[str, dict[str, Any]] = {
+    "imagination": dict(starts=256, horizon=4),
+    "sac": dict(
+        lam=1.0,
+        actor_grad="score",
+        batch=0,
+        polyak=0.95,
+        actor_lr=3e-3,
+        critic_lr=3e-3,
+        alpha=0.05,
+        alpha_final=0.01,
+        alpha_updates=1200,
+        normalize_advantage=True,
+        actor_out_scale=0.01,
+        mean_limit=3.0,
+        log_std_min=-2.0,
+    ),
+    "schedule": dict(agent_updates=32, sac_updates=1),
+}
+
+
+def preset(name: str) -> Config:
+    """The configuration of a preset: "dropin" or "advantage".
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    changes = {"dropin": {}, "advantage": ADVANTAGE}
+    if name not in changes:
+        raise ConfigError(f"there is no preset {name!r}: choose dropin or advantage")
+    return from_dict({"preset": name, **changes[name]})
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """The whole tree as plain data, ready for JSON."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def from_dict(data: dict[str, Any]) -> Config:
+    """A configuration from plain data; what is missing takes its default.
+
+    Raises:
+        ConfigError: naming the first field that does not exist, or has a wrong type or range.
+    """
+    try:
+        return TypeAdapter(Config).validate_python(data)
+    except ValidationError as error:
+        raise ConfigError(explain(error)) from None
+
+
+def explain(error: ValidationError) -> str:
+    """One sentence for the first thing pydantic found wrong."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"the setting {name} does not exist: run with --help to see all settings"
+    return f"the setting {name} is {first['input']!r}: {first['msg'][0].lower() + first['msg'][1:]}"

@@ -1,0 +1,33 @@
+"""Rollouts in the dream, handed over as plain data.
+
+Trajectories are made under `no_grad`: no gradient flows through an imagined action or state, and
+whoever trains on them cannot tell them from recorded experience.
+"""
+
+import torch
+from torch import Tensor
+
+from dreamer_core.sac import Actor
+from dreamer_core.trajectories import Trajectories
+from dreamer_core.world_model import WorldModel
+
+
+@torch.no_grad()
+def imagine(model: WorldModel, actor: Actor, h: Tensor, z: Tensor, weight: Tensor, horizon: int) -> Trajectories:
+    """Dream `horizon` steps from N states, acting by the actor's own samples.
+
+    Args:
+        h, z: (N, D), (N, Z), start states.
+        weight: (N,), 1 for a start that can be left, 0 for a terminal one.
+    """
+    states, actions = [torch.cat([h, z], -1)], []
+    noise = model.rssm.latent.noise(horizon, len(h), device=h.device)
+    for t in range(horizon):
+        action = actor.sample(states[-1])
+        h, z = model.rssm.dream_step(h, z, torch.tanh(action.pre_tanh), noise[t])
+        states.append(torch.cat([h, z], -1))
+        actions.append(action.pre_tanh)
+    state = torch.stack(states, 1)  # (N, H + 1, F)
+    reward, _ = model.predict_reward(state[:, 1:])
+    cont = torch.sigmoid(model.predict_continue(state[:, 1:]))
+    return Trajectories(state, torch.stack(actions, 1), reward, cont, weight)

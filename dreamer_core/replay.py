@@ -1,0 +1,144 @@
+"""The latent replay buffer: experience, and what the world model believed when it saw it.
+
+Row t holds o_t, the reward r_t that arrived with it, first_t, terminal_t, the action a_t that
+left it, and the state (h_t, z_t) last computed there with the update at which that happened.
+
+The concern this buffer makes visible: a window of T rows recomputes h for its rows 2..T, so
+those can be written back fresh. Row 1's h is *read*. Whoever always starts at the same row
+(`layout="chunks"`) never refreshes it; whoever starts anywhere (`layout="free"`) refreshes it
+by other windows. `start="zero"` never reads it at all.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dreamer_core.config import ReplayConfig
+from dreamer_core.errors import NotEnoughData
+
+
+class Window(NamedTuple):
+    """A batch of B windows of T consecutive rows."""
+
+    observation: Tensor  # (B, T, O)
+    action: Tensor  # (B, T, A), the action leaving each row
+    reward: Tensor  # (B, T), the reward arriving with each row
+    first: Tensor  # (B, T), 1 where an episode starts
+    terminal: Tensor  # (B, T), 1 where the episode ended for good (never for a time limit)
+    h: Tensor  # (B, D), the recurrent state the window starts from
+    index: Tensor  # (B, T), row numbers, for `write_back`
+
+    def rows(self, start: int, stop: int | None) -> "Window":
+        """Rows start..stop of every window; h still belongs to the old first row."""
+        return Window(*(part[:, start:stop] for part in self[:5]), self.h, self.index[:, start:stop])
+
+
+class LatentReplay:
+    """A ring of rows, with the newest `capacity` kept.
+
+    Args:
+        config: layout, window length, what windows start from.
+        observation, action, deter, stoch: sizes O, A, D, Z.
+    """
+
+    FIELDS = ("observation", "action", "reward", "first", "terminal", "h", "z", "written")
+
+    def __init__(self, config: ReplayConfig, observation: int, action: int, deter: int, stoch: int, device: torch.device | str = "cpu") -> None:
+        self.config = config
+        self.count = 0  # rows ever added; row number n lives at n % capacity
+        sizes = {"observation": observation, "action": action, "h": deter, "z": stoch}
+        self.data = {
+            name: torch.zeros(config.capacity, *([sizes[name]] if name in sizes else []), device=device) for name in self.FIELDS
+        }
+
+    def __len__(self) -> int:
+        return min(self.count, self.config.capacity)
+
+    def add(self, *, observation: Tensor, reward: float, first: bool, terminal: bool, h: Tensor, z: Tensor, update: int = 0) -> None:
+        """Append a row; `set_action` fills in the action once it is known."""
+        at = self.count % self.config.capacity
+        row = dict(observation=observation, action=0.0, reward=reward, first=float(first), terminal=float(terminal), h=h, z=z)
+        for name, value in row.items():
+            self.data[name][at] = value
+        self.data["written"][at] = update
+        self.count += 1
+
+    def set_action(self, action: Tensor) -> None:
+        """The action (A,) that left the newest row."""
+        self.data["action"][(self.count - 1) % self.config.capacity] = action
+
+    def sample(self, batch: int, length: int) -> Window:
+        """`batch` windows of `length` rows, drawn uniformly.
+
+        Free windows start anywhere. A start within the last `length` rows is moved back to fit,
+        so the newest rows, and with them the end of the running episode, are seen as often as
+        any other. Windows may cross into the next episode; `first` marks the seam.
+
+        Raises:
+            NotEnoughData: fewer than `length` rows are stored.
+        """
+        if len(self) < length:
+            raise NotEnoughData(
+                f"a window of {length} rows was asked for, but the replay buffer holds {len(self)}: "
+                f"collect more experience first or use shorter windows"
+            )
+        oldest = self.count - len(self)
+        if self.config.layout == "free":
+            start = oldest + torch.randint(len(self), (batch,)).clamp(max=len(self) - length)
+        else:
+            # Chunks lie on a fixed grid of row numbers, so that a chunk always starts at the same row.
+            low, high = -(-oldest // length), self.count // length
+            if low >= high:
+                raise NotEnoughData(f"no whole chunk of {length} rows is stored yet: collect more experience first")
+            start = length * torch.randint(low, high, (batch,))
+        return self.window(start, length)
+
+    def window(self, start: Tensor, length: int) -> Window:
+        """The windows that begin at the given row numbers (B,)."""
+        index = start[:, None] + torch.arange(length)  # (B, T)
+        at = (index % self.config.capacity).to(self.data["h"].device)
+        rows = [self.data[name][at] for name in self.FIELDS[:5]]
+        h = self.data["h"][at[:, 0]]
+        return Window(*rows, torch.zeros_like(h) if self.config.start == "zero" else h, index)
+
+    def write_back(self, index: Tensor, h: Tensor, z: Tensor, update: int) -> None:
+        """Store refreshed states: index (B, T), h (B, T, D), z (B, T, Z).
+
+        Row 1 of every window is left alone: its h was read, not recomputed, unless an episode
+        starts there, where h is 0 in any case.
+        """
+        at = (index[:, 1:] % self.config.capacity).to(self.data["h"].device)
+        self.data["h"][at] = h[:, 1:].detach()
+        self.data["z"][at] = z[:, 1:].detach()
+        self.data["written"][at] = float(update)
+
+    def age(self, update: int) -> Tensor:
+        """How many updates ago each stored state was computed, oldest row first (rows,)."""
+        index = torch.arange(self.count - len(self), self.count) % self.config.capacity
+        return update - self.data["written"][index]
+
+    def transitions(self, batch: int) -> Window:
+        """`batch` windows of two rows that do not cross an episode's start: one real transition each.
+
+        Raises:
+            NotEnoughData: no transition is stored.
+        """
+        oldest = self.count - len(self)
+        index = torch.arange(oldest, self.count)
+        inside = self.data["first"][index % self.config.capacity].cpu() == 0
+        inside[0] = False  # its predecessor was overwritten
+        ends = index[inside]
+        if len(ends) == 0:
+            raise NotEnoughData("no transition is stored yet: take at least one step in the environment first")
+        return self.window(ends[torch.randint(len(ends), (batch,))] - 1, 2)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Filled rows and the row count, for a checkpoint."""
+        return {name: value[: len(self)].clone() for name, value in self.data.items()} | {"count": torch.tensor(self.count)}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """The inverse of `state_dict`."""
+        self.count = int(state["count"])
+        for name, value in self.data.items():
+            value[: len(self)] = state[name]

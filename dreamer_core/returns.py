@@ -1,0 +1,53 @@
+"""Returns of imagined trajectories, as pure functions.
+
+Time: reward[:, t] and cont[:, t] belong to the step from s_t to s_{t+1}. They arrive *with*
+s_{t+1} (row t + 1 of the replay convention), so index 0 is the first consequence of a_0.
+"""
+
+import torch
+from torch import Tensor
+
+
+def soft_value(q: Tensor, log_prob: Tensor, alpha: float | Tensor) -> Tensor:
+    """One-sample soft value Q(s, a) - alpha log pi(a | s), a ~ pi. Elementwise.
+
+    Its mean over actions is E[Q] + alpha H.
+    """
+    return q - alpha * log_prob
+
+
+def lambda_return(reward: Tensor, cont: Tensor, value: Tensor, bonus: Tensor, gamma: float, lam: float) -> Tensor:
+    """The lambda-return, from the one-step target (lam = 0) to the H-step return (lam = 1).
+
+        R_t = r_t + gamma c_t [(1 - lam) v_{t+1} + lam (bonus_{t+1} + R_{t+1})],    R_{H-1} = r + gamma c v_H
+
+    Args:
+        reward, cont: (N, H).
+        value: (N, H), v_{t+1}: the soft value of each state reached. It carries that state's
+            entropy already.
+        bonus: (N, H), the entropy term -alpha log pi(a_{t+1} | s_{t+1}) of the action actually
+            taken, for soft returns; zeros for plain ones. The last column is never read: the
+            last state's entropy is in its value, and must not be counted twice.
+        gamma: discount. lam: the mix.
+
+    Returns:
+        (N, H). Source: DreamerV3 (arXiv 2301.04104v2), "Critic learning", with the soft value in
+        the place of v.
+    """
+    last = value[:, -1]
+    returns = []
+    for t in reversed(range(reward.shape[1])):
+        if t == reward.shape[1] - 1:
+            future = last
+        else:
+            future = (1 - lam) * value[:, t] + lam * (bonus[:, t] + returns[-1])
+        returns.append(reward[:, t] + gamma * cont[:, t] * future)
+    return torch.stack(returns[::-1], 1)
+
+
+def alive_weight(cont: Tensor) -> Tensor:
+    """How probable it is that the dream is still running when a_t is taken: (N, H) -> (N, H).
+
+    1 for the first step, then the running product of the continue probabilities.
+    """
+    return torch.cumprod(torch.cat([torch.ones_like(cont[:, :1]), cont[:, :-1]], 1), 1)

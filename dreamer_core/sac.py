@@ -1,0 +1,210 @@
+"""Soft actor-critic: squashed Gaussian actor, twin Q, EMA targets.
+
+One class for real and imagined data. Differences from Spinning Up's SAC (PyTorch version):
+
+* v1 never reads the fast Q. It is fitted and feeds the EMA; the bootstrap, the baseline and the
+  actor read the *target* Q.
+* The critic's target may look further than one step (`lam`), and the actor may follow the score
+  function instead of the pathwise gradient (`actor_grad`).
+"""
+
+import copy
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dreamer_core.config import SACConfig
+from dreamer_core.nets import TwinLinear, mlp
+from dreamer_core.returns import alive_weight, lambda_return, soft_value
+from dreamer_core.trajectories import Trajectories
+
+
+class Action(NamedTuple):
+    """A sampled action a = tanh(u)."""
+
+    pre_tanh: Tensor  # u, (..., A)
+    log_prob: Tensor  # log pi(a | s), (...)
+
+
+def tanh_normal_log_prob(mean: Tensor, log_std: Tensor, pre_tanh: Tensor) -> Tensor:
+    """log pi of a = tanh(u), u ~ N(mean, std) diagonal: all (..., A) -> (...).
+
+    log N(u) minus the log-determinant of tanh, sum_i log(1 - tanh(u_i)^2), in the form that does
+    not underflow: 2 (log 2 - u - softplus(-2u)). Source: Spinning Up, sac/core.py.
+    """
+    z = (pre_tanh - mean) * torch.exp(-log_std)
+    normal = -0.5 * z.square() - log_std - 0.5 * math.log(2 * math.pi)
+    return (normal - 2 * (math.log(2) - pre_tanh - F.softplus(-2 * pre_tanh))).sum(-1)
+
+
+def ema_update(target: nn.Module, source: nn.Module, polyak: float) -> None:
+    """target <- polyak * target + (1 - polyak) * source, parameter by parameter, in place."""
+    with torch.no_grad():
+        torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), 1 - polyak)
+
+
+class Actor(nn.Module):
+    """pi(a | s): a diagonal Gaussian squashed by tanh."""
+
+    def __init__(self, config: SACConfig, features: int, action: int) -> None:
+        super().__init__()
+        self.config = config
+        self.net = mlp(features, config.units, config.layers, 2 * action)
+        with torch.no_grad():
+            self.net[-1].weight.mul_(config.actor_out_scale)
+            self.net[-1].bias.mul_(config.actor_out_scale)
+
+    def forward(self, state: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., F) -> mean and log std of u, each (..., A)."""
+        mean, log_std = self.net(state).chunk(2, -1)
+        limit = self.config.mean_limit
+        if limit > 0:
+            mean = limit * torch.tanh(mean / limit)
+        return mean, log_std.clamp(self.config.log_std_min, self.config.log_std_max)
+
+    def sample(self, state: Tensor) -> Action:
+        """A reparameterised sample: gradients reach the actor through it."""
+        mean, log_std = self(state)
+        pre_tanh = mean + torch.exp(log_std) * torch.randn_like(mean)
+        return Action(pre_tanh, tanh_normal_log_prob(mean, log_std, pre_tanh))
+
+    def log_prob(self, state: Tensor, pre_tanh: Tensor) -> Tensor:
+        """log pi of a given action: (..., F), (..., A) -> (...)."""
+        return tanh_normal_log_prob(*self(state), pre_tanh)
+
+    def mode(self, state: Tensor) -> Tensor:
+        """The action for evaluation, tanh(mean): (..., F) -> (..., A)."""
+        return torch.tanh(self(state)[0])
+
+
+class TwinQ(nn.Module):
+    """Two critics side by side, default torch initialisation (v1: not zeros)."""
+
+    def __init__(self, config: SACConfig, features: int, action: int) -> None:
+        super().__init__()
+        sizes = [features + action] + [config.units] * config.layers + [1]
+        self.layers = nn.ModuleList(TwinLinear(a, b) for a, b in zip(sizes, sizes[1:]))
+
+    def forward(self, state: Tensor, action: Tensor) -> Tensor:
+        """(..., F), (..., A) -> both Q values (2, ...)."""
+        x = torch.cat([state, action], -1)
+        lead = x.shape[:-1]
+        x = x.reshape(1, -1, x.shape[-1]).expand(2, -1, -1)
+        for layer in self.layers[:-1]:
+            x = F.silu(layer(x))
+        return self.layers[-1](x).reshape(2, *lead)
+
+
+class SAC(nn.Module):
+    """Actor, critics and their optimisers.
+
+    Args:
+        config: sizes, rates and switches.
+        features: size F of a state. action: size A.
+    """
+
+    def __init__(self, config: SACConfig, features: int, action: int) -> None:
+        super().__init__()
+        self.config = config
+        self.actor = Actor(config, features, action)
+        self.q = TwinQ(config, features, action)
+        self.q_target = copy.deepcopy(self.q).requires_grad_(False)
+        self.register_buffer("advantage_std", torch.ones(()))
+        self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+
+    def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Plain Adam for each half; neither holds a world-model parameter."""
+        return {
+            "actor": torch.optim.Adam(self.actor.parameters(), self.config.actor_lr, fused=True),
+            "critic": torch.optim.Adam(self.q.parameters(), self.config.critic_lr, fused=True),
+        }
+
+    @property
+    def alpha(self) -> float:
+        """The entropy weight now: linear from `alpha` to `alpha_final` over `alpha_updates`."""
+        config = self.config
+        done = min(1.0, int(self.updates) / config.alpha_updates) if config.alpha_updates else 1.0
+        return config.alpha + (config.alpha_final - config.alpha) * done
+
+    def target_value(self, state: Tensor, action: Action) -> Tensor:
+        """min of the two *target* Q at a sampled action, in soft form: (..., F) -> (...)."""
+        return soft_value(self.q_target(state, torch.tanh(action.pre_tanh)).amin(0), action.log_prob, self.alpha)
+
+    @torch.no_grad()
+    def returns(self, batch: Trajectories) -> Tensor:
+        """What the critic regresses on, (N, H): one-step, H-step or between, bootstrapped with one sample."""
+        config = self.config
+        reached = batch.state[:, 1:]  # (N, H, F)
+        if config.lam == 1:  # only the last state's value is read
+            reached = reached[:, -1:]
+        action = self.actor.sample(reached)
+        if config.soft:
+            value = self.target_value(reached, action)
+        else:
+            value = self.q_target(reached, torch.tanh(action.pre_tanh)).amin(0)
+        value = value.expand(*batch.reward.shape)
+        bonus = torch.zeros_like(batch.reward)
+        if config.soft and config.lam > 0 and batch.reward.shape[1] > 1:
+            bonus[:, :-1] = -self.alpha * self.actor.log_prob(batch.state[:, 1:-1], batch.pre_tanh[:, 1:])
+        return lambda_return(batch.reward, batch.cont, value, bonus, config.gamma, config.lam)
+
+    def critic_loss(self, batch: Trajectories, returns: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum over both critics of the weighted mean squared error to `returns` (N, H); and the mean Q."""
+        q = self.q(batch.state[:, :-1], torch.tanh(batch.pre_tanh))  # (2, N, H)
+        return ((q - returns).square() * weight).mean((1, 2)).sum(), q.detach().mean()
+
+    def pathwise_loss(self, state: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """-E[Qbar(s, a~) - alpha log pi(a~ | s)], differentiated through a~ and the target Q; and log pi."""
+        action = self.actor.sample(state)
+        return -(self.target_value(state, action) * weight).mean(), action.log_prob.detach().mean()
+
+    def score_loss(self, batch: Trajectories, returns: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """-sg(R - alpha log pi(a | s) - b(s)) log pi(a | s), with b(s) = E_a[Qbar - alpha log pi]; and log pi."""
+        state = batch.state[:, :-1]
+        log_prob = self.actor.log_prob(state, batch.pre_tanh)  # (N, H)
+        with torch.no_grad():
+            many = state.expand(self.config.baseline_samples, *state.shape)
+            baseline = self.target_value(many, self.actor.sample(many)).mean(0)
+            advantage = returns - self.alpha * log_prob - baseline
+            if self.config.normalize_advantage:
+                self.advantage_std.lerp_(advantage.std(), 0.05 if self.updates else 1.0)
+                advantage = advantage / self.advantage_std.clamp(min=1e-3)
+        return -(advantage * log_prob * weight).mean(), log_prob.detach().mean()
+
+    def update(self, batch: Trajectories, optimizers: dict[str, torch.optim.Optimizer]) -> dict[str, Tensor]:
+        """One step of both critics, then of the actor, then of the target Q.
+
+        Returns metrics as scalars: "critic_loss", "actor_loss", "q_mean", "return_mean", "entropy".
+        """
+        config = self.config
+        weight = batch.weight[:, None] * alive_weight(batch.cont)
+        returns = self.returns(batch)
+        critic_loss, q_mean = self.critic_loss(batch, returns, weight)
+        descend(critic_loss, optimizers["critic"], config.clip_norm)
+        if config.actor_grad == "pathwise":
+            actor_loss, log_prob = self.pathwise_loss(batch.state[:, :-1], weight)
+        else:
+            actor_loss, log_prob = self.score_loss(batch, returns, weight)
+        descend(actor_loss, optimizers["actor"], config.clip_norm)
+        ema_update(self.q_target, self.q, config.polyak)
+        self.updates += 1
+        return {
+            "critic_loss": critic_loss.detach(),
+            "actor_loss": actor_loss.detach(),
+            "q_mean": q_mean,
+            "return_mean": returns.mean(),
+            "entropy": -log_prob,
+        }
+
+
+def descend(loss: Tensor, optimizer: torch.optim.Optimizer, clip_norm: float) -> Tensor:
+    """One Adam step with the gradient's norm clipped; returns the norm before clipping."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    norm = nn.utils.clip_grad_norm_(parameters, clip_norm)
+    optimizer.step()
+    return norm

@@ -1,0 +1,89 @@
+"""The world model: encoder, RSSM, decoder, reward head, continue head, and one loss.
+
+v1 cuts: the decoder is trained on squared error in the units the environment hands over (no
+symlog); the reward head is a Normal (no bins); the optimiser is Adam with gradient-norm
+clipping (in `agent.py`).
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from dreamer_core import latents, nets
+from dreamer_core.config import WorldModelConfig
+from dreamer_core.replay import Window
+from dreamer_core.rssm import RSSM, Beliefs
+
+
+class WorldModel(nn.Module):
+    """Everything that is trained on experience.
+
+    Args:
+        config: sizes and loss weights.
+        observation: size O.
+        action: size A.
+    """
+
+    def __init__(self, config: WorldModelConfig, observation: int, action: int) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = nn.Sequential(nets.mlp(observation, config.units, config.encoder_layers - 1, config.units), nn.SiLU())
+        self.rssm = RSSM(config, config.units, action)
+        self.decoder = nets.mlp(self.rssm.features, config.units, config.decoder_layers, observation)
+        self.reward = nets.mlp(self.rssm.features, config.units, config.head_layers, 2)
+        self.cont = nets.mlp(self.rssm.features, config.units, config.head_layers, 1)
+
+    def observe(self, window: Window, noise: Tensor | None = None) -> Beliefs:
+        """Filter a window: see `RSSM.observe`."""
+        return self.rssm.observe(window.h, self.encoder(window.observation), window.action, window.first, noise)
+
+    def predict_reward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """The Normal over r_t, read from s_t: (..., F) -> mean (...), std (...)."""
+        mean, raw = self.reward(features).unbind(-1)
+        if self.config.reward_std > 0:
+            return mean, torch.full_like(mean, self.config.reward_std)
+        # A learned std on a nearly noiseless reward runs to 0 and its NLL to -inf: keep a floor.
+        return mean, nn.functional.softplus(raw) + self.config.reward_min_std
+
+    def predict_continue(self, features: Tensor) -> Tensor:
+        """The logit that the episode goes on after s_t: (..., F) -> (...)."""
+        return self.cont(features).squeeze(-1)
+
+    def loss(self, window: Window, noise: Tensor | None = None) -> tuple[dict[str, Tensor], Beliefs]:
+        """The whole objective on one window, as a dict of scalars with the sum under "total".
+
+        total = observation + reward + continue + kl_scale * balanced KL
+
+        Each term is a mean over all rows (B, T). Entries that start with "stat_" are reported, not
+        trained on.
+        """
+        config, rssm = self.config, self.rssm
+        beliefs = self.observe(window, noise)
+        features = beliefs.features  # (B, T, F)
+        prior = rssm.prior(beliefs.h)  # (B, T, P)
+
+        kl_dyn = rssm.latent.kl(beliefs.posterior.detach(), prior)  # (B, T)
+        kl_rep = rssm.latent.kl(beliefs.posterior, prior.detach())
+        mean, std = self.predict_reward(features)
+        losses = {
+            "observation": nets.squared_error(self.decoder(features), window.observation).mean(),
+            # The first row of an episode brings no reward: nothing to learn there.
+            "reward": config.reward_scale * ((1 - window.first) * nets.gaussian_nll(mean, std, window.reward)).mean(),
+            "continue": nets.bernoulli_nll(self.predict_continue(features), 1 - window.terminal).mean(),
+            "kl": config.kl_scale * latents.balanced_kl(kl_dyn, kl_rep, config.kl_balance, config.free_nats).mean(),
+        }
+        losses["total"] = sum(losses.values())
+        with torch.no_grad():
+            losses["stat_kl"] = kl_dyn.mean()
+            losses["stat_prior_entropy"] = rssm.latent.entropy(prior).mean()
+            losses["stat_posterior_entropy"] = rssm.latent.entropy(beliefs.posterior).mean()
+        return losses, beliefs
+
+    @torch.no_grad()
+    def warm_up(self, window: Window, rows: int) -> Window:
+        """Spend the first `rows` rows on making h accurate; return the rest, starting from that h."""
+        if rows == 0:
+            return window
+        head = self.observe(window.rows(0, rows + 1))  # one row more: its h is where the rest starts
+        return window.rows(rows, None)._replace(h=head.h[:, rows])
