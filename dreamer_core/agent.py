@@ -6,7 +6,7 @@ Both offer what the training loop calls: `policy`, `remember`, `learn`.
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dreamer_core.config import Config
 from dreamer_core.imagine import imagine
@@ -24,7 +24,49 @@ class Carry(NamedTuple):
     action: Tensor  # (B, A)
 
 
-class Dreamer:
+class Agent:
+    """What both agents share: modules, optimisers and replay, saved and restored together.
+
+    Attributes:
+        modules: everything with parameters, by name. optimizers: Adam, by name.
+        replay: the buffer. grad_steps: gradient steps taken, of any part.
+    """
+
+    modules: dict[str, nn.Module]
+    optimizers: dict[str, torch.optim.Optimizer]
+    replay: LatentReplay
+    grad_steps = 0
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything that decides what the agent does next, as named tensors."""
+        state = {"grad_steps": torch.tensor(self.grad_steps)}
+        for name, module in self.modules.items():
+            state |= {f"module.{name}.{key}": value for key, value in module.state_dict().items()}
+        for name, optimizer in self.optimizers.items():
+            for number, slots in optimizer.state_dict()["state"].items():
+                state |= {f"optimizer.{name}.{number}.{key}": value for key, value in slots.items()}
+        return state | {f"replay.{key}": value for key, value in self.replay.state_dict().items()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """The inverse of `state_dict`."""
+        self.grad_steps = int(state["grad_steps"])
+        for name, module in self.modules.items():
+            module.load_state_dict(under(state, f"module.{name}."))
+        for name, optimizer in self.optimizers.items():
+            slots: dict[int, dict[str, Tensor]] = {}
+            for key, value in under(state, f"optimizer.{name}.").items():
+                number, slot = key.split(".")
+                slots.setdefault(int(number), {})[slot] = value
+            optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+        self.replay.load_state_dict(under(state, "replay."))
+
+
+def under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names start with `prefix`, without it."""
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+class Dreamer(Agent):
     """Learns a world model from experience, and to act from dreams alone.
 
     Args:
@@ -39,9 +81,9 @@ class Dreamer:
         self.replay = LatentReplay(config.replay, observation, action, rssm.deter, rssm.latent.size, device)
         self.optimizers = {
             "model": torch.optim.Adam(self.model.parameters(), config.model.lr, fused=True),
-            **self.sac.make_optimizers(),
+            "sac": self.sac.make_optimizer(),
         }
-        self.model_updates = 0
+        self.modules = {"model": self.model, "sac": self.sac}
 
     def initial(self, batch: int) -> Carry:
         """The carry before a first observation."""
@@ -57,21 +99,22 @@ class Dreamer:
         """
         rssm = self.model.rssm
         h = rssm.step(carry.h, carry.z, carry.action) * (1 - first.unsqueeze(-1))
-        posterior = rssm.posterior(h, self.model.encoder(observation))
+        posterior = rssm.posterior(h, self.model.encode(observation))
         z = rssm.latent.sample(posterior, rssm.latent.noise(len(h), device=h.device)) if explore else rssm.latent.mode(posterior)
         state = torch.cat([h, z], -1)
-        action = torch.tanh(self.sac.actor.sample(state).pre_tanh) if explore else self.sac.actor.mode(state)
+        action = torch.tanh(self.sac.actor.draw(state)) if explore else self.sac.actor.mode(state)
         return Carry(h, z, action)
 
     def remember(self, carry: Carry, observation: Tensor, reward: float, first: bool, terminal: bool) -> None:
         """Store a row and the belief held there (carry of batch 1)."""
         scaled = reward * self.config.sac.reward_scale
         self.replay.add(
-            observation=observation, reward=scaled, first=first, terminal=terminal, h=carry.h[0], z=carry.z[0], update=self.model_updates
+            observation=observation, reward=scaled, first=first, terminal=terminal, h=carry.h[0], z=carry.z[0], update=self.grad_steps
         )
 
     def pretrain(self) -> dict[str, Tensor]:
         """The learning that follows the random steps."""
+        self.measure_units()
         for _ in range(self.config.schedule.pretrain_model):
             self.learn_model()
         metrics = {}
@@ -81,6 +124,7 @@ class Dreamer:
 
     def learn(self) -> dict[str, Tensor]:
         """One round of learning: world model and agent in turn, on independent draws."""
+        self.measure_units()
         schedule = self.config.schedule
         metrics = {}
         for number in range(max(schedule.model_updates, schedule.agent_updates)):
@@ -90,15 +134,21 @@ class Dreamer:
                 metrics |= self.learn_policy()
         return metrics
 
+    def measure_units(self) -> None:
+        """Fix the units of observations, and again whenever the buffer has doubled: seldom, since it moves what z means."""
+        if self.config.model.standardize and self.replay.count >= 2 * int(self.model.measured):
+            self.model.set_units(self.replay.data["observation"][: len(self.replay)])
+            self.model.measured.fill_(self.replay.count)
+
     def learn_model(self) -> dict[str, Tensor]:
         """One update of the world model; refreshed states go back into the buffer."""
         config = self.config.replay
         window = self.model.warm_up(self.replay.sample(config.batch, config.burn_in + config.length), config.burn_in)
         losses, beliefs = self.model.loss(window)
         norm = descend(losses["total"], self.optimizers["model"], self.config.model.clip_norm)
-        self.model_updates += 1
+        self.grad_steps += 1
         if config.write_back:
-            self.replay.write_back(window.index, beliefs.h, beliefs.z, self.model_updates)
+            self.replay.write_back(window.index, beliefs.h, beliefs.z, self.grad_steps)
         return {f"model/{name}": value.detach() for name, value in losses.items()} | {"model/grad_norm": norm}
 
     def dream(self) -> Trajectories:
@@ -117,11 +167,12 @@ class Dreamer:
             dream = dream.steps()  # one-step targets need no order: any minibatch of steps will do
         metrics = {}
         for _ in range(self.config.schedule.sac_updates):
-            metrics = self.sac.update(minibatch(dream, config.batch), self.optimizers)
+            metrics = self.sac.update(minibatch(dream, config.batch), self.optimizers["sac"])
+            self.grad_steps += 1
         return {f"agent/{name}": value for name, value in metrics.items()}
 
 
-class ModelFree:
+class ModelFree(Agent):
     """The same SAC class on real transitions: what "drop-in" means, and an honest baseline."""
 
     def __init__(self, config: Config, observation: int, action: int, device: torch.device | str = "cpu") -> None:
@@ -129,7 +180,8 @@ class ModelFree:
         self.action = action
         self.sac = SAC(config.sac, observation, action).to(device)
         self.replay = LatentReplay(config.replay, observation, action, 0, 0, device)
-        self.optimizers = self.sac.make_optimizers()
+        self.optimizers = {"sac": self.sac.make_optimizer()}
+        self.modules = {"sac": self.sac}
 
     def initial(self, batch: int) -> Carry:
         """An empty memory: this policy reads the observation alone."""
@@ -140,7 +192,7 @@ class ModelFree:
     def policy(self, carry: Carry, observation: Tensor, first: Tensor, explore: bool) -> Carry:
         """Choose actions (B, A) from observations (B, O)."""
         actor = self.sac.actor
-        action = torch.tanh(actor.sample(observation).pre_tanh) if explore else actor.mode(observation)
+        action = torch.tanh(actor.draw(observation)) if explore else actor.mode(observation)
         return carry._replace(action=action)
 
     def remember(self, carry: Carry, observation: Tensor, reward: float, first: bool, terminal: bool) -> None:
@@ -164,7 +216,8 @@ class ModelFree:
                 cont=1 - rows.terminal[:, 1:],
                 weight=torch.ones(len(rows.reward), device=self.device),
             )
-            metrics = self.sac.update(batch, self.optimizers)
+            metrics = self.sac.update(batch, self.optimizers["sac"])
+            self.grad_steps += 1
         return {f"agent/{name}": value for name, value in metrics.items()}
 
 

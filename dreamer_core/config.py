@@ -19,7 +19,7 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
-STRICT = ConfigDict(extra="forbid", validate_assignment=True)
+STRICT = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
 
 
 @dataclass(config=STRICT)
@@ -28,8 +28,6 @@ class WrapperConfig:
 
     hide: tuple[Whole, ...] = ()
     """Numbers of the observation entries to hide; 2 hides Pendulum's velocity, so that memory matters."""
-    unit_scale: bool = True
-    """Map each bounded observation to [-1, 1]; unbounded observations are passed on in their own units."""
     action_repeat: Count = 1
     """How many environment steps each chosen action lasts."""
 
@@ -50,14 +48,16 @@ class WorldModelConfig:
     """Smallest standard deviation of a Gaussian z."""
     unimix: Fraction = 0.01
     """Share of the uniform distribution mixed into a categorical z."""
-    units: Count = 64
+    units: Count = 128
     """Width of every hidden layer."""
-    encoder_layers: Count = 2
+    encoder_layers: Count = 1
     """Layers of the encoder."""
     decoder_layers: Count = 2
     """Hidden layers of the decoder."""
     head_layers: Count = 1
     """Hidden layers of the prior, the reward head and the continue head."""
+    standardize: bool = True
+    """Count observations in standard deviations of the rows so far, measured anew at each doubling; off keeps raw units."""
     detach_z: bool = True
     """Cut z's gradient where it enters the next step (v1), so that memory is trained through h alone."""
     batched_unroll: bool = True
@@ -88,8 +88,8 @@ class ReplayConfig:
     """Rows kept; older ones are overwritten."""
     layout: Literal["free", "chunks"] = "free"
     """Whether windows start anywhere, or on a fixed grid whose first rows are never refreshed."""
-    start: Literal["stored", "zero"] = "stored"
-    """Whether a window starts from the stored h of its first row, or from zero."""
+    start: Literal["stored", "zero", "mixed"] = "mixed"
+    """What a window starts from: the stored h of its first row, zero, or either with equal chance."""
     write_back: bool = True
     """Store the refreshed states of a window after training on it."""
     batch: Count = 16
@@ -164,11 +164,13 @@ class SACConfig:
 class ScheduleConfig:
     """When learning happens, and how much of it."""
 
-    prefill: Count = 600
+    prefill: Count = 400
     """Environment steps with random actions before any learning."""
-    hold: Count = 8
+    hold: Count = 12
     """Average number of steps a random action is held; longer holds reach further states."""
-    pretrain_model: Whole = 300
+    prefill_episode: Count = 50
+    """Random episodes are cut off after this many steps (as by a time limit), so that more start states are seen."""
+    pretrain_model: Whole = 200
     """World-model updates right after the random steps."""
     pretrain_both: Whole = 200
     """Updates of world model and agent after those."""
@@ -277,9 +279,10 @@ def from_dict(data: dict[str, Any]) -> Config:
 
 
 def explain(error: ValidationError) -> str:
-    """One sentence for the first thing pydantic found wrong."""
+    """One sentence for the first thing pydantic found wrong, in the tree or in one section of it."""
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
+    sections = {field.type.__name__: (field.name,) for field in dataclasses.fields(Config) if dataclasses.is_dataclass(field.type)}
+    name = ".".join(str(part) for part in (*sections.get(error.title, ()), *first["loc"])) or "config"
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         return f"the setting {name} does not exist: run with --help to see all settings"
     return f"the setting {name} is {first['input']!r}: {first['msg'][0].lower() + first['msg'][1:]}"

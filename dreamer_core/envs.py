@@ -20,40 +20,41 @@ def make(name: str, config: WrapperConfig) -> gym.Env:
         ConfigError: `config.hide` names an observation that is not there.
     """
     try:
-        env = gym.make(name)
-    except gym.error.DependencyNotInstalled as error:
-        raise EnvError(
-            f"{name} needs an optional package that is not installed ({first_sentence(error)}): "
-            f"for MuJoCo tasks run pip install -e '.[mujoco]'"
-        ) from None
-    except (gym.error.UnregisteredEnv, gym.error.DeprecatedEnv, gym.error.Error) as error:
-        raise EnvError(f"there is no environment {name!r}: {first_sentence(error)}") from None
-    except ImportError as error:
-        raise EnvError(f"{name} needs a package that is not installed: {first_sentence(error)}") from None
+        env = gym.make(name, disable_env_checker=True)  # `Guard` checks what matters here, without warnings
+    except (gym.error.DependencyNotInstalled, ImportError) as error:
+        raise EnvError(f"{name} needs an optional package that is not installed: {first_line(error)}") from None
+    except gym.error.Error as error:
+        raise EnvError(f"there is no environment {name!r}: {first_line(error)}") from None
     check_spaces(name, env.observation_space, env.action_space)
     env = Guard(env, name)
     if config.action_repeat > 1:
         env = ActionRepeat(env, config.action_repeat)
     env = gym.wrappers.RescaleAction(env, np.float32(-1), np.float32(1))
-    env = UnitScale(env, config.unit_scale)
+    space = env.observation_space
+    space = Box(space.low.astype(np.float32), space.high.astype(np.float32))
+    env = gym.wrappers.TransformObservation(env, lambda observation: np.asarray(observation, np.float32), space)
     return Hide(env, config.hide) if config.hide else env
 
 
-def first_sentence(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """The first line of an error's text, without its full stop."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".").replace("`", "")
 
 
 def check_spaces(name: str, observation: gym.Space, action: gym.Space) -> None:
-    """Raise an `EnvError` that says what v1 cannot handle, and what it can."""
+    """Turn away what v1 cannot handle.
+
+    Raises:
+        EnvError: saying what is not supported, and what is.
+    """
     if isinstance(action, (Discrete, MultiDiscrete, MultiBinary)):
         raise EnvError(
             f"{name} has discrete actions ({action}), but v1's SAC is continuous: its actor is a squashed "
             f"Gaussian and its gradient runs through the action, so choose an environment with a bounded Box action"
         )
-    if not isinstance(action, Box) or len(action.shape) != 1:
-        raise EnvError(f"{name} has the action space {action}: v1 needs a flat, bounded Box")
+    if not isinstance(action, Box) or len(action.shape) != 1 or not np.issubdtype(action.dtype, np.floating):
+        raise EnvError(f"{name} has the action space {action}: v1 needs a flat, bounded Box of floating-point numbers")
     if not (np.isfinite(action.low).all() and np.isfinite(action.high).all()):
         raise EnvError(
             f"{name} has infinite action bounds: tanh actions need a finite range, so wrap the environment "
@@ -66,41 +67,52 @@ def check_spaces(name: str, observation: gym.Space, action: gym.Space) -> None:
         )
     if isinstance(observation, Box) and len(observation.shape) >= 2:
         raise EnvError(
-            f"{name} has image observations of shape {observation.shape}, which are not supported yet: "
-            f"v1 reads one flat vector of numbers"
+            f"{name} has image observations of shape {observation.shape}, which are not supported yet: v1 reads one flat vector of numbers"
         )
     if not isinstance(observation, Box) or len(observation.shape) != 1:
         raise EnvError(f"{name} has the observation space {observation}: v1 reads one flat vector of numbers (a Box)")
 
 
 class Guard(gym.Wrapper):
-    """Stops at the first observation or reward that is not a finite number, and says where."""
+    """Stops at the first number that cannot be learned from, and says where it came up.
+
+    The place is given as a step of an episode and that episode's reset seed, so that it can be
+    found again without the agent. Rewards leave as plain floats.
+    """
 
     def __init__(self, env: gym.Env, name: str) -> None:
         super().__init__(env)
-        self.name, self.steps = name, 0
+        self.name, self.steps, self.seed = name, 0, None
 
-    def reset(self, **kwargs):
-        observation, info = self.env.reset(**kwargs)
-        self._check("observation", observation)
+    def reset(self, *, seed: int | None = None, options: dict | None = None):
+        self.steps, self.seed = 0, seed
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._check_observation(observation)
         return observation, info
 
     def step(self, action):
-        observation, reward, terminated, truncated, info = self.env.step(action)
         self.steps += 1
-        self._check("observation", observation)
-        self._check("reward", reward)
-        return observation, reward, terminated, truncated, info
+        if not np.isfinite(action).all():
+            raise EnvError(f"the agent chose the action {action} at {self._place()}: its learning has diverged, so lower a learning rate")
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._check_observation(observation)
+        reward = float(reward)
+        if not np.isfinite(reward):
+            self._refuse(f"{reward} as the reward")
+        return observation, reward, bool(terminated), bool(truncated), info
 
-    def _check(self, field: str, value) -> None:
-        value = np.atleast_1d(np.asarray(value, np.float64))
-        if not np.isfinite(value).all():
-            at = int(np.flatnonzero(~np.isfinite(value))[0])
-            entry = f"entry {at} of the observation" if field == "observation" else "the reward"
-            raise EnvError(
-                f"{self.name} returned {value[at]} as {entry} at environment step {self.steps}: "
-                f"nothing can be learned from that, so mend the environment"
-            )
+    def _check_observation(self, observation) -> None:
+        if np.shape(observation) != self.observation_space.shape:
+            self._refuse(f"an observation of shape {np.shape(observation)} where its space says {self.observation_space.shape}")
+        wrong = np.flatnonzero(~np.isfinite(observation))
+        if len(wrong):
+            self._refuse(f"{observation[wrong[0]]} as entry {wrong[0]} of the observation")
+
+    def _refuse(self, what: str) -> None:
+        raise EnvError(f"{self.name} returned {what} at {self._place()}: nothing can be learned from that, so mend the environment")
+
+    def _place(self) -> str:
+        return f"step {self.steps} of the episode with reset seed {self.seed}"
 
 
 class ActionRepeat(gym.Wrapper):
@@ -114,30 +126,10 @@ class ActionRepeat(gym.Wrapper):
         total = 0.0
         for _ in range(self.times):
             observation, reward, terminated, truncated, info = self.env.step(action)
-            total += float(reward)
+            total += reward
             if terminated or truncated:
                 break
         return observation, total, terminated, truncated, info
-
-
-class UnitScale(gym.ObservationWrapper):
-    """float32 observations, the bounded ones mapped linearly to [-1, 1].
-
-    v1 trains its decoder on plain squared error, so the units decide what the model attends to:
-    Pendulum's raw velocity (up to 8) would outweigh its angle (cos, sin up to 1) sixty-fold.
-    """
-
-    def __init__(self, env: gym.Env, enabled: bool) -> None:
-        super().__init__(env)
-        low, high = (bound.astype(np.float32) for bound in (env.observation_space.low, env.observation_space.high))
-        bounded = np.isfinite(low) & np.isfinite(high) & (high > low) & enabled
-        with np.errstate(invalid="ignore", over="ignore"):
-            self.centre = np.where(bounded, (low + high) / 2, 0).astype(np.float32)
-            self.scale = np.where(bounded, (high - low) / 2, 1).astype(np.float32)
-            self.observation_space = Box((low - self.centre) / self.scale, (high - self.centre) / self.scale, dtype=np.float32)
-
-    def observation(self, observation):
-        return ((observation - self.centre) / self.scale).astype(np.float32)
 
 
 class Hide(gym.ObservationWrapper):

@@ -19,3 +19,7 @@ class NotEnoughData(DreamerError):
 
 class CheckpointError(DreamerError):
     """A checkpoint that is missing, damaged, or belongs to another configuration or version."""
+
+
+class DamagedCheckpoint(CheckpointError):
+    """A checkpoint that was truncated or altered; the one before it may still be whole."""

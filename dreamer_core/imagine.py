@@ -23,10 +23,10 @@ def imagine(model: WorldModel, actor: Actor, h: Tensor, z: Tensor, weight: Tenso
     states, actions = [torch.cat([h, z], -1)], []
     noise = model.rssm.latent.noise(horizon, len(h), device=h.device)
     for t in range(horizon):
-        action = actor.sample(states[-1])
-        h, z = model.rssm.dream_step(h, z, torch.tanh(action.pre_tanh), noise[t])
+        pre_tanh = actor.draw(states[-1])
+        h, z = model.rssm.dream_step(h, z, torch.tanh(pre_tanh), noise[t])
         states.append(torch.cat([h, z], -1))
-        actions.append(action.pre_tanh)
+        actions.append(pre_tanh)
     state = torch.stack(states, 1)  # (N, H + 1, F)
     reward, _ = model.predict_reward(state[:, 1:])
     cont = torch.sigmoid(model.predict_continue(state[:, 1:]))

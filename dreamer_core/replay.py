@@ -6,7 +6,7 @@ left it, and the state (h_t, z_t) last computed there with the update at which t
 The concern this buffer makes visible: a window of T rows recomputes h for its rows 2..T, so
 those can be written back fresh. Row 1's h is *read*. Whoever always starts at the same row
 (`layout="chunks"`) never refreshes it; whoever starts anywhere (`layout="free"`) refreshes it
-by other windows. `start="zero"` never reads it at all.
+by other windows. `start="zero"` never reads it at all, and `"mixed"` reads it half of the time.
 """
 
 from typing import NamedTuple
@@ -16,6 +16,10 @@ from torch import Tensor
 
 from dreamer_core.config import ReplayConfig
 from dreamer_core.errors import NotEnoughData
+
+
+# The share of windows that start from their stored h; the others start from zero.
+READ = {"stored": 1.0, "zero": 0.0, "mixed": 0.5}
 
 
 class Window(NamedTuple):
@@ -44,13 +48,13 @@ class LatentReplay:
 
     FIELDS = ("observation", "action", "reward", "first", "terminal", "h", "z", "written")
 
-    def __init__(self, config: ReplayConfig, observation: int, action: int, deter: int, stoch: int, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, config: ReplayConfig, observation: int, action: int, deter: int, stoch: int, device: torch.device | str = "cpu"
+    ) -> None:
         self.config = config
         self.count = 0  # rows ever added; row number n lives at n % capacity
         sizes = {"observation": observation, "action": action, "h": deter, "z": stoch}
-        self.data = {
-            name: torch.zeros(config.capacity, *([sizes[name]] if name in sizes else []), device=device) for name in self.FIELDS
-        }
+        self.data = {name: torch.zeros(config.capacity, *([sizes[name]] if name in sizes else []), device=device) for name in self.FIELDS}
 
     def __len__(self) -> int:
         return min(self.count, self.config.capacity)
@@ -100,7 +104,8 @@ class LatentReplay:
         at = (index % self.config.capacity).to(self.data["h"].device)
         rows = [self.data[name][at] for name in self.FIELDS[:5]]
         h = self.data["h"][at[:, 0]]
-        return Window(*rows, torch.zeros_like(h) if self.config.start == "zero" else h, index)
+        keep = (torch.rand(len(h), 1) < READ[self.config.start]).to(h)
+        return Window(*rows, h * keep, index)
 
     def write_back(self, index: Tensor, h: Tensor, z: Tensor, update: int) -> None:
         """Store refreshed states: index (B, T), h (B, T, D), z (B, T, Z).

@@ -66,10 +66,15 @@ class Actor(nn.Module):
         return mean, log_std.clamp(self.config.log_std_min, self.config.log_std_max)
 
     def sample(self, state: Tensor) -> Action:
-        """A reparameterised sample: gradients reach the actor through it."""
+        """A reparameterised sample and its log-probability: gradients reach the actor through both."""
         mean, log_std = self(state)
         pre_tanh = mean + torch.exp(log_std) * torch.randn_like(mean)
         return Action(pre_tanh, tanh_normal_log_prob(mean, log_std, pre_tanh))
+
+    def draw(self, state: Tensor) -> Tensor:
+        """Only u of a sample, for acting and dreaming: (..., F) -> (..., A)."""
+        mean, log_std = self(state)
+        return mean + torch.exp(log_std) * torch.randn_like(mean)
 
     def log_prob(self, state: Tensor, pre_tanh: Tensor) -> Tensor:
         """log pi of a given action: (..., F), (..., A) -> (...)."""
@@ -115,12 +120,13 @@ class SAC(nn.Module):
         self.register_buffer("advantage_std", torch.ones(()))
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
 
-    def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        """Plain Adam for each half; neither holds a world-model parameter."""
-        return {
-            "actor": torch.optim.Adam(self.actor.parameters(), self.config.actor_lr, fused=True),
-            "critic": torch.optim.Adam(self.q.parameters(), self.config.critic_lr, fused=True),
-        }
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """Plain Adam with a rate for each half; it holds no world-model parameter."""
+        groups = [
+            {"params": list(self.actor.parameters()), "lr": self.config.actor_lr},
+            {"params": list(self.q.parameters()), "lr": self.config.critic_lr},
+        ]
+        return torch.optim.Adam(groups, fused=True)
 
     @property
     def alpha(self) -> float:
@@ -174,8 +180,11 @@ class SAC(nn.Module):
                 advantage = advantage / self.advantage_std.clamp(min=1e-3)
         return -(advantage * log_prob * weight).mean(), log_prob.detach().mean()
 
-    def update(self, batch: Trajectories, optimizers: dict[str, torch.optim.Optimizer]) -> dict[str, Tensor]:
-        """One step of both critics, then of the actor, then of the target Q.
+    def update(self, batch: Trajectories, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+        """One step of both critics and of the actor, then of the target Q.
+
+        One backward pass serves both halves: the critics' loss holds no actor gradient, and the
+        actor's loss reads the target Q only, so neither can reach the other.
 
         Returns metrics as scalars: "critic_loss", "actor_loss", "q_mean", "return_mean", "entropy".
         """
@@ -183,12 +192,11 @@ class SAC(nn.Module):
         weight = batch.weight[:, None] * alive_weight(batch.cont)
         returns = self.returns(batch)
         critic_loss, q_mean = self.critic_loss(batch, returns, weight)
-        descend(critic_loss, optimizers["critic"], config.clip_norm)
         if config.actor_grad == "pathwise":
             actor_loss, log_prob = self.pathwise_loss(batch.state[:, :-1], weight)
         else:
             actor_loss, log_prob = self.score_loss(batch, returns, weight)
-        descend(actor_loss, optimizers["actor"], config.clip_norm)
+        descend(critic_loss + actor_loss, optimizer, config.clip_norm)
         ema_update(self.q_target, self.q, config.polyak)
         self.updates += 1
         return {
@@ -201,10 +209,9 @@ class SAC(nn.Module):
 
 
 def descend(loss: Tensor, optimizer: torch.optim.Optimizer, clip_norm: float) -> Tensor:
-    """One Adam step with the gradient's norm clipped; returns the norm before clipping."""
+    """One Adam step with each group's gradient norm clipped; returns the first group's norm before clipping."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    norm = nn.utils.clip_grad_norm_(parameters, clip_norm)
+    norms = [nn.utils.clip_grad_norm_(group["params"], clip_norm) for group in optimizer.param_groups]
     optimizer.step()
-    return norm
+    return norms[0]

@@ -1,8 +1,11 @@
 """The world model: encoder, RSSM, decoder, reward head, continue head, and one loss.
 
-v1 cuts: the decoder is trained on squared error in the units the environment hands over (no
-symlog); the reward head is a Normal (no bins); the optimiser is Adam with gradient-norm
-clipping (in `agent.py`).
+v1 cuts: the decoder is trained on plain squared error (no symlog); the reward head is a Normal
+(no bins); the optimiser is Adam with gradient-norm clipping (in `agent.py`).
+
+Squared error depends on units: an angle of 0.1 rad beside a velocity of 8 rad/s would not be
+seen at all. So the units are measured from the random steps, and again whenever the buffer has
+doubled (`set_units`); with `standardize=False` they are the environment's own.
 """
 
 from typing import NamedTuple
@@ -33,10 +36,31 @@ class WorldModel(nn.Module):
         self.decoder = nets.mlp(self.rssm.features, config.units, config.decoder_layers, observation)
         self.reward = nets.mlp(self.rssm.features, config.units, config.head_layers, 2)
         self.cont = nets.mlp(self.rssm.features, config.units, config.head_layers, 1)
+        self.register_buffer("centre", torch.zeros(observation))
+        self.register_buffer("scale", torch.ones(observation))
+        self.register_buffer("measured", torch.zeros((), dtype=torch.long))  # rows that the units were measured on
+
+    def set_units(self, observation: Tensor) -> None:
+        """Measure observations from the mean, in standard deviations, of these rows (R, O); constant entries keep their unit."""
+        std = observation.std(0)
+        self.centre.copy_(observation.mean(0))
+        self.scale.copy_(torch.where(std > 1e-6, std, 1.0))
+
+    def standardized(self, observation: Tensor) -> Tensor:
+        """(..., O) in the environment's units -> (..., O) in the model's."""
+        return (observation - self.centre) / self.scale
+
+    def encode(self, observation: Tensor) -> Tensor:
+        """o_t -> e_t: (..., O) -> (..., E)."""
+        return self.encoder(self.standardized(observation))
+
+    def decode(self, features: Tensor) -> Tensor:
+        """s_t -> the predicted o_t in the environment's units: (..., F) -> (..., O)."""
+        return self.decoder(features) * self.scale + self.centre
 
     def observe(self, window: Window, noise: Tensor | None = None) -> Beliefs:
         """Filter a window: see `RSSM.observe`."""
-        return self.rssm.observe(window.h, self.encoder(window.observation), window.action, window.first, noise)
+        return self.rssm.observe(window.h, self.encode(window.observation), window.action, window.first, noise)
 
     def predict_reward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """The Normal over r_t, read from s_t: (..., F) -> mean (...), std (...)."""
@@ -67,7 +91,7 @@ class WorldModel(nn.Module):
         kl_rep = rssm.latent.kl(beliefs.posterior, prior.detach())
         mean, std = self.predict_reward(features)
         losses = {
-            "observation": nets.squared_error(self.decoder(features), window.observation).mean(),
+            "observation": nets.squared_error(self.decoder(features), self.standardized(window.observation)).mean(),
             # The first row of an episode brings no reward: nothing to learn there.
             "reward": config.reward_scale * ((1 - window.first) * nets.gaussian_nll(mean, std, window.reward)).mean(),
             "continue": nets.bernoulli_nll(self.predict_continue(features), 1 - window.terminal).mean(),

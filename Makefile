@@ -1,0 +1,52 @@
+# make lab    set everything up and open JupyterLab on the course
+# make test   set everything up and run all tests and all notebooks
+# make bench  measure learning and speed (about an hour); writes build/bench/report.md
+# make assets draw the README's figure again
+# make notebooks  run every notebook and store its outputs
+#
+# make lab TORCH_INDEX=...   take torch from a CPU-only index (see the README)
+PYTHON ?= python3
+TORCH_INDEX ?=
+VENV := .venv
+BIN := $(VENV)/bin
+# The second run finds these two stamps and does nothing, so it starts in seconds.
+READY := $(VENV)/.ready
+BENCH_READY := $(VENV)/.bench-ready
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Jupyter looks for updates and news unless told not to; the course works without a network.
+export JUPYTERLAB_SETTINGS_DIR := $(abspath $(VENV))/lab-settings
+
+.PHONY: lab test bench assets notebooks clean
+
+lab: $(READY)
+	$(BIN)/jupyter lab --notebook-dir=. notebooks/09_dreamer.ipynb
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks
+
+bench: $(BENCH_READY)
+	$(BIN)/python tests/benchmarks/run.py --keep
+
+assets: $(READY)
+	$(BIN)/python -m dreamer_core.viz.assets
+
+notebooks: $(READY)
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=120 notebooks/*.ipynb
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --index-url $(TORCH_INDEX) $$(grep '^torch==' requirements.txt))
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . || $(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $(READY)
+
+$(BENCH_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --editable '.[bench,mujoco]'
+	touch $(BENCH_READY)
+
+clean:
+	rm -rf $(VENV) build

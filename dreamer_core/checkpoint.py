@@ -1,0 +1,110 @@
+"""Checkpoints: safetensors for numbers, JSON for the rest, nothing that can run code.
+
+A checkpoint at step 800 is two files, `00000800.safetensors` and `00000800.json`. Each is
+written under another name, flushed to disk and then renamed, the JSON last: whenever the process
+dies, every checkpoint whose JSON exists is whole. The JSON carries checksums of both, so a
+damaged one is noticed. The newest two are kept, so that there is one to fall back to.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from torch import Tensor, contiguous_format
+
+from dreamer_core.errors import CheckpointError, DamagedCheckpoint
+
+VERSION = 1
+KEEP = 2
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Put `data` at `path` so that a reader sees the old file or the whole new one, never a part.
+
+    Raises:
+        OSError: the disk is full or read-only; what was at `path` is untouched.
+    """
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _checksum(state: dict[str, Any]) -> str:
+    return _digest(json.dumps(state, sort_keys=True).encode())
+
+
+def save(folder: Path, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    """Write a checkpoint of `step` and drop all but the newest two.
+
+    Args:
+        folder: made if missing.
+        tensors: named tensors. state: anything JSON can hold.
+
+    Raises:
+        OSError: the disk is full or read-only; earlier checkpoints are untouched.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # Copies, because safetensors refuses tensors that share memory or lie in it with gaps.
+    data = safetensors.torch.save({name: value.detach().cpu().clone(memory_format=contiguous_format) for name, value in tensors.items()})
+    state = json.loads(json.dumps(state)) | {"version": VERSION, "tensors": _digest(data)}
+    write_atomic(folder / f"{step:08d}.safetensors", data)
+    write_atomic(folder / f"{step:08d}.json", json.dumps({"checksum": _checksum(state), "state": state}, indent=1).encode())
+    # A later step than this one is left over from a future that a resumed run is writing anew.
+    keep = sorted(path.stem for path in folder.glob("*.json") if path.stem <= f"{step:08d}")[-KEEP:]
+    for old in sorted(folder.glob("[0-9]" * 8 + ".*")):  # sorted: .json goes before its .safetensors
+        if old.stem not in keep:
+            old.unlink()
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The checkpoint whose JSON file is `path`: tensors and state.
+
+    Raises:
+        DamagedCheckpoint: it is truncated or altered.
+        CheckpointError: it is of another version.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        state, checksum = content["state"], content["checksum"]
+        data = path.with_suffix(".safetensors").read_bytes()
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DamagedCheckpoint(f"the checkpoint {path} is damaged: a part of it is missing or cannot be read") from None
+    if _checksum(state) != checksum or _digest(data) != state.get("tensors"):
+        raise DamagedCheckpoint(f"the checkpoint {path} is damaged: its contents do not match their checksum")
+    if state["version"] != VERSION:  # checked second: a flipped bit in this number is damage, not another version
+        raise CheckpointError(
+            f"the checkpoint {path} has format version {state['version']}, this program reads version {VERSION}: "
+            f"use the program that wrote it, or start a new run"
+        )
+    return safetensors.torch.load(data), state
+
+
+def load_newest(folder: Path, warn: Callable[[str], None]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The newest checkpoint that is whole; `warn(sentence)` is called for each damaged one passed over.
+
+    Raises:
+        CheckpointError: there is none, or the newest is of another version.
+    """
+    paths = sorted(folder.glob("*.json"), reverse=True)
+    for path in paths:
+        try:
+            return load(path)
+        except DamagedCheckpoint as error:
+            warn(f"{error}; trying the one before it")
+    reason = "no checkpoint is there" if not paths else "every checkpoint there is damaged"
+    raise CheckpointError(f"nothing to resume in {folder}: {reason}, so start a new run")

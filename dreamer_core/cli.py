@@ -1,0 +1,118 @@
+"""The command line: every configuration field is a flag, documented by its own sentence."""
+
+import contextlib
+import dataclasses
+import io
+import itertools
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from pydantic import ValidationError
+from tqdm import tqdm
+
+from dreamer_core import config as configs
+from dreamer_core.config import Config
+from dreamer_core.errors import ConfigError, DreamerError
+from dreamer_core.train import Trainer, differences, read_config
+
+
+@dataclasses.dataclass
+class Arguments:
+    """Train v1, a deliberately simple Dreamer, or the same SAC on real transitions (--agent sac)."""
+
+    config: Annotated[Config, tyro.conf.arg(name="")]
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """New folder for metrics.jsonl, config.json and checkpoint/; without it nothing is kept."""
+    resume: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Folder of a run to continue; its own configuration is used, and only --env-steps may be changed."""
+
+
+def flag(name: str, words: list[str]) -> str | None:
+    """The value of `--name VALUE` or `--name=VALUE`, read before the rest is parsed."""
+    for number, word in enumerate(words):
+        if word == f"--{name}" and number + 1 < len(words):
+            return words[number + 1]
+        if word.startswith(f"--{name}="):
+            return word.split("=", 1)[1]
+    return None
+
+
+def parse(words: list[str]) -> Arguments:
+    """Arguments from the command line; a preset, or the run to resume, supplies the defaults.
+
+    Raises:
+        DreamerError: a flag does not exist, or its value has a wrong type or range.
+        SystemExit: after printing --help.
+    """
+    folder = flag("resume", words)
+    base = configs.preset(flag("preset", words) or "dropin") if folder is None else read_config(Path(folder))
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(
+                Arguments, prog="python -m dreamer_core.train", args=words, default=Arguments(base), config=(tyro.conf.FlagConversionOff,)
+            )
+    except (SystemExit, ValidationError) as error:
+        if isinstance(error, SystemExit) and not error.code:
+            raise
+        raise ConfigError(one_sentence(error, complaint.getvalue())) from None
+
+
+def one_sentence(error: BaseException | None, box: str) -> str:
+    """What is wrong with a command line: what the settings' own checks said, or else what tyro drew a box around."""
+    while error is not None:
+        if isinstance(error, ValidationError):
+            return configs.explain(error)
+        error = error.__context__
+    below_title = re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines()[1:]  # without colours
+    rows = [row.strip("│ ") for row in below_title]
+    ruled = itertools.dropwhile(lambda row: not row.strip("─-"), rows)
+    reason = " ".join(itertools.takewhile(lambda row: row.strip("─-"), ruled)).replace(". Expected", ": expected").rstrip(".")
+    similar = [row.split()[0] for row in rows if row.startswith("--") and row.strip("-")]
+    if reason.startswith("Unrecognized") and similar:
+        reason += f" (did you mean {similar[0]}?)"
+    return f"{reason[:1].lower()}{reason[1:]}; run with --help to see all settings"
+
+
+def start(words: list[str]) -> Trainer:
+    """The run that a command line asks for.
+
+    Raises:
+        DreamerError: it asks for something that does not exist or does not go together.
+    """
+    arguments = parse(words)
+    if arguments.resume is None:
+        return Trainer(arguments.config, arguments.out)
+    own = configs.to_dict(read_config(arguments.resume))
+    changed = [name for name in differences(configs.to_dict(arguments.config), own) if name != "env_steps"]
+    if changed or arguments.out:
+        name = changed[0] if changed else "folder"
+        raise ConfigError(f"a resumed run keeps its {name}: of all settings only --env-steps can be changed along with --resume")
+    return Trainer.resume(arguments.resume, arguments.config.env_steps, warn=say)
+
+
+def say(sentence: str) -> None:
+    """Print a sentence without breaking the bar."""
+    tqdm.write(sentence, file=sys.stderr)
+
+
+def main(words: list[str] | None = None) -> None:
+    """Run the command line; exits with 2 and one sentence for anything a user can mend."""
+    trainer = None
+    try:
+        trainer = start(sys.argv[1:] if words is None else words)
+        if trainer.step == trainer.config.env_steps:
+            return say(f"this run has finished its {trainer.step} steps: ask for more with --env-steps")
+        with tqdm(total=trainer.config.env_steps, initial=trainer.step, unit="step", dynamic_ncols=True) as bar:
+            for metrics in trainer.run(on_step=lambda _: bar.update()):
+                bar.set_postfix_str(f"return {metrics['eval_return_mean']:.0f} +- {metrics['eval_return_std']:.0f}")
+    except DreamerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        kept = trainer is not None and trainer.out is not None
+        print(f"stopped; continue with --resume {trainer.out}" if kept else "stopped; nothing was kept, for want of --out", file=sys.stderr)
+        raise SystemExit(130) from None

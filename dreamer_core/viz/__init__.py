@@ -1,0 +1,1 @@
+"""Pictures for the notebooks: functions that take arrays and return a figure."""

@@ -1,0 +1,66 @@
+"""Putting a figure or a line of progress into a notebook so that everyone can read it."""
+
+import base64
+import html
+import io
+import time
+
+import matplotlib.pyplot as plt
+from IPython.display import HTML, DisplayHandle, display
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette: told apart by every kind of colour vision.
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
+GREY = "#666666"
+
+
+def png(figure: Figure, dpi: int = 90) -> bytes:
+    """The figure as a PNG with an opaque white background, so that it reads on dark pages too."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", facecolor="white")
+    plt.close(figure)
+    return buffer.getvalue()
+
+
+def picture(figure: Figure, alt: str, caption: str = "") -> HTML:
+    """The figure as an HTML image with alternative text and a caption under it."""
+    data = base64.b64encode(png(figure)).decode()
+    image = f'<img alt="{html.escape(alt, quote=True)}" style="max-width:100%" src="data:image/png;base64,{data}">'
+    return HTML(f"<figure>{image}<figcaption><i>{html.escape(caption)}</i></figcaption></figure>")
+
+
+def show(figure: Figure, alt: str, caption: str = "", handle: DisplayHandle | None = None) -> DisplayHandle | None:
+    """Display a figure; with `handle` from an earlier call, draw over that one instead."""
+    content = picture(figure, alt, caption)
+    if handle is None:
+        return display(content, display_id=True)
+    handle.update(content)
+    return handle
+
+
+class Progress:
+    """A bar that redraws one line and leaves one clean line behind.
+
+    Args:
+        total: steps to go. label: what is being done.
+    """
+
+    def __init__(self, total: int, label: str) -> None:
+        self.total, self.label, self.done, self.note = total, label, 0, ""
+        self.started = self.drawn = time.perf_counter()
+        self.handle = display(HTML(""), display_id=True)
+
+    def update(self, steps: int = 1, note: str | None = None) -> None:
+        """Advance by `steps`; redraws at most five times a second."""
+        self.done += steps
+        self.note = self.note if note is None else note
+        if self.done >= self.total or time.perf_counter() - self.drawn > 0.2:
+            self.draw()
+
+    def draw(self) -> None:
+        """Show the line as it stands."""
+        self.drawn = time.perf_counter()
+        share = min(1.0, self.done / self.total)
+        bar = "█" * round(24 * share) + "░" * (24 - round(24 * share))
+        line = f"{self.label} {bar} {self.done}/{self.total}  {self.drawn - self.started:.0f} s  {self.note}"
+        self.handle.update(HTML(f"<pre style='margin:0'>{html.escape(line)}</pre>"))

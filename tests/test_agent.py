@@ -1,0 +1,293 @@
+"""The agents: acting, remembering, learning, saving."""
+
+import pytest
+import torch
+from toys import fill, numbers, random_trajectories, same, small
+
+from dreamer_core import agent as agents
+from dreamer_core.agent import Dreamer, ModelFree, minibatch
+from dreamer_core.replay import Window
+
+
+def make(kind=Dreamer, **changes):
+    return kind(small(**changes), 3, 2)
+
+
+ADVANTAGE = dict(sac=dict(lam=1.0, actor_grad="score", normalize_advantage=True, batch=0, alpha=0.3, alpha_updates=50))
+VARIANTS = [(Dreamer, {}), (Dreamer, ADVANTAGE), (Dreamer, dict(model=dict(latent="categorical"))), (ModelFree, {})]
+NAMES = ["dropin", "advantage", "categorical", "model-free"]
+
+
+# --- acting ----------------------------------------------------------------------------------
+
+
+def test_policy_filters_as_training_does():
+    """Acting one step at a time and filtering the stored window give the same h and z."""
+    agent = make()
+    observation, first = torch.randn(1, 7, 3), torch.tensor([[1.0, 0, 0, 0, 1, 0, 0]])
+    agent.model.set_units(5 + 3 * torch.randn(100, 3))
+    carry, hs, zs, actions = agent.initial(1), [], [], []
+    for t in range(7):
+        carry = agent.policy(carry, observation[:, t], first[:, t], explore=False)
+        hs.append(carry.h)
+        zs.append(carry.z)
+        actions.append(carry.action)
+    blank = torch.zeros(1, 7)
+    window = Window(observation, torch.stack(actions, 1), blank, first, blank, torch.zeros(1, 6), blank)
+    beliefs = agent.model.observe(window, noise=torch.zeros(1, 7, 3))  # without exploring, z is the posterior's mean
+    torch.testing.assert_close(torch.stack(hs, 1), beliefs.h)
+    torch.testing.assert_close(torch.stack(zs, 1), beliefs.z)
+    torch.testing.assert_close(torch.stack(actions, 1), torch.tanh(agent.sac.actor(beliefs.features)[0]))
+
+
+def test_a_new_episode_forgets_the_old_one():
+    """With first = 1 the carry has no influence; each environment of a batch has its own flag."""
+    agent = make()
+    observation = torch.randn(2, 3)
+    carries = [agent.initial(2), agents.Carry(torch.randn(2, 6), torch.randn(2, 3), torch.randn(2, 2))]
+    new, old = (agent.policy(carry, observation, torch.tensor([1.0, 0.0]), explore=False) for carry in carries)
+    assert torch.equal(new.h[0], old.h[0]) and torch.equal(new.action[0], old.action[0])
+    assert not torch.equal(new.h[1], old.h[1])
+
+
+@pytest.mark.parametrize("kind", [Dreamer, ModelFree])
+def test_exploring_is_random_and_evaluation_is_not(kind):
+    """Evaluating draws no random number at all."""
+    agent = make(kind)
+    args = agent.initial(1), torch.randn(1, 3), torch.ones(1)
+    state = torch.get_rng_state()
+    plain = [agent.policy(*args, explore=False).action for _ in range(2)]
+    assert torch.equal(plain[0], plain[1]) and torch.equal(torch.get_rng_state(), state)
+    explored = [agent.policy(*args, explore=True).action for _ in range(2)]
+    assert not torch.equal(explored[0], explored[1])
+    assert all((action.abs() <= 1).all() and action.shape == (1, 2) for action in plain + explored)
+
+
+# --- remembering -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Dreamer, ModelFree])
+def test_remember_stores_a_row_with_its_scaled_reward(kind):
+    agent = make(kind, sac=dict(reward_scale=0.5))
+    carry = agent.policy(agent.initial(1), torch.ones(1, 3), torch.ones(1), explore=True)
+    agent.remember(carry, torch.ones(3), 0.0, True, False)
+    agent.replay.set_action(carry.action[0])
+    agent.remember(carry, torch.full((3,), 2.0), 3.0, False, True)
+    window = agent.replay.window(torch.tensor([0]), 2)
+    assert window.observation[0].tolist() == [[1, 1, 1], [2, 2, 2]]
+    assert window.reward.tolist() == [[0, 1.5]]
+    assert window.first.tolist() == [[1, 0]] and window.terminal.tolist() == [[0, 1]]
+    assert torch.equal(window.action[0, 0], carry.action[0])
+    if kind is Dreamer:
+        assert torch.equal(window.h, carry.h) and torch.equal(agent.replay.data["z"][0], carry.z[0])
+
+
+# --- learning --------------------------------------------------------------------------------
+
+
+def test_learning_the_model_refreshes_stored_states():
+    """Rows 2..T of the drawn windows get a new h and the number of this update; other rows keep theirs."""
+    agent = fill(make(replay=dict(batch=1, length=5)))
+    before = agent.replay.data["h"].clone()
+    seen = spy(agent.replay, "sample")
+    agent.learn_model()
+    (index,) = seen[0].index
+    ages = agent.replay.age(1)
+    fresh = [n for n in range(40) if ages[n] == 0]
+    assert fresh == index[1:].tolist()
+    moved = [n for n in range(40) if not torch.equal(agent.replay.data["h"][n], before[n])]
+    assert set(moved) <= set(fresh) and len(moved) >= 2  # an episode start stays at 0
+
+
+def spy(owner, name):
+    """Record what a method returns, and let it work."""
+    seen, real = [], getattr(owner, name)
+
+    def wrapped(*args, **kwargs):
+        seen.append(real(*args, **kwargs))
+        return seen[-1]
+
+    setattr(owner, name, wrapped)
+    return seen
+
+
+def test_without_write_back_stored_states_stay():
+    agent = fill(make(replay=dict(write_back=False)))
+    before = agent.replay.data["h"].clone()
+    agent.learn_model()
+    assert torch.equal(agent.replay.data["h"], before)
+    assert (agent.replay.age(1) == 1).all()
+
+
+def test_burn_in_rows_are_not_trained_on():
+    """Windows of 3 + 4 rows are drawn; the loss sees the last 4, starting from a warmed-up h."""
+    agent = fill(make(replay=dict(length=4, burn_in=3)))
+    drawn, seen = spy(agent.replay, "sample"), []
+    real = agent.model.loss
+    agent.model.loss = lambda window: seen.append(window) or real(window)
+    agent.learn_model()
+    assert drawn[0].index.shape == (4, 7)
+    assert torch.equal(seen[0].index, drawn[0].index[:, 3:])
+    assert torch.equal(seen[0].observation, drawn[0].observation[:, 3:])
+    assert not torch.equal(seen[0].h, drawn[0].h)
+
+
+def test_learning_the_model_lowers_its_loss():
+    agent = fill(make(model=dict(lr=5e-3), replay=dict(batch=8)))
+    losses = [agent.learn_model()["model/total"].item() for _ in range(80)]
+    assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
+
+
+def test_a_round_learns_as_often_as_it_should():
+    """3 model updates and 2 dreams of 4 SAC updates each: 3 + 2 * 4 gradient steps."""
+    agent = fill(make(schedule=dict(model_updates=3, agent_updates=2, sac_updates=4)))
+    model, policy = spy(agent, "learn_model"), spy(agent, "learn_policy")
+    metrics = agent.learn()
+    assert (len(model), len(policy)) == (3, 2)
+    assert agent.grad_steps == 3 + 2 * 4 and int(agent.sac.updates) == 8
+    assert {name.split("/")[0] for name in metrics} == {"model", "agent"}
+
+
+def test_pretraining_learns_the_model_first():
+    agent = fill(make(schedule=dict(pretrain_model=3, pretrain_both=2, sac_updates=1)))
+    order = []
+    model, policy = agent.learn_model, agent.learn_policy
+    agent.learn_model = lambda: order.append("m") or model()
+    agent.learn_policy = lambda: order.append("p") or policy()
+    agent.pretrain()
+    assert "".join(order) == "mmmmpmp"
+
+
+def test_units_are_measured_when_learning_starts_and_at_each_doubling():
+    """On 30 rows; still those at 59; anew at 60, on all of them."""
+    agent = make(model=dict(standardize=True))
+    seen, probe = [], torch.randn(5, 3)
+    for rows in (30, 29, 1):
+        fill(agent, rows)
+        stored = agent.replay.data["observation"]
+        stored[len(agent.replay) - rows : len(agent.replay)] *= 5 + rows
+        agent.learn() if seen else agent.pretrain()
+        held = stored[: len(agent.replay)]
+        seen.append((agent.model.standardized(probe), (probe - held.mean(0)) / held.std(0)))
+    torch.testing.assert_close(*seen[0])
+    assert torch.equal(seen[1][0], seen[0][0])
+    torch.testing.assert_close(*seen[2])
+    assert not torch.allclose(seen[2][0], seen[0][0])
+
+
+def test_without_standardize_observations_stay_as_they_are():
+    agent = fill(make(model=dict(standardize=False)))
+    agent.pretrain()
+    agent.learn()
+    probe = torch.randn(5, 3)
+    assert torch.equal(agent.model.standardized(probe), probe)
+
+
+def test_dreams_start_at_the_last_row_of_fresh_windows():
+    """6 windows of 3 rows; each dream starts from the belief at the third, with weight 0 where the episode ended there."""
+    agent = fill(make(imagination=dict(starts=200, start_rows=3)))
+    drawn, beliefs = spy(agent.replay, "sample"), spy(agent.model, "observe")
+    data = agent.dream()
+    assert drawn[0].index.shape == (200, 3)
+    assert torch.equal(data.state[:, 0], beliefs[0].features[:, -1])
+    assert torch.equal(data.weight, 1 - drawn[0].terminal[:, -1])
+    assert {0.0, 1.0} == set(data.weight.tolist())
+    assert data.reward.shape == (200, 4)
+
+
+def test_dreaming_leaves_the_buffer_alone():
+    agent = fill(make())
+    before = {name: value.clone() for name, value in agent.replay.data.items()}
+    agent.learn_policy()
+    assert all(torch.equal(agent.replay.data[name], before[name]) for name in before)
+
+
+def test_one_step_targets_train_on_shuffled_steps():
+    """lam = 0: minibatches of single steps from the 6 * 4 dreamt ones. Otherwise whole trajectories."""
+    for lam, batch, shape in [(0.0, 16, (16, 2, 9)), (0.0, 0, (24, 2, 9)), (1.0, 4, (4, 5, 9)), (0.5, 0, (6, 5, 9))]:
+        agent = fill(make(sac=dict(lam=lam, batch=batch)))
+        seen = []
+        real = agent.sac.update
+        agent.sac.update = lambda data, optimizer, seen=seen, real=real: seen.append(data) or real(data, optimizer)
+        agent.learn_policy()
+        assert len(seen) == 2 and all(data.state.shape == shape for data in seen)
+
+
+def test_minibatch_takes_whole_trajectories_or_all():
+    data = random_trajectories(5)
+    assert minibatch(data, 0) is data and minibatch(data, 5) is data
+    part = minibatch(data, 3)
+    assert part.reward.shape == (3, 4)
+    for n in range(3):
+        (at,) = [m for m in range(5) if torch.equal(data.reward[m], part.reward[n])]
+        assert torch.equal(part.state[n], data.state[at]) and part.weight[n] == data.weight[at]
+
+
+def test_model_free_learns_from_real_transitions():
+    """State o_t, action a_t, the reward and the end that came with o_{t+1}."""
+    agent = fill(make(ModelFree))
+    drawn, seen = spy(agent.replay, "transitions"), []
+    real = agent.sac.update
+    agent.sac.update = lambda data, optimizer: seen.append(data) or real(data, optimizer)
+    agent.learn()
+    assert len(seen) == 3 and agent.grad_steps == 3
+    stored = agent.replay.data
+    for window, data in zip(drawn, seen):
+        for n, (start, end) in enumerate(window.index.tolist()):
+            assert end == start + 1 and stored["first"][end] == 0
+            assert torch.equal(data.state[n], stored["observation"][[start, end]])
+            torch.testing.assert_close(torch.tanh(data.pre_tanh[n, 0]), stored["action"][start], atol=1e-5, rtol=0)
+            assert data.reward[n, 0] == stored["reward"][end]
+            assert data.cont[n, 0] == 1 - stored["terminal"][end]
+    assert any((data.cont == 0).any() for data in seen)
+
+
+def test_model_free_survives_saturated_actions():
+    """A stored action of exactly 1 has no finite atanh."""
+    agent = fill(make(ModelFree))
+    agent.replay.data["action"].fill_(1.0)
+    metrics = agent.learn()
+    assert all(value.isfinite() for value in metrics.values())
+    assert all(p.isfinite().all() for p in agent.sac.parameters())
+
+
+# --- saving ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind, changes", VARIANTS, ids=NAMES)
+def test_a_restored_agent_goes_on_bit_for_bit(kind, changes):
+    """Saved after some updates and loaded into a new agent: the next updates agree to the last bit."""
+    agent = fill(make(kind, **changes))
+    agent.learn()
+    saved = {name: value.clone() for name, value in agent.state_dict().items()}
+    torch.manual_seed(99)
+    other = make(kind, **changes)
+    other.load_state_dict(saved)
+    assert other.grad_steps == agent.grad_steps
+    for one in (agent, other):
+        torch.manual_seed(7)
+        one.metrics = [one.learn() for _ in range(2)][-1]
+        fill(one, rows=5)
+    left, right = agent.state_dict(), other.state_dict()
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[name], right[name]) for name in left)
+    assert all(torch.equal(agent.metrics[name], other.metrics[name]) for name in agent.metrics)
+
+
+def test_an_agent_can_be_saved_before_it_learned():
+    agent = fill(make())
+    other = make()
+    other.load_state_dict({name: value.clone() for name, value in agent.state_dict().items()})
+    assert all(same(numbers(agent.modules[name]), numbers(other.modules[name])) for name in agent.modules)
+    other.learn()
+
+
+@pytest.mark.parametrize("kind, changes", VARIANTS, ids=NAMES)
+def test_same_seed_same_agent(kind, changes):
+    results = []
+    for seed in (3, 3, 4):
+        torch.manual_seed(seed)
+        agent = fill(make(kind, **changes))
+        agent.learn()
+        results.append(numbers(agent.sac))
+    assert same(results[0], results[1]) and not same(results[0], results[2])

@@ -1,0 +1,77 @@
+"""The configuration: complete sentences, both presets, and nothing accepted that makes no sense."""
+
+import dataclasses
+import inspect
+import json
+import re
+
+import pytest
+
+from dreamer_core import config as configs
+from dreamer_core.config import ADVANTAGE, Config, from_dict, preset, to_dict
+from dreamer_core.errors import ConfigError
+
+
+def tree():
+    """Every dataclass of the tree, with the path of its section."""
+    return [("", Config)] + [(field.name + ".", field.type) for field in dataclasses.fields(Config) if dataclasses.is_dataclass(field.type)]
+
+
+def test_every_field_has_a_sentence_under_it():
+    for _, kind in tree():
+        source = inspect.getsource(kind)
+        for field in dataclasses.fields(kind):
+            if not dataclasses.is_dataclass(field.type):
+                assert re.search(rf'\n    {field.name}: [^\n]*\n    """[A-Z][^"]+\."""\n', source), f"{kind.__name__}.{field.name}"
+
+
+@pytest.mark.parametrize("name", ["dropin", "advantage"])
+def test_a_preset_survives_json(name):
+    config = preset(name)
+    assert config.preset == name
+    assert from_dict(json.loads(json.dumps(to_dict(config)))) == config
+
+
+def test_presets_differ_where_they_say_so():
+    assert preset("dropin") == Config()
+    dropin, advantage = to_dict(preset("dropin")), to_dict(preset("advantage"))
+    for section, changes in ADVANTAGE.items():
+        assert advantage[section] == dropin[section] | changes
+    assert advantage["sac"]["actor_grad"] == "score" and dropin["sac"]["actor_grad"] == "pathwise"
+    with pytest.raises(ConfigError, match="there is no preset 'best': choose dropin or advantage"):
+        preset("best")
+
+
+@pytest.mark.parametrize(
+    "data, sentence",
+    [
+        (dict(speed=1), "the setting speed does not exist"),
+        (dict(model=dict(depth=1)), "the setting model.depth does not exist"),
+        (dict(sections=dict()), "the setting sections does not exist"),
+        (dict(model=dict(deter="big")), "the setting model.deter is 'big': input should be a valid integer"),
+        (dict(model=dict(deter=1.5)), "the setting model.deter is 1.5: input should be a valid integer"),
+        (dict(model=dict(deter=0)), "the setting model.deter is 0: input should be greater than or equal to 1"),
+        (dict(model=3), "the setting model is 3: input should be a dictionary"),
+        (dict(model=dict(latent="beta")), "the setting model.latent is 'beta': input should be 'gaussian' or 'categorical'"),
+        (dict(model=dict(lr=0)), "the setting model.lr is 0: input should be greater than 0"),
+        (dict(model=dict(lr=float("inf"))), "the setting model.lr is inf: input should be a finite number"),
+        (dict(sac=dict(log_std_min=float("nan"))), "the setting sac.log_std_min is nan: input should be a finite number"),
+        (dict(sac=dict(gamma=1.01)), "the setting sac.gamma is 1.01: input should be less than or equal to 1"),
+        (dict(sac=dict(soft="perhaps")), "the setting sac.soft is 'perhaps': input should be a valid boolean"),
+        (dict(replay=dict(length=1)), "the setting replay.length is 1: input should be greater than or equal to 2"),
+        (dict(wrappers=dict(hide=[0, -1])), "the setting wrappers.hide.1 is -1: input should be greater than or equal to 0"),
+        (dict(env=None), "the setting env is None: input should be a valid string"),
+        (dict(agent="ppo"), "the setting agent is 'ppo': input should be 'dreamer' or 'sac'"),
+        (["model"], "the setting config is ['model']: input should be a dictionary"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(data, sentence):
+    with pytest.raises(ConfigError, match=f"^{re.escape(sentence)}[^\n]*$"):
+        from_dict(data)
+
+
+def test_assigning_nonsense_later_is_refused_too():
+    config = Config()
+    with pytest.raises(ValueError):
+        config.model.deter = -1
+    assert configs.Config().model.deter == config.model.deter

@@ -1,0 +1,108 @@
+"""Dreams: what is in them, in which order, and that they are plain data."""
+
+import pytest
+import torch
+from toys import model_config, numbers, sac_config, same
+
+from dreamer_core.imagine import imagine
+from dreamer_core.sac import SAC, Actor
+from dreamer_core.world_model import WorldModel
+
+HORIZON = 4
+
+
+def make(**changes):
+    model = WorldModel(model_config(**changes), 3, 2)
+    return model, Actor(sac_config(), model.rssm.features, 2)
+
+
+def dream(model, actor, horizon=HORIZON):
+    h, z = torch.randn(5, 6), torch.randn(5, model.rssm.latent.size)
+    return h, z, imagine(model, actor, h, z, torch.tensor([1.0, 1, 0, 1, 0]), horizon)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "categorical"])
+def test_shapes(kind):
+    model, actor = make(latent=kind)
+    _, _, data = dream(model, actor)
+    assert data.state.shape == (5, HORIZON + 1, model.rssm.features)
+    assert data.pre_tanh.shape == (5, HORIZON, 2)
+    assert data.reward.shape == data.cont.shape == (5, HORIZON)
+    assert data.weight.tolist() == [1, 1, 0, 1, 0]
+
+
+def test_a_dream_starts_where_it_was_told():
+    model, actor = make()
+    h, z, data = dream(model, actor)
+    assert torch.equal(data.state[:, 0], torch.cat([h, z], -1))
+
+
+def test_each_state_follows_from_the_one_before():
+    """h_{t+1} = f(h_t, z_t, tanh(u_t)), with the z and the u that the trajectory itself holds."""
+    model, actor = make()
+    _, _, data = dream(model, actor)
+    for t in range(HORIZON):
+        h, z = data.state[:, t, :6], data.state[:, t, 6:]
+        expected = model.rssm.step(h, z, torch.tanh(data.pre_tanh[:, t]))
+        torch.testing.assert_close(data.state[:, t + 1, :6], expected)
+
+
+def test_z_comes_from_the_prior_at_the_new_h():
+    """Standardised by the prior's mean and std, dreamt z is noise of mean 0 and spread 1."""
+    model, actor = make()
+    h, z = torch.randn(1, 6).expand(4000, 6), torch.randn(1, 3).expand(4000, 3)
+    data = imagine(model, actor, h, z, torch.ones(4000), 3)
+    mean, raw = model.rssm.prior(data.state[:, 1:, :6]).chunk(2, -1)
+    noise = (data.state[:, 1:, 6:] - mean) / (torch.log1p(torch.exp(raw)) + 0.1)
+    torch.testing.assert_close(noise.mean(0), torch.zeros(3, 3), atol=0.07, rtol=0)
+    torch.testing.assert_close(noise.std(0), torch.ones(3, 3), atol=0.07, rtol=0)
+
+
+def test_actions_are_the_actors_own_samples():
+    """Standardised by the actor's mean and std at s_t, u_t is noise of mean 0 and spread 1."""
+    model, actor = make()
+    h, z = torch.randn(1, 6).expand(4000, 6), torch.randn(1, 3).expand(4000, 3)
+    data = imagine(model, actor, h, z, torch.ones(4000), 3)
+    mean, log_std = actor(data.state[:, :-1])
+    noise = (data.pre_tanh - mean) / torch.exp(log_std)
+    torch.testing.assert_close(noise.mean(0), torch.zeros(3, 2), atol=0.07, rtol=0)
+    torch.testing.assert_close(noise.std(0), torch.ones(3, 2), atol=0.07, rtol=0)
+
+
+def test_rewards_and_continues_are_read_from_the_state_reached():
+    """Index t is the consequence of a_t: the mean reward and the probability to go on, at s_{t+1}."""
+    model, actor = make()
+    _, _, data = dream(model, actor)
+    for t in range(HORIZON):
+        reached = data.state[:, t + 1]
+        torch.testing.assert_close(data.reward[:, t], model.reward(reached)[:, 0])
+        torch.testing.assert_close(data.cont[:, t], 1 / (1 + torch.exp(-model.cont(reached)[:, 0])))
+
+
+def test_dreams_differ_and_repeat_with_the_seed():
+    model, actor = make()
+    h, z = torch.zeros(2, 6), torch.zeros(2, 3)
+    seen = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        seen.append(imagine(model, actor, h, z, torch.ones(2), 3).state)
+    assert torch.equal(seen[0], seen[1]) and not torch.equal(seen[0], seen[2])
+    assert not torch.equal(seen[0][0], seen[0][1])  # same start, different fate
+
+
+def test_dreams_are_plain_data():
+    """No gradient, even when the start states carry one."""
+    model, actor = make()
+    h, z = torch.randn(5, 6, requires_grad=True), torch.randn(5, 3, requires_grad=True)
+    data = imagine(model, actor, h, z, torch.ones(5), HORIZON)
+    assert not any(part.requires_grad for part in data)
+
+
+def test_sac_can_train_on_a_dream():
+    """And dreaming and training change nothing in the model."""
+    model, _ = make()
+    sac = SAC(sac_config(lam=1.0), model.rssm.features, 2)
+    before = numbers(model)
+    sac.update(dream(model, sac.actor)[2], sac.make_optimizer())
+    assert same(numbers(model), before)
+    assert all(p.grad is None for p in model.parameters())

@@ -1,0 +1,220 @@
+"""The replay buffer: a ring of rows, windows over it, refreshed states and their age."""
+
+import math
+
+import pytest
+import torch
+from toys import numbered_replay
+
+from dreamer_core.errors import NotEnoughData
+
+
+def test_a_row_keeps_what_it_was_given():
+    """Row n: observation, reward, first, terminal, h, z of row n, and the action that left it."""
+    replay = numbered_replay(10, episode=4)
+    window = replay.window(torch.tensor([2, 5]), 3)
+    assert window.observation[..., 0].tolist() == [[2, 3, 4], [5, 6, 7]]
+    assert window.action[..., 0].tolist() == [[2.5, 3.5, 4.5], [5.5, 6.5, 7.5]]
+    assert window.reward.tolist() == [[2, 3, 4], [5, 6, 7]]
+    assert window.first.tolist() == [[0, 0, 1], [0, 0, 0]]
+    assert window.terminal.tolist() == [[0, 1, 0], [0, 0, 1]]
+    assert window.h.tolist() == [[2, -2], [5, -5]]  # of the first row
+    assert window.index.tolist() == [[2, 3, 4], [5, 6, 7]]
+
+
+def test_a_row_without_an_action_yet_has_a_zero_one():
+    """Also where an older row with an action was overwritten."""
+    replay = numbered_replay(5, capacity=5)
+    replay.add(observation=torch.ones(1), reward=0.0, first=False, terminal=False, h=torch.zeros(2), z=torch.zeros(1))
+    assert replay.window(torch.tensor([4]), 2).action.flatten().tolist() == [4.5, 0.0]
+
+
+def test_the_ring_keeps_the_newest_rows():
+    replay = numbered_replay(23, capacity=10)
+    assert len(replay) == 10
+    seen = replay.sample(500, 3)
+    assert set(seen.observation.flatten().tolist()) == set(range(13, 23))
+
+
+@pytest.mark.parametrize("layout", ["free", "chunks"])
+@pytest.mark.parametrize("rows", range(10, 31))
+def test_windows_never_straddle_the_write_head(layout, rows):
+    """Wherever the ring stands, a window is consecutive rows that are all still stored."""
+    replay = numbered_replay(rows, capacity=10, layout=layout)
+    window = replay.sample(100, 4)
+    seen = window.observation[..., 0]
+    assert torch.equal(seen, window.index.float())
+    assert torch.equal(seen[:, 1:] - seen[:, :-1], torch.ones(100, 3))
+    assert seen.min() >= rows - 10 and seen.max() <= rows - 1
+    assert torch.equal(window.h[:, 0], seen[:, 0])
+
+
+def test_chunks_start_on_a_fixed_grid():
+    """Starts are multiples of the length, whatever was overwritten; every whole chunk comes up."""
+    for rows, expected in [(12, {0, 4, 8}), (14, {0, 4, 8}), (23, {4, 8, 12, 16}), (27, {8, 12, 16, 20})]:
+        replay = numbered_replay(rows, capacity=20, layout="chunks")
+        starts = replay.sample(200, 4).index[:, 0].tolist()
+        assert set(starts) == expected
+
+
+def test_chunk_starts_are_equally_likely():
+    replay = numbered_replay(20, layout="chunks")
+    starts = replay.sample(20_000, 4).index[:, 0]
+    for chunk in range(5):
+        assert (starts == 4 * chunk).float().mean().item() == pytest.approx(0.2, abs=4 * math.sqrt(0.16 / 20_000))
+
+
+def test_free_starts_are_uniform_and_the_tail_is_not_neglected():
+    """Each start is drawn equally often; those that do not fit are moved back, onto the last full window."""
+    rows, length, draws = 20, 5, 60_000
+    starts = numbered_replay(rows).sample(draws, length).index[:, 0]
+    expected = [1 / rows] * 15 + [length / rows]
+    for start, p in enumerate(expected):
+        assert (starts == start).float().mean().item() == pytest.approx(p, abs=4.5 * math.sqrt(p * (1 - p) / draws))
+
+
+def test_the_newest_row_is_seen_as_often_as_one_in_the_middle():
+    """The last row of a running episode is in one window of length / rows, as a middle row is."""
+    seen = numbered_replay(20).sample(20_000, 5).index.flatten()
+    middle, newest = ((seen == row).float().mean().item() for row in (10, 19))
+    assert newest == pytest.approx(middle, rel=0.1)
+
+
+def test_draws_follow_the_seed():
+    replay = numbered_replay(50)
+    torch.manual_seed(3)
+    first = replay.sample(10, 4).index
+    torch.manual_seed(3)
+    assert torch.equal(replay.sample(10, 4).index, first)
+    assert not torch.equal(replay.sample(10, 4).index, first)
+
+
+def test_too_few_rows_are_refused():
+    for layout in ("free", "chunks"):
+        replay = numbered_replay(3, layout=layout)
+        with pytest.raises(NotEnoughData, match="collect more experience"):
+            replay.sample(2, 4)
+        replay = numbered_replay(4, layout=layout)
+        assert replay.sample(2, 4).index.tolist() == [[0, 1, 2, 3]] * 2
+
+
+def test_a_ring_that_holds_no_whole_chunk_says_so():
+    """Rows 2..6 are stored; the chunks of four begin at 0, 4 and 8. One row more, and 4..7 is whole."""
+    with pytest.raises(NotEnoughData, match="no whole chunk"):
+        numbered_replay(7, capacity=5, layout="chunks").sample(2, 4)
+    assert numbered_replay(8, capacity=5, layout="chunks").sample(1, 4).index.tolist() == [[4, 5, 6, 7]]
+
+
+def test_start_from_zero_does_not_read_h():
+    window = numbered_replay(10, start="zero").sample(20, 3)
+    assert (window.h == 0).all()
+    assert (numbered_replay(10).window(torch.tensor([4]), 3).h != 0).all()
+
+
+# --- refreshed states ------------------------------------------------------------------------
+
+
+def refresh(replay, start, length, update):
+    """Pretend a window was filtered: every refreshed state holds 1000 + update."""
+    window = replay.window(torch.tensor([start]), length)
+    value = 1000.0 + update
+    replay.write_back(window.index, torch.full((1, length, 2), value), torch.full((1, length, 1), value), update)
+
+
+def test_write_back_refreshes_all_rows_but_the_first():
+    """The first row's h was read, not computed."""
+    replay = numbered_replay(10)
+    refresh(replay, 3, 4, update=7)
+    h = [replay.window(torch.tensor([n]), 1).h[0, 0].item() for n in range(10)]
+    assert h == [0, 1, 2, 3, 1007, 1007, 1007, 7, 8, 9]
+    assert replay.data["z"][:10, 0].tolist() == h
+    assert replay.window(torch.tensor([0]), 10).observation.flatten().tolist() == list(range(10))
+
+
+def test_write_back_finds_its_rows_in_the_ring():
+    """Row 10 of a ring of 8 lives where row 2 was."""
+    replay = numbered_replay(12, capacity=8)
+    refresh(replay, 5, 6, update=1)
+    h = [replay.window(torch.tensor([n]), 1).h[0, 0].item() for n in range(4, 12)]
+    assert h == [4, 5, 1001, 1001, 1001, 1001, 1001, 11]
+
+
+def test_write_back_takes_no_graph_along():
+    replay = numbered_replay(6)
+    h = torch.ones(1, 3, 2, requires_grad=True) * 2
+    replay.write_back(torch.tensor([[1, 2, 3]]), h, h[..., :1], 1)
+    assert not replay.data["h"].requires_grad and not replay.data["z"].requires_grad
+
+
+def test_age_counts_updates_since_a_state_was_computed():
+    replay = numbered_replay(6)
+    assert replay.age(5).tolist() == [5] * 6
+    refresh(replay, 1, 3, update=4)
+    assert replay.age(5).tolist() == [5, 5, 1, 1, 5, 5]
+    replay.add(observation=torch.ones(1), reward=0.0, first=False, terminal=False, h=torch.zeros(2), z=torch.zeros(1), update=5)
+    assert replay.age(6).tolist() == [6, 6, 2, 2, 6, 6, 1]
+
+
+def test_age_is_listed_from_the_oldest_row():
+    replay = numbered_replay(12, capacity=8)  # rows 4..11
+    refresh(replay, 4, 3, update=2)
+    assert replay.age(2).tolist() == [2, 0, 0, 2, 2, 2, 2, 2]
+
+
+# --- single transitions ----------------------------------------------------------------------
+
+
+def test_transitions_never_cross_an_episode():
+    """Episodes of four rows: every pair of neighbours inside one comes up, and no other."""
+    replay = numbered_replay(13, episode=4)
+    pairs = {tuple(row) for row in replay.transitions(2000).index.tolist()}
+    assert pairs == {(n, n + 1) for n in range(12) if n % 4 != 3}
+
+
+def test_transitions_are_equally_likely():
+    replay = numbered_replay(12, episode=4)
+    starts = replay.transitions(18_000).index[:, 0]
+    for start in (0, 1, 2, 4, 5, 6, 8, 9, 10):
+        assert (starts == start).float().mean().item() == pytest.approx(1 / 9, abs=4.5 * math.sqrt(8 / 81 / 18_000))
+
+
+@pytest.mark.parametrize("rows", range(8, 25))
+def test_transitions_need_both_rows_in_the_ring(rows):
+    replay = numbered_replay(rows, capacity=8, episode=5)
+    window = replay.transitions(200)
+    seen = window.observation[..., 0]
+    assert torch.equal(seen[:, 1], seen[:, 0] + 1)
+    assert seen.min() >= rows - 8
+    assert (window.first[:, 1] == 0).all()
+
+
+def test_no_transition_is_refused():
+    with pytest.raises(NotEnoughData, match="no transition"):
+        numbered_replay(1).transitions(4)
+
+
+# --- checkpoints -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", [5, 8, 13])
+def test_a_restored_buffer_is_the_same(rows):
+    """Before the ring is full, when it just is, and after it went round."""
+    replay = numbered_replay(rows, capacity=8, episode=4)
+    state = {name: value.clone() for name, value in replay.state_dict().items()}
+    other = numbered_replay(0, capacity=8)
+    other.load_state_dict(state)
+    assert len(other) == len(replay) and other.count == replay.count
+    for buffer in (replay, other):
+        buffer.add(observation=torch.ones(1), reward=0.0, first=False, terminal=False, h=torch.zeros(2), z=torch.zeros(1))
+    draws = []
+    for buffer in (replay, other):
+        torch.manual_seed(1)
+        draws.append(buffer.sample(20, 3))
+    assert all(torch.equal(left, right) for left, right in zip(*draws))
+
+
+def test_a_saved_buffer_does_not_change_afterwards():
+    replay = numbered_replay(5)
+    state = replay.state_dict()
+    replay.data["observation"].fill_(-1)
+    assert state["observation"].flatten().tolist() == [0, 1, 2, 3, 4]

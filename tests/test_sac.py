@@ -1,0 +1,491 @@
+"""Soft actor-critic: the policy, the critics, their targets, and both ways to climb."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch.distributions import Independent, Normal, TransformedDistribution
+from torch.distributions.transforms import TanhTransform
+from toys import numbers, random_trajectories, sac_config, same
+
+from dreamer_core.returns import alive_weight
+from dreamer_core.sac import SAC, Actor, TwinQ, descend, ema_update, tanh_normal_log_prob
+from dreamer_core.trajectories import Trajectories
+
+DOUBLE = torch.float64
+
+
+def make(features=9, action=2, dtype=torch.float32, **changes):
+    return SAC(sac_config(**changes), features, action).to(dtype)
+
+
+def both_q(twin, state, action):
+    """Both critics, layer by layer, one at a time."""
+    out = []
+    for half in range(2):
+        x = torch.cat([state, action], -1)
+        for number, layer in enumerate(twin.layers):
+            x = x @ layer.weight[half] + layer.bias[half, 0]
+            if number < len(twin.layers) - 1:
+                x = x * torch.sigmoid(x)
+        out.append(x[..., 0])
+    return out
+
+
+# --- the policy ------------------------------------------------------------------------------
+
+
+def density(a, mean, log_std):
+    """pi(a) of a one-dimensional action, for many a."""
+    u = torch.atanh(a)[:, None]
+    return torch.exp(tanh_normal_log_prob(torch.tensor([mean], dtype=DOUBLE), torch.tensor([log_std], dtype=DOUBLE), u))
+
+
+@pytest.mark.parametrize("mean, log_std", [(0.0, 0.0), (0.8, -1.0), (-1.5, 0.3)])
+def test_log_prob_is_a_density_over_actions(mean, log_std):
+    """pi(a) integrates to 1 over (-1, 1), and its mean is that of many samples."""
+    edge = 1 - 1e-9
+    a = torch.linspace(-edge, edge, 400_001, dtype=DOUBLE)
+    pi = density(a, mean, log_std)
+    assert torch.trapezoid(pi, a).item() == pytest.approx(1, abs=2e-3)
+    samples = torch.tanh(mean + math.exp(log_std) * torch.randn(200_000, dtype=DOUBLE))
+    assert torch.trapezoid(a * pi, a).item() == pytest.approx(samples.mean().item(), abs=5e-3)
+
+
+def test_log_prob_matches_torch_in_two_dimensions():
+    mean, log_std, u = torch.randn(3, 50, 2, dtype=DOUBLE)
+    squashed = TransformedDistribution(Independent(Normal(mean, torch.exp(log_std)), 1), [TanhTransform()])
+    torch.testing.assert_close(tanh_normal_log_prob(mean, log_std, u), squashed.log_prob(torch.tanh(u)), rtol=1e-6, atol=1e-6)
+
+
+def test_log_prob_survives_saturated_actions():
+    """At u = 30 tanh(u) is 1 in floating point; log(1 - tanh^2) = 2 log 2 - 2 |u| all the same."""
+    u = torch.tensor([[30.0], [-30.0]])
+    got = tanh_normal_log_prob(u, torch.zeros(2, 1), u)
+    expected = -0.5 * math.log(2 * math.pi) - (2 * math.log(2) - 60)
+    assert got.tolist() == pytest.approx([expected] * 2, rel=1e-6)
+
+
+def test_actor_samples_are_reparameterised():
+    """u = mean + std * noise: the gradient of u reaches the actor; the log-prob belongs to that u."""
+    actor = Actor(sac_config(), 9, 2)
+    state = torch.randn(5, 9)
+    torch.manual_seed(1)
+    u, log_prob = actor.sample(state)
+    torch.manual_seed(1)
+    mean, log_std = actor(state)
+    torch.testing.assert_close(u, mean + torch.exp(log_std) * torch.randn(5, 2))
+    torch.testing.assert_close(log_prob, Independent(Normal(mean, log_std.exp()), 1).log_prob(u) - (1 - torch.tanh(u) ** 2).log().sum(-1))
+    torch.testing.assert_close(actor.log_prob(state, u), log_prob)
+    assert u.requires_grad and log_prob.shape == (5,)
+
+
+def test_draw_is_the_action_of_sample():
+    actor = Actor(sac_config(), 9, 2)
+    state = torch.randn(5, 9)
+    torch.manual_seed(1)
+    u = actor.draw(state)
+    torch.manual_seed(1)
+    assert torch.equal(u, actor.sample(state).pre_tanh)
+
+
+def test_mode_is_tanh_of_the_mean():
+    actor = Actor(sac_config(), 9, 2)
+    state = torch.randn(5, 9)
+    torch.testing.assert_close(actor.mode(state), torch.tanh(actor.net(state)[:, :2]))
+
+
+def test_log_std_is_clamped():
+    actor = Actor(sac_config(log_std_min=-2.0, log_std_max=0.5), 9, 2)
+    _, log_std = actor(torch.randn(500, 9) * 1000)
+    assert log_std.min() == -2.0 and log_std.max() == 0.5
+
+
+def test_mean_limit_is_soft():
+    """limit * tanh(mean / limit): never beyond the limit, and near 0 the mean itself."""
+    free, bound = (Actor(sac_config(mean_limit=limit), 9, 2) for limit in (0.0, 3.0))
+    bound.load_state_dict(free.state_dict())
+    state = torch.randn(200, 9) * 100
+    mean, limited = free(state)[0], bound(state)[0]
+    assert mean.abs().max() > 3 > limited.abs().max() - 1e-5
+    torch.testing.assert_close(limited, 3 * torch.tanh(mean / 3))
+
+
+def test_actor_out_scale_shrinks_the_last_layer_only():
+    torch.manual_seed(1)
+    plain = Actor(sac_config(), 9, 2)
+    torch.manual_seed(1)
+    shrunk = Actor(sac_config(actor_out_scale=0.01), 9, 2)
+    state = torch.randn(5, 9)
+    torch.testing.assert_close(shrunk.net(state), 0.01 * plain.net(state))
+    assert torch.equal(shrunk.net[0].weight, plain.net[0].weight)
+
+
+# --- the critics -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lead", [(5,), (5, 4), (3, 5, 4)])
+def test_twin_q_is_two_networks_on_state_and_action(lead):
+    twin = TwinQ(sac_config(), 9, 2).double()
+    state, action = torch.randn(*lead, 9, dtype=DOUBLE), torch.randn(*lead, 2, dtype=DOUBLE)
+    got = twin(state, action)
+    assert got.shape == (2, *lead)
+    for half, expected in enumerate(both_q(twin, state, action)):
+        torch.testing.assert_close(got[half], expected)
+
+
+def test_target_q_starts_as_a_copy_that_no_gradient_trains():
+    sac = make()
+    assert all(torch.equal(p, q) and p is not q for p, q in zip(sac.q.parameters(), sac.q_target.parameters()))
+    assert not any(p.requires_grad for p in sac.q_target.parameters())
+    held = {id(p) for group in sac.make_optimizer().param_groups for p in group["params"]}
+    assert held == {id(p) for p in (*sac.actor.parameters(), *sac.q.parameters())}
+
+
+def test_ema_update_by_hand():
+    target, source = nn.Linear(1, 1), nn.Linear(1, 1)
+    with torch.no_grad():
+        for p, value in zip((*target.parameters(), *source.parameters()), (1.0, 2.0, 11.0, -8.0)):
+            p.fill_(value)
+    ema_update(target, source, 0.9)
+    assert [p.item() for p in target.parameters()] == pytest.approx([2.0, 1.0])
+    assert [p.item() for p in source.parameters()] == [11.0, -8.0]
+
+
+def test_alpha_schedule():
+    """From 0.5 to 0.1 in a straight line over ten updates, then flat."""
+    sac = make(alpha=0.5, alpha_final=0.1, alpha_updates=10)
+    seen = []
+    for update in (0, 5, 10, 1000):
+        sac.updates.fill_(update)
+        seen.append(sac.alpha)
+    assert seen == pytest.approx([0.5, 0.3, 0.1, 0.1])
+    optimizer = sac.make_optimizer()
+    sac.updates.fill_(0)
+    for _ in range(5):
+        sac.update(random_trajectories(), optimizer)
+    assert sac.alpha == pytest.approx(0.3)
+
+
+def test_critic_loss_is_the_sum_of_two_weighted_errors():
+    """Both critics regress on the same returns, averaged over all steps."""
+    sac = make(dtype=DOUBLE)
+    batch = random_trajectories(dtype=DOUBLE)
+    returns, weight = torch.randn(5, 4, dtype=DOUBLE), torch.rand(5, 4, dtype=DOUBLE)
+    loss, q_mean = sac.critic_loss(batch, returns, weight)
+    expected = 0.0
+    for n in range(5):
+        for t in range(4):
+            qs = both_q(sac.q, batch.state[n, t], torch.tanh(batch.pre_tanh[n, t]))
+            expected += sum(weight[n, t] * (q - returns[n, t]) ** 2 for q in qs) / 20
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(q_mean, sac.q(batch.state[:, :-1], torch.tanh(batch.pre_tanh)).mean())
+
+
+# --- what the critics regress on -------------------------------------------------------------
+
+
+def hand_returns(sac, batch, action, lam, soft):
+    """The lambda-return of every step by recursion, given the bootstrap actions drawn at s_1 .. s_H (or at s_H alone)."""
+    config, number, horizon = sac.config, *batch.reward.shape
+    out = torch.zeros(number, horizon, dtype=DOUBLE)
+    for n in range(number):
+        for t in reversed(range(horizon)):
+            at = t if action.pre_tanh.shape[1] == horizon else 0
+            u, log_prob = action.pre_tanh[n, at], action.log_prob[n, at]
+            value = min(both_q(sac.q_target, batch.state[n, t + 1], torch.tanh(u))) - soft * config.alpha * log_prob
+            if t < horizon - 1:
+                taken = sac.actor.log_prob(batch.state[n, t + 1], batch.pre_tanh[n, t + 1])
+                value = (1 - lam) * value + lam * (out[n, t + 1] - soft * config.alpha * taken)
+            out[n, t] = batch.reward[n, t] + config.gamma * batch.cont[n, t] * value
+    return out.detach()
+
+
+@pytest.mark.parametrize("soft", [True, False])
+@pytest.mark.parametrize("lam", [0.0, 0.6, 1.0])
+def test_returns_by_hand(lam, soft):
+    """One sampled action per bootstrap, the smaller target Q, and the entropy once per step (or never)."""
+    sac = make(dtype=DOUBLE, lam=lam, soft=soft)
+    with torch.no_grad():  # the target differs from the fast Q
+        for p in sac.q_target.parameters():
+            p.add_(torch.randn_like(p) * 0.5)
+    batch = random_trajectories(dtype=DOUBLE)
+    torch.manual_seed(1)
+    got = sac.returns(batch)
+    torch.manual_seed(1)
+    reached = batch.state[:, -1:] if lam == 1 else batch.state[:, 1:]
+    torch.testing.assert_close(got, hand_returns(sac, batch, sac.actor.sample(reached), lam, soft))
+    assert not got.requires_grad
+
+
+def test_returns_of_a_single_step_are_the_same_for_every_lambda():
+    """With H = 1 there is nothing to mix."""
+    sac = make()
+    batch = random_trajectories(horizon=1)
+    seen = []
+    for lam in (0.0, 0.5, 1.0):
+        sac.config.lam = lam
+        torch.manual_seed(1)
+        seen.append(sac.returns(batch))
+    torch.testing.assert_close(seen[0], seen[1])
+    torch.testing.assert_close(seen[0], seen[2])
+
+
+# --- what the actor climbs -------------------------------------------------------------------
+
+
+class Quadratic(nn.Module):
+    """A known pair of critics: Q(s, a) = -(a - 0.4)^2, and one that is better by 0.5."""
+
+    def forward(self, state, action):
+        q = -(action - 0.4).square().sum(-1)
+        return torch.stack([q + 0.5, q])
+
+
+def gradient(loss, sac):
+    sac.zero_grad()
+    loss.backward()
+    return sac.actor.net[-1].bias.grad.clone()
+
+
+def true_gradient(sac, state, alpha):
+    """d/d(mean, log std) of E[Q(tanh u) - alpha log pi], by a numeric integral over u."""
+    mean, log_std = (x.detach().double().requires_grad_() for x in sac.actor(state))
+    u = torch.linspace(-12, 12, 20_001, dtype=DOUBLE)[:, None]
+    log_pi = tanh_normal_log_prob(mean, log_std, u)
+    normal = torch.exp(Normal(mean, torch.exp(log_std)).log_prob(u)).squeeze(-1)
+    soft_q = -(torch.tanh(u).squeeze(-1) - 0.4).square() - alpha * log_pi
+    value = torch.trapezoid(normal * soft_q, u.squeeze(-1))
+    return torch.cat(torch.autograd.grad(value, (mean, log_std))).flatten().float()
+
+
+def one_state_problem(**changes):
+    sac = make(features=1, action=1, alpha=0.2, alpha_final=0.2, **changes)
+    sac.q_target = Quadratic()
+    return sac, torch.ones(1, 1)
+
+
+@pytest.mark.parametrize("baseline_samples", [1, 4])
+def test_both_actor_gradients_are_the_true_one_on_average(baseline_samples):
+    """On one state with a known Q: pathwise, score function and a numeric integral agree."""
+    sac, state = one_state_problem(baseline_samples=baseline_samples)
+    truth = true_gradient(sac, state, 0.2)
+    number = 100_000
+    many = state.expand(number, 2, 1)
+    pathwise, _ = sac.pathwise_loss(many[:, :1], torch.ones(number, 1))
+    torch.testing.assert_close(-gradient(pathwise, sac), truth, rtol=0.02, atol=0.01)
+    u = sac.actor.sample(many[:, :1]).pre_tanh.detach()
+    batch = Trajectories(many, u, torch.zeros(number, 1), torch.zeros(number, 1), torch.ones(number))
+    returns = -(torch.tanh(u).squeeze(-1) - 0.4).square()
+    score, _ = sac.score_loss(batch, returns, torch.ones(number, 1))
+    torch.testing.assert_close(-gradient(score, sac), truth, rtol=0.03, atol=0.015)
+    assert truth.abs().min() > 0.05
+
+
+def test_baseline_makes_the_score_gradient_quieter():
+    """The mean does not move with the baseline, but the spread over batches does: a baseline near E[R] shrinks it."""
+    spread = {}
+    for offset in (0.0, 10.0):
+        sac, state = one_state_problem()
+        many = state.expand(64, 2, 1)
+        grads = []
+        for _ in range(60):
+            u = sac.actor.sample(many[:, :1]).pre_tanh.detach()
+            batch = Trajectories(many, u, torch.zeros(64, 1), torch.zeros(64, 1), torch.ones(64))
+            returns = offset - (torch.tanh(u).squeeze(-1) - 0.4).square()
+            grads.append(gradient(sac.score_loss(batch, returns, torch.ones(64, 1))[0], sac))
+        spread[offset] = torch.stack(grads).std(0).mean().item()
+    assert spread[10.0] > 5 * spread[0.0]
+
+
+def test_pathwise_loss_by_hand():
+    """-(weight * (min Qbar(s, a~) - alpha log pi(a~ | s))), averaged."""
+    sac = make(dtype=DOUBLE)
+    state, weight = torch.randn(5, 4, 9, dtype=DOUBLE), torch.rand(5, 4, dtype=DOUBLE)
+    torch.manual_seed(1)
+    loss, log_prob = sac.pathwise_loss(state, weight)
+    torch.manual_seed(1)
+    action = sac.actor.sample(state)
+    q = torch.minimum(*both_q(sac.q_target, state, torch.tanh(action.pre_tanh)))
+    torch.testing.assert_close(loss, -(weight * (q - 0.1 * action.log_prob)).mean())
+    torch.testing.assert_close(log_prob, action.log_prob.mean())
+
+
+@pytest.mark.parametrize("grad", ["pathwise", "score"])
+def test_weight_zero_means_not_seen(grad):
+    """Steps after a certain end, and trajectories of weight 0, train nothing."""
+    batch = random_trajectories(number=6, horizon=3)
+    batch.cont[:2, 0] = 0  # the dream ends after the first step
+    batch.weight[2:4] = 0
+    poisoned = batch._replace(state=batch.state.clone(), pre_tanh=batch.pre_tanh.clone(), reward=batch.reward.clone())
+    poisoned.state[:2, 2:] += 3
+    poisoned.pre_tanh[:2, 1:] -= 1
+    poisoned.reward[:2, 1:] += 5
+    poisoned.state[2:4] -= 2
+    poisoned.reward[2:4] += 7
+    after = []
+    for data in (batch, poisoned):
+        torch.manual_seed(1)
+        sac = make(actor_grad=grad, lam=1.0)
+        sac.update(data, sac.make_optimizer())
+        after.append(numbers(sac))
+    assert same(*after)
+
+
+def test_certain_steps_weigh_more_than_unlikely_ones():
+    """A step reached with probability 1/4 has a quarter of the pull."""
+    sac = make(dtype=DOUBLE)
+    batch = random_trajectories(number=1, horizon=2, dtype=DOUBLE)._replace(weight=torch.ones(1, dtype=DOUBLE))
+    batch.cont[:] = 0.25
+    seen = {}
+    real = sac.critic_loss
+    sac.critic_loss = lambda data, returns, weight: seen.update(weight=weight) or real(data, returns, weight)
+    sac.update(batch, sac.make_optimizer())
+    torch.testing.assert_close(seen["weight"], torch.tensor([[1, 0.25]], dtype=DOUBLE))
+
+
+def test_normalised_advantage_divides_by_a_running_std():
+    """The first batch sets the scale; later ones move it by a twentieth; rewards ten times as large change no gradient."""
+    sac = make(actor_grad="score", normalize_advantage=True)
+    sac.q_target = Quadratic()
+    batch = random_trajectories(number=200, action=2)
+    losses = []
+    for scale in (1e5, 1e6):
+        sac.updates.zero_()
+        torch.manual_seed(1)
+        losses.append(sac.score_loss(batch, scale * batch.reward, torch.ones(200, 4))[0].item())
+        assert sac.advantage_std.item() == pytest.approx(scale * batch.reward.std().item(), rel=0.05)
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    before = sac.advantage_std.item()
+    sac.updates.fill_(1)
+    sac.score_loss(batch, 0 * batch.reward, torch.ones(200, 4))
+    assert sac.advantage_std.item() == pytest.approx(0.95 * before, rel=0.01)
+
+
+# --- one update ------------------------------------------------------------------------------
+
+
+def test_descend_clips_the_norm_and_reports_it():
+    """A gradient (30, 40) has norm 50; plain descent with clip 1 then moves by (0.6, 0.8)."""
+    x = nn.Parameter(torch.zeros(2))
+    norm = descend((x * torch.tensor([30.0, 40.0])).sum(), torch.optim.SGD([x], 1.0), 1.0)
+    assert norm.item() == pytest.approx(50)
+    assert x.tolist() == pytest.approx([-0.6, -0.8], rel=1e-4)
+
+
+def test_descend_clips_each_group_by_itself():
+    """The critics' long gradient does not shorten the actor's."""
+    x, y = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
+    norm = descend((0.5 * x + 80 * y).sum(), torch.optim.SGD([{"params": [x]}, {"params": [y]}], 1.0), 1.0)
+    assert (x.item(), y.item()) == pytest.approx((-0.5, -1.0), rel=1e-4)
+    assert norm.item() == pytest.approx(0.5)
+
+
+def test_descend_leaves_short_gradients_alone_and_starts_from_zero():
+    x = nn.Parameter(torch.zeros(2))
+    x.grad = torch.full((2,), 99.0)  # left over from somewhere else
+    descend((x * torch.tensor([0.3, 0.4])).sum(), torch.optim.SGD([x], 1.0), 1.0)
+    assert x.tolist() == pytest.approx([-0.3, -0.4])
+
+
+def test_adam_step_by_hand():
+    """Adam's first step has the length of the learning rate, whatever the gradient's scale."""
+    sac = make(actor_lr=0.01, critic_lr=0.02)
+    before = numbers(sac)
+    sac.update(random_trajectories(), sac.make_optimizer())
+    after = numbers(sac)
+    for name, lr in [("actor.net.2.weight", 0.01), ("q.layers.1.weight", 0.02)]:
+        moved = (after[name] - before[name]).abs()
+        assert moved.max().item() == pytest.approx(lr, rel=1e-3)
+        assert moved.median().item() == pytest.approx(lr, rel=0.05)
+
+
+@pytest.mark.parametrize("grad", ["pathwise", "score"])
+def test_one_backward_pass_serves_both_halves(grad):
+    """In an update the actor gets the gradient of the actor's loss alone, the critics that of theirs alone."""
+    sac = make(actor_grad=grad, lam=1.0)
+    batch = random_trajectories()
+    weight = batch.weight[:, None] * torch.cumprod(torch.cat([torch.ones(5, 1), batch.cont[:, :-1]], 1), 1)
+    torch.manual_seed(1)
+    returns = sac.returns(batch)
+    critic_loss, _ = sac.critic_loss(batch, returns, weight)
+    actor_loss, _ = sac.pathwise_loss(batch.state[:, :-1], weight) if grad == "pathwise" else sac.score_loss(batch, returns, weight)
+    alone = [*torch.autograd.grad(actor_loss, list(sac.actor.parameters())), *torch.autograd.grad(critic_loss, list(sac.q.parameters()))]
+    torch.manual_seed(1)
+    metrics = sac.update(batch, sac.make_optimizer())
+    together = [p.grad for p in (*sac.actor.parameters(), *sac.q.parameters())]
+    for left, right in zip(alone, together, strict=True):
+        torch.testing.assert_close(left, right)
+    assert metrics["actor_loss"].item() == pytest.approx(actor_loss.item(), rel=1e-5)
+    assert metrics["critic_loss"].item() == pytest.approx(critic_loss.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("grad", ["pathwise", "score"])
+def test_update_moves_the_target_by_the_ema_of_the_new_critic(grad):
+    sac = make(actor_grad=grad, polyak=0.9)
+    before = [p.clone() for p in sac.q_target.parameters()]
+    metrics = sac.update(random_trajectories(), sac.make_optimizer())
+    for old, target, fast in zip(before, sac.q_target.parameters(), sac.q.parameters()):
+        torch.testing.assert_close(target, 0.9 * old + 0.1 * fast)
+        assert not torch.equal(target, old)
+    assert set(metrics) == {"critic_loss", "actor_loss", "q_mean", "return_mean", "entropy"}
+    assert all(value.ndim == 0 and not value.requires_grad for value in metrics.values())
+    assert int(sac.updates) == 1
+
+
+# --- problems with a known answer ------------------------------------------------------------
+
+
+def bandit(number):
+    """One step, then the end: the reward of action a is -(a - 0.4)^2. Actions come from the caller."""
+
+    def play(sac):
+        state = torch.ones(number, 2, 1)
+        with torch.no_grad():
+            u = sac.actor.sample(state[:, :1]).pre_tanh
+        reward = -(torch.tanh(u).squeeze(-1) - 0.4).square()
+        return Trajectories(state, u, reward, torch.zeros(number, 1), torch.ones(number))
+
+    return play
+
+
+@pytest.mark.parametrize("grad", ["pathwise", "score"])
+def test_solves_a_one_step_bandit(grad):
+    """The best action is 0.4; the best soft policy is proportional to exp(r(a) / alpha), and its spread is known."""
+    alpha = 0.05
+    sac = make(1, 1, actor_grad=grad, units=16, alpha=alpha, alpha_final=alpha, actor_lr=1e-2, critic_lr=1e-2)
+    optimizer, play = sac.make_optimizer(), bandit(128)
+    for _ in range(300):
+        sac.update(play(sac), optimizer)
+    a = torch.linspace(-1, 1, 2001, dtype=DOUBLE)
+    best = torch.exp(-(a - 0.4).square() / alpha)
+    best /= torch.trapezoid(best, a)
+    mean = torch.trapezoid(a * best, a)
+    std = torch.trapezoid((a - mean).square() * best, a).sqrt()
+    action = torch.tanh(sac.actor.sample(torch.ones(4000, 1)).pre_tanh.detach())
+    assert sac.actor.mode(torch.ones(1, 1)).item() == pytest.approx(0.4, abs=0.12)
+    assert action.mean().item() == pytest.approx(mean.item(), abs=0.1)
+    assert action.std().item() == pytest.approx(std.item(), rel=0.25)
+    with torch.no_grad():
+        near = torch.linspace(0.2, 0.6, 5)  # where it acts
+        q = sac.q(torch.ones(5, 1), near[:, None])
+    torch.testing.assert_close(q, -(near - 0.4).square().expand(2, 5), atol=0.06, rtol=0)
+
+
+def test_critic_learns_a_discounted_sum():
+    """A reward of 1 for ever, gamma = 0.5, no entropy: Q = 2; if the first step is the last, Q = 1."""
+    for cont, value in [(1.0, 2.0), (0.0, 1.0)]:
+        sac = make(1, 1, gamma=0.5, alpha=0.0, alpha_final=0.0, critic_lr=1e-2, polyak=0.9)
+        optimizer = sac.make_optimizer()
+        for _ in range(250):
+            batch = Trajectories(torch.ones(32, 2, 1), torch.randn(32, 1, 1), torch.ones(32, 1), torch.full((32, 1), cont), torch.ones(32))
+            sac.update(batch, optimizer)
+        q = sac.q_target(torch.ones(50, 1), torch.rand(50, 1) - 0.5)
+        assert q.mean().item() == pytest.approx(value, abs=0.1)
+
+
+def test_alive_weight_is_one_for_single_steps():
+    """Steps already weighted by `steps()` are not weighted twice."""
+    steps = random_trajectories().steps()
+    assert (alive_weight(steps.cont) == 1).all()

@@ -1,0 +1,783 @@
+"""What v1 is, line by line: each property of the agent as one named test.
+
+First what v1 does differently from DreamerV3, then the concern about stored states, then how
+gradients and data flow, then the switches.
+"""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from toys import fill, numbered_replay, numbers, random_trajectories, random_window, sac_config, same, small
+
+from dreamer_core import nets
+from dreamer_core.agent import Dreamer, ModelFree
+from dreamer_core.config import preset
+from dreamer_core.imagine import imagine
+from dreamer_core.sac import SAC, Actor, ema_update, tanh_normal_log_prob
+from dreamer_core.trajectories import Trajectories
+from dreamer_core.world_model import WorldModel
+
+DOUBLE = torch.float64
+
+
+def world(dtype=DOUBLE, **changes):
+    return WorldModel(small(model=changes).model, 3, 2).to(dtype)
+
+
+def soft_actor_critic(features=9, action=2, dtype=torch.float32, **changes):
+    return SAC(sac_config(**changes), features, action).to(dtype)
+
+
+def dreamer(**changes):
+    return fill(Dreamer(small(**changes), 3, 2))
+
+
+def shake(module):
+    """Move every parameter a long way."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn_like(parameter))
+
+
+def quieten(agent):
+    """Make z's posterior almost certain, so that filtering twice gives the same states."""
+    with torch.no_grad():
+        agent.model.rssm.posterior_out.bias[3:] = -15.0
+        agent.model.rssm.posterior_out.weight[3:] = 0.0
+
+
+class KnownQ(nn.Module):
+    """Twin critics with a formula instead of weights; remembers the actions it was asked about."""
+
+    def __init__(self, formula):
+        super().__init__()
+        self.formula, self.asked = formula, []
+
+    def forward(self, state, action):
+        self.asked.append(action)
+        q = self.formula(state, action)
+        return torch.stack([q, q + 1])
+
+
+# === Differences from the paper ==============================================================
+
+
+def test_replay_serves_uniform_windows_and_no_queue():
+    """Fresh rows are not served first: right after they were added, old windows are as likely as new ones."""
+    replay = numbered_replay(100)
+    starts = replay.sample(40_000, 5).index[:, 0]
+    counts = torch.bincount(starts, minlength=96)[:95].double()  # starts that fit without being moved back
+    expected = 40_000 / 100
+    chi_square = ((counts - expected) ** 2 / expected).sum().item()
+    assert chi_square < 95 + 5 * math.sqrt(2 * 95)
+    old, new = (((starts >= low) & (starts < low + 20)).float().mean().item() for low in (0, 75))
+    assert old == pytest.approx(new, abs=0.015)
+
+
+def test_recurrence_is_one_embedding_layer_and_one_gru_cell():
+    """f is Linear, SiLU, GRUCell, and nothing else."""
+    rssm = world().rssm
+    assert [type(part) for part in rssm.input] == [nn.Linear, nn.SiLU]
+    assert type(rssm.cell) is nn.GRUCell
+    h, z, a = torch.randn(2, 6, dtype=DOUBLE), torch.randn(2, 3, dtype=DOUBLE), torch.randn(2, 2, dtype=DOUBLE)
+    torch.testing.assert_close(rssm.step(h, z, a), rssm.cell(rssm.input(torch.cat([z, a], -1)), h))
+    wanted = {id(p) for p in (*rssm.input.parameters(), *rssm.cell.parameters())}
+    used = torch.autograd.grad(rssm.step(h, z, a).sum(), list(rssm.parameters()), allow_unused=True)
+    assert {id(p) for p, grad in zip(rssm.parameters(), used) if grad is not None} == wanted
+
+
+def test_optimiser_is_adam_with_norm_clipping():
+    """Two updates of the world model, redone by hand: g clipped to norm 0.5, then Adam's formula."""
+    agent = dreamer(model=dict(clip_norm=0.5, lr=0.01), replay=dict(write_back=False))
+    assert all(type(optimizer) is torch.optim.Adam for optimizer in agent.optimizers.values())
+    twin = WorldModel(agent.config.model, 3, 2)
+    twin.load_state_dict(agent.model.state_dict())
+    m, v = ([torch.zeros_like(p) for p in twin.parameters()] for _ in range(2))
+    for step in (1, 2):
+        torch.manual_seed(step)
+        metrics = agent.learn_model()
+        torch.manual_seed(step)
+        loss = twin.loss(agent.replay.sample(4, 5))[0]["total"]
+        grads = torch.autograd.grad(loss, list(twin.parameters()), allow_unused=True)
+        grads = [torch.zeros_like(p) if g is None else g for p, g in zip(twin.parameters(), grads)]
+        norm = math.sqrt(sum(g.square().sum().item() for g in grads))
+        assert norm > 0.5 and metrics["model/grad_norm"].item() == pytest.approx(norm, rel=1e-4)
+        with torch.no_grad():
+            for i, p in enumerate(twin.parameters()):
+                g = grads[i] * 0.5 / norm
+                m[i] = 0.9 * m[i] + 0.1 * g
+                v[i] = 0.999 * v[i] + 0.001 * g * g
+                p -= 0.01 * (m[i] / (1 - 0.9**step)) / ((v[i] / (1 - 0.999**step)).sqrt() + 1e-8)
+        for ours, theirs in zip(twin.parameters(), agent.model.parameters()):
+            torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=2e-5)
+
+
+def test_observation_loss_is_summed_squared_error_in_the_units_handed_over():
+    """A decoder that says 0 pays half the sum of squares; ten times the units, a hundred times the loss. No symlog."""
+    model = world()
+    with torch.no_grad():
+        for p in model.decoder.parameters():
+            p.zero_()
+    window = random_window(dtype=DOUBLE)
+    for scale in (1.0, 10.0, 1000.0):
+        scaled = window._replace(observation=scale * window.observation)
+        by_hand = sum(0.5 * x.item() ** 2 for x in scaled.observation.flatten()) / 24
+        assert model.loss(scaled)[0]["observation"].item() == pytest.approx(by_hand)
+
+
+def test_encoder_reads_observations_as_they_are():
+    """What enters the first layer is o itself, not symlog(o)."""
+    model, seen = world(), []
+    next(m for m in model.encoder.modules() if isinstance(m, nn.Linear)).register_forward_hook(lambda m, args, out: seen.append(args[0]))
+    window = random_window(dtype=DOUBLE)
+    model.observe(window._replace(observation=1000 * window.observation))
+    torch.testing.assert_close(seen[0], 1000 * window.observation)
+
+
+def test_reward_head_is_a_gaussian_trained_by_nll():
+    """The reward loss is -log Normal(r; mean, std), in plain reward units."""
+    model = world(reward_std=0.0)
+    window = random_window(dtype=DOUBLE)
+    losses, beliefs = model.loss(window)
+    mean, std = model.predict_reward(beliefs.features)
+    nll = -torch.distributions.Normal(mean, std).log_prob(window.reward)
+    torch.testing.assert_close(losses["reward"], nll.mean())
+
+
+def test_dreams_use_the_mean_of_the_reward():
+    """Whatever the std, the dreamt reward is the mean, without noise."""
+    model = world(torch.float32, reward_std=0.0)
+    with torch.no_grad():
+        model.reward[-1].bias[1] = 50.0
+    data = imagine(model, Actor(sac_config(), 9, 2), torch.zeros(4, 6), torch.zeros(4, 3), torch.ones(4), 3)
+    mean, std = model.predict_reward(data.state[:, 1:])
+    assert std.min() > 40
+    torch.testing.assert_close(data.reward, mean)
+
+
+def test_the_same_sac_trains_on_real_and_on_imagined_data():
+    """Drop-in: one class, one update method; Dreamer feeds it dreams, ModelFree feeds it the buffer."""
+    agents = [dreamer(), fill(ModelFree(small(), 3, 2))]
+    for agent in agents:
+        assert type(agent.sac) is SAC
+        before = numbers(agent.sac)
+        agent.learn()
+        after = numbers(agent.sac)
+        parts = ("actor.net.0.weight", "q.layers.0.weight", "q_target.layers.0.weight")
+        assert all(not torch.equal(before[part], after[part]) for part in parts)
+    sac = soft_actor_critic()
+    imagined, real = random_trajectories(horizon=1), random_trajectories(horizon=1)._replace(weight=torch.ones(5))
+    for data in (imagined, real):  # one and the same object can take both
+        sac.update(data, sac.make_optimizer())
+    assert int(sac.updates) == 2
+
+
+def test_critics_start_random_not_zero():
+    """Default torch initialisation up to the last layer: Q differs between states and between the twins."""
+    torch.manual_seed(3)
+    sac = soft_actor_critic(units=64)
+    q = sac.q(torch.randn(100, 9), torch.rand(100, 2))
+    assert q.std(1).min() > 1e-3 and not torch.equal(q[0], q[1])
+    last = sac.q.layers[-1].weight
+    assert (last != 0).all() and last.abs().max() <= 1 / math.sqrt(64)
+    assert last.std().item() == pytest.approx(1 / math.sqrt(64) / math.sqrt(3), rel=0.2)
+
+
+def test_critics_are_q_of_state_and_action():
+    """Q(s, a), two of them: both the state and the action matter."""
+    sac = soft_actor_critic()
+    state, action = torch.randn(5, 9), torch.rand(5, 2)
+    q = sac.q(state, action)
+    assert q.shape == (2, 5)
+    assert (sac.q(state + 1, action) != q).all() and (sac.q(state, action - 1) != q).all()
+
+
+@pytest.mark.parametrize("lam", [0.0, 1.0])
+def test_bootstrap_is_one_sampled_action(lam):
+    """Qbar(s, a) - alpha log pi(a | s) at a single a ~ pi: one action per bootstrap, another one at every call."""
+    sac = soft_actor_critic(1, 1, lam=lam, gamma=0.5)
+    sac.q_target = KnownQ(lambda state, action: action.squeeze(-1))
+    state = torch.zeros(3, 3, 1)
+    batch = Trajectories(state, torch.zeros(3, 2, 1), torch.zeros(3, 2), torch.ones(3, 2), torch.ones(3))
+    torch.manual_seed(1)
+    returns = sac.returns(batch)
+    (asked,) = sac.q_target.asked
+    assert asked.shape == (3, 1 if lam == 1 else 2, 1)  # no axis of many samples
+    mean, log_std = sac.actor(torch.zeros(1, 1))
+    log_pi = tanh_normal_log_prob(mean, log_std, torch.atanh(asked[:, -1]))
+    torch.testing.assert_close(returns[:, -1], 0.5 * (asked[:, -1, 0] - 0.1 * log_pi), rtol=1e-3, atol=1e-4)
+    assert not torch.equal(sac.returns(batch), returns)
+
+
+def test_targets_follow_the_fast_q_slowly():
+    """EMA: after n updates with a fixed fast Q, the target has gone 1 - polyak^n of the way."""
+    sac = soft_actor_critic()
+    shake(sac.q)
+    start = [p.clone() for p in sac.q_target.parameters()]
+    for _ in range(10):
+        ema_update(sac.q_target, sac.q, 0.9)
+    for old, target, fast in zip(start, sac.q_target.parameters(), sac.q.parameters()):
+        torch.testing.assert_close(target, old + (1 - 0.9**10) * (fast - old))
+
+
+def test_returns_are_not_normalised_by_a_running_range():
+    """Where the paper keeps an EMA of the return range, v1 has none: twice the reward, twice the return, whatever came before."""
+    sac = soft_actor_critic(lam=1.0, gamma=1.0, soft=False)
+    sac.q_target = KnownQ(lambda state, action: torch.zeros(state.shape[:-1]))
+    batch = random_trajectories()
+    returns = [sac.returns(batch._replace(reward=scale * batch.reward)) for scale in (1.0, 2.0, 1.0)]
+    torch.testing.assert_close(returns[1], 2 * returns[0])
+    assert torch.equal(returns[2], returns[0])
+
+
+def test_baseline_is_the_soft_value():
+    """b(s) = E_a[Qbar] + alpha H: the advantage is R - alpha log pi(a) - b, with b from a numeric integral."""
+    sac = soft_actor_critic(1, 1, actor_grad="score", baseline_samples=40_000, alpha=0.3, alpha_final=0.3)
+    sac.q_target = KnownQ(lambda state, action: 2 * action.squeeze(-1) ** 2 + action.squeeze(-1))
+    mean, log_std = (x.detach().double() for x in sac.actor(torch.ones(1, 1)))
+    u = torch.linspace(-12, 12, 20_001, dtype=DOUBLE)[:, None]
+    log_pi = tanh_normal_log_prob(mean, log_std, u)
+    normal = torch.distributions.Normal(mean, log_std.exp()).log_prob(u).exp().squeeze(-1)
+    a = torch.tanh(u).squeeze(-1)
+    soft_value = torch.trapezoid(normal * (2 * a**2 + a - 0.3 * log_pi), u.squeeze(-1)).item()
+    taken, reward = torch.full((1, 1, 1), 0.5), torch.full((1, 1), 4.0)
+    batch = Trajectories(torch.ones(1, 2, 1), taken, reward, torch.zeros(1, 1), torch.ones(1))
+    loss, log_prob = sac.score_loss(batch, reward, torch.ones(1, 1))
+    advantage = -loss.item() / log_prob.item()
+    assert advantage == pytest.approx(4.0 - 0.3 * log_prob.item() - soft_value, abs=0.03)
+
+
+# === Concern: the stored h of a window's first row ===========================================
+
+
+def many_updates(updates=40, **replay):
+    """An agent that learned on a buffer of 40 rows in episodes of 8; write-back after every update."""
+    agent = dreamer(replay=dict(batch=8, length=5) | replay, model=dict(lr=1e-2))
+    for _ in range(updates):
+        agent.learn_model()
+    return agent
+
+
+def test_chunk_starts_are_never_refreshed():
+    """Fixed chunks: rows 0, 5, 10, ... keep the age they were born with; every other row is fresh."""
+    agent = many_updates(layout="chunks")
+    ages = agent.replay.age(agent.grad_steps).tolist()
+    assert [n for n in range(40) if ages[n] == 40] == list(range(0, 40, 5))
+    assert max(age for n, age in enumerate(ages) if n % 5) < 20
+
+
+def test_a_chunk_start_stays_stale_until_it_is_overwritten():
+    """The number stored in a chunk's first row is the first one ever written, to the last bit."""
+    agent = dreamer(replay=dict(layout="chunks", batch=8, length=5), model=dict(lr=1e-2))
+    born = agent.replay.data["h"].clone()
+    for _ in range(40):
+        agent.learn_model()
+    now = agent.replay.data["h"]
+    starts = [n for n in range(40) if n % 5 == 0]
+    others = [n for n in range(40) if n % 5 and n % 8]  # an episode's first h is 0 for ever
+    assert torch.equal(now[starts], born[starts])
+    assert (now[others] != born[others]).any(1).all()
+
+
+def test_free_windows_refresh_every_row_but_the_streams_first():
+    """Free windows: only row 0, which no window reaches from before, is never refreshed."""
+    agent = many_updates(layout="free")
+    ages = agent.replay.age(agent.grad_steps).tolist()
+    assert ages[0] == 40 and max(ages[1:]) < 40
+    assert agent.replay.data["first"][0] == 1 and (agent.replay.data["h"][0] == 0).all()  # and there h is 0 anyway
+
+
+def errors_of_stored_h(agent):
+    """Distance of each stored h to filtering its episode again from the start, for all 40 rows."""
+    window = agent.replay.window(torch.arange(0, 40, 8), 8)
+    with torch.no_grad():
+        again = agent.model.observe(window).h.flatten(0, 1)
+    return (agent.replay.data["h"][:40] - again).norm(dim=-1)
+
+
+def test_stale_states_are_wrong_and_fresh_ones_are_not():
+    """Measured against a re-run from the episode's start: chunk starts are far off, free windows are everywhere close."""
+    errors = {}
+    for layout in ("chunks", "free"):
+        torch.manual_seed(2)
+        agent = dreamer(replay=dict(layout=layout, batch=8, length=5), model=dict(lr=1e-2, kl_scale=0.0))
+        quieten(agent)
+        for _ in range(60):
+            agent.learn_model()
+        errors[layout] = errors_of_stored_h(agent)
+    stale = [n for n in range(40) if n % 5 == 0 and n % 8]
+    assert errors["chunks"][stale].mean() > 2 * errors["free"][stale].mean()
+
+
+def test_an_episode_start_is_recomputed_as_zero():
+    """Whatever is stored in a row that opens an episode, its h is 0."""
+    agent = dreamer()
+    agent.replay.data["h"].fill_(7.0)
+    window = agent.replay.window(torch.tensor([8, 9]), 3)
+    assert (window.h == 7).all() and window.first[:, 0].tolist() == [1, 0]
+    beliefs = agent.model.observe(window)
+    assert (beliefs.h[0, 0] == 0).all() and (beliefs.h[1, 0] == 7).all()
+
+
+def test_burn_in_repairs_the_first_h():
+    """With wrong h stored everywhere, training starts nearer to the true h after burn-in than without."""
+    errors = {}
+    for burn_in in (0, 6):
+        torch.manual_seed(4)
+        agent = fill(Dreamer(small(replay=dict(length=3, burn_in=burn_in, batch=40)), 3, 2), episode=40)
+        quieten(agent)
+        true = agent.model.observe(agent.replay.window(torch.tensor([0]), 40)).h[0].detach()
+        agent.replay.data["h"] += 1.0
+        seen, real = [], agent.model.loss
+        agent.model.loss = lambda window, seen=seen, real=real: seen.append(window) or real(window)
+        agent.learn_model()
+        inside = seen[0].index[:, 0] > 0
+        errors[burn_in] = (seen[0].h - true[seen[0].index[:, 0]])[inside].norm(dim=-1).mean().item()
+    assert errors[6] < 0.3 * errors[0]
+
+
+def test_starting_from_zero_never_reads_a_stored_h():
+    """start = "zero": the loss is the same whatever h the buffer holds."""
+    losses = []
+    for stored in (0.0, 5.0):
+        torch.manual_seed(0)
+        agent = dreamer(replay=dict(start="zero"))
+        agent.replay.data["h"].fill_(stored)
+        torch.manual_seed(1)
+        losses.append(agent.learn_model()["model/total"])
+    assert torch.equal(*losses)
+
+
+# === Notes: how gradients and data flow ======================================================
+
+PATHS = pytest.mark.parametrize("batched", [True, False], ids=["batched", "plain"])
+KINDS = pytest.mark.parametrize("kind", ["gaussian", "categorical"])
+
+
+def row_losses(model, embed, window, noise):
+    """The loss of each row on its own, (T,) summed over the batch; e is given, so that it can be differentiated."""
+    rssm = model.rssm
+    beliefs = rssm.observe(window.h, embed, window.action, window.first, noise)
+    s = beliefs.features
+    mean, std = model.predict_reward(s)
+    rows = nets.squared_error(model.decoder(s), window.observation)
+    rows = rows + nets.gaussian_nll(mean, std, window.reward)
+    rows = rows + nets.bernoulli_nll(model.predict_continue(s), 1 - window.terminal)
+    rows = rows + 0.1 * rssm.latent.kl(beliefs.posterior, rssm.prior(beliefs.h))
+    return rows.sum(0)
+
+
+def row_problem(kind, batched, detach=True):
+    model = world(latent=kind, batched_unroll=batched, detach_z=detach)
+    window = random_window(dtype=DOUBLE)
+    noise = model.rssm.latent.noise(4, 6).double()
+    return model, window, noise, model.encoder(window.observation).detach().requires_grad_()
+
+
+@PATHS
+@KINDS
+def test_the_row_losses_add_up_to_the_loss(kind, batched):
+    """The pieces differentiated below are those that training uses."""
+    model, window, noise, embed = row_problem(kind, batched)
+    torch.testing.assert_close(row_losses(model, embed, window, noise).sum() / 24, model.loss(window, noise)[0]["total"])
+
+
+@PATHS
+@KINDS
+def test_z_gradient_is_cut_between_steps(kind, batched):
+    """d loss_{t+k} / d enc_t is exactly 0 for k >= 1, and d loss_t / d enc_t is not."""
+    model, window, noise, embed = row_problem(kind, batched)
+    rows = row_losses(model, embed, window, noise)
+    for t in range(6):
+        (grad,) = torch.autograd.grad(rows[t], embed, retain_graph=True)
+        assert (grad[:, t].abs().sum(-1) > 0).all()
+        assert (grad[:, :t] == 0).all() and (grad[:, t + 1 :] == 0).all()
+
+
+@KINDS
+def test_without_the_cut_z_carries_gradient(kind):
+    """detach_z = False: d loss_{t+k} / d enc_t is not 0, so the zero above is the cut's doing."""
+    model, window, noise, embed = row_problem(kind, batched=True, detach=False)
+    rows = row_losses(model, embed, window, noise)
+    for t in range(6):
+        (grad,) = torch.autograd.grad(rows[t], embed, retain_graph=True)
+        assert (grad[:, : t + 1].abs().sum(-1) > 0).all() and (grad[:, t + 1 :] == 0).all()
+
+
+@PATHS
+@KINDS
+def test_full_bptt_through_h(kind, batched):
+    """d loss_{t+k} / d h_t is nonzero for every t and every k, up to d loss_T / d h_1."""
+    model, window, noise, embed = row_problem(kind, batched)
+    for t in range(6):
+        rest = window.rows(t, None)._replace(h=window.h.clone().requires_grad_())
+        rows = row_losses(model, embed[:, t:], rest, noise[:, t:])
+        for k in range(6 - t):
+            (grad,) = torch.autograd.grad(rows[k], rest.h, retain_graph=True)
+            assert (grad.abs().sum(-1) > 0).all()
+
+
+@PATHS
+def test_gradient_through_h_is_the_true_one_with_z_held_fixed(batched):
+    """d loss_T / d h_1 equals finite differences of a loop in which every earlier z is a constant."""
+    model, window, noise, embed = row_problem("gaussian", batched)
+    rssm = model.rssm
+    h1 = window.h.clone().requires_grad_()
+    beliefs = rssm.observe(h1, embed, window.action, window.first, noise)
+    (grad,) = torch.autograd.grad(model.decoder(beliefs.features[:, -1]).sum(), h1)
+
+    @torch.no_grad()
+    def last(h):
+        for t in range(1, 6):
+            h = rssm.step(h, beliefs.z[:, t - 1], window.action[:, t - 1])
+        z = rssm.latent.sample(rssm.posterior(h, embed[:, -1]), noise[:, -1])
+        return model.decoder(torch.cat([h, z], -1)).sum()
+
+    for i in range(6):
+        nudge = torch.zeros(4, 6, dtype=DOUBLE)
+        nudge[2, i] = 1e-5
+        slope = (last(window.h + nudge) - last(window.h - nudge)) / 2e-5
+        assert slope.item() == pytest.approx(grad[2, i].item(), rel=1e-4, abs=1e-10)
+
+
+def test_agent_step_leaves_world_model_unchanged():
+    """Dreaming and updating the agent: no world-model weight moves and none has a gradient."""
+    for changes in (dict(), dict(lam=1.0, actor_grad="score")):
+        agent = dreamer(sac=changes)
+        before, sac_before = numbers(agent.model), numbers(agent.sac)
+        agent.learn_policy()
+        assert same(numbers(agent.model), before) and not same(numbers(agent.sac), sac_before)
+        assert all(p.grad is None for p in agent.model.parameters())
+
+
+def test_model_step_leaves_agent_unchanged():
+    """Updating the world model: no weight of actor or critics moves and none has a gradient."""
+    agent = dreamer()
+    before, model_before = numbers(agent.sac), numbers(agent.model)
+    agent.learn_model()
+    assert same(numbers(agent.sac), before) and not same(numbers(agent.model), model_before)
+    assert all(p.grad is None for p in agent.sac.parameters())
+
+
+def test_optimisers_share_no_parameter():
+    """The world model's optimiser holds all of its weights and none of the agent's; the reverse as well."""
+    agent = dreamer()
+    held = {name: {id(p) for group in o.param_groups for p in group["params"]} for name, o in agent.optimizers.items()}
+    model = held.pop("model")
+    assert model == {id(p) for p in agent.model.parameters()}
+    for ours in held.values():
+        assert not ours & model
+
+
+def test_imagined_data_carries_no_gradient():
+    """States, actions, rewards, continues and weights of a dream are plain data."""
+    data = dreamer().dream()
+    assert all(not part.requires_grad and part.grad_fn is None for part in data)
+
+
+def test_learning_does_not_depend_on_how_the_data_was_made():
+    """The same numbers copied from elsewhere give the same update, to the last bit."""
+    agent = dreamer(sac=dict(lam=1.0))
+    data = agent.dream()
+    results = []
+    for batch in (data, Trajectories(*(torch.tensor(part.tolist()) for part in data))):
+        torch.manual_seed(1)
+        sac = soft_actor_critic(lam=1.0)
+        sac.update(batch, sac.make_optimizer())
+        results.append(numbers(sac))
+    assert same(*results)
+
+
+def test_model_and_agent_draw_independent_batches():
+    """Each has a draw of its own: their windows agree no more often than chance has it."""
+    agent = dreamer(replay=dict(batch=20, length=3), imagination=dict(starts=20, start_rows=3, horizon=1), schedule=dict(sac_updates=1))
+    drawn, real = [], agent.replay.sample
+    agent.replay.sample = lambda *args: drawn.append(real(*args)) or drawn[-1]
+    for _ in range(40):
+        agent.learn_model()
+        agent.learn_policy()
+    starts = torch.stack([window.index[:, 0] for window in drawn]).reshape(40, 2, 20)
+    assert not any(torch.equal(*pair.sort(-1).values) for pair in starts)
+    chance = 37 * (1 / 40) ** 2 + (3 / 40) ** 2  # the last start has three shares of 40
+    assert (starts[:, 0] == starts[:, 1]).float().mean().item() == pytest.approx(chance, abs=4 * math.sqrt(chance / 800))
+
+
+def test_policy():
+    """Squashed diagonal Gaussian: the log-prob integrates to 1 over the square, and is a sum over dimensions."""
+    torch.manual_seed(1)
+    actor = Actor(sac_config(), 4, 2).double()
+    state = torch.randn(1, 4, dtype=DOUBLE)
+    mean, log_std = actor(state)
+    assert mean.shape == log_std.shape == (1, 2)  # one mean and one scale for each dimension: no covariance
+    edge = 1 - 1e-6
+    a = torch.tanh(torch.linspace(-math.atanh(edge), math.atanh(edge), 401, dtype=DOUBLE))
+    grid = torch.stack(torch.meshgrid(a, a, indexing="ij"), -1)  # (401, 401, 2)
+    with torch.no_grad():
+        pi = torch.exp(actor.log_prob(state.expand(401, 401, 4), torch.atanh(grid)))
+    assert torch.trapezoid(torch.trapezoid(pi, a), a).item() == pytest.approx(1, abs=1e-3)
+    margins = torch.trapezoid(pi, a, dim=1), torch.trapezoid(pi, a, dim=0)
+    torch.testing.assert_close(pi, margins[0][:, None] * margins[1][None], rtol=5e-3, atol=1e-5)  # independent
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.5, 1.0])
+def test_fast_q_is_never_read(lam):
+    """Changing only the fast Q leaves returns, baseline and both actor losses bit-identical; changing the target does not."""
+    sac = soft_actor_critic(lam=lam)
+    batch, weight = random_trajectories(), torch.rand(5, 4)
+
+    def everything():
+        torch.manual_seed(1)
+        returns = sac.returns(batch)
+        losses = sac.pathwise_loss(batch.state[:, :-1], weight)[0], sac.score_loss(batch, returns, weight)[0]
+        grads = [torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(sac.actor.parameters()))]) for loss in losses]
+        return [returns, *losses, *grads]
+
+    before = everything()
+    shake(sac.q)
+    assert all(torch.equal(left, right) for left, right in zip(before, everything()))
+    shake(sac.q_target)
+    assert not any(torch.equal(left, right) for left, right in zip(before, everything()))
+
+
+@pytest.mark.parametrize("grad", ["pathwise", "score"])
+def test_an_update_of_the_actor_does_not_feel_the_fast_q(grad):
+    """One whole update with another fast Q: the actor comes out the same, to the last bit."""
+    actors = []
+    for other in (False, True):
+        torch.manual_seed(1)
+        sac = soft_actor_critic(actor_grad=grad, clip_norm=0.01)
+        if other:
+            shake(sac.q)
+        torch.manual_seed(2)
+        sac.update(random_trajectories(), sac.make_optimizer())
+        actors.append(numbers(sac.actor))
+    assert same(*actors)
+
+
+# === Time, and ends of episodes ==============================================================
+
+
+def test_time_convention():
+    """Three steps by hand: reward and first come with o_t, the action leaves it, h_t = f(h_{t-1}, z_{t-1}, a_{t-1}).
+
+    In this world the reward is the action just taken: actions 1, 0.5, -0.5 bring rewards 1, 0.5, -0.5,
+    each stored one row further down.
+    """
+    agent = Dreamer(small(), 3, 2)
+    actions = [torch.tensor([1.0, 0]), torch.tensor([0.5, 0]), torch.tensor([-0.5, 0])]
+    carry, reward, hs, zs = agent.initial(1), 0.0, [], []
+    for t in range(4):
+        observation = torch.full((3,), float(t))
+        carry = agent.policy(carry, observation[None], torch.tensor([float(t == 0)]), explore=True)
+        agent.remember(carry, observation, reward, t == 0, t == 3)
+        hs.append(carry.h)
+        zs.append(carry.z)
+        if t < 3:
+            carry = carry._replace(action=actions[t][None])
+            agent.replay.set_action(actions[t])
+            reward = actions[t][0].item()
+    row = agent.replay.window(torch.tensor([0]), 4)
+    assert row.observation[0, :, 0].tolist() == [0, 1, 2, 3]
+    assert row.action[0, :, 0].tolist() == [1, 0.5, -0.5, 0]
+    assert row.reward[0].tolist() == [0, 1, 0.5, -0.5]
+    assert row.first[0].tolist() == [1, 0, 0, 0] and row.terminal[0].tolist() == [0, 0, 0, 1]
+    assert (hs[0] == 0).all()
+    for t in (1, 2, 3):
+        torch.testing.assert_close(hs[t], agent.model.rssm.step(hs[t - 1], zs[t - 1], actions[t - 1][None]))
+    # One real transition is (o_t, a_t) with the reward of row t + 1; discounted, the return from o_0 is 1 + 0.25 - 0.125.
+    pairs = agent.replay.transitions(50)
+    assert all((window_action[0] == window_reward[1]).all() for window_action, window_reward in zip(pairs.action[..., 0], pairs.reward))
+    sac = soft_actor_critic(3, 2, lam=1.0, gamma=0.5, soft=False)
+    batch = Trajectories(row.observation, torch.zeros(1, 3, 2), row.reward[:, 1:], 1 - row.terminal[:, 1:], torch.ones(1))
+    torch.testing.assert_close(sac.returns(batch), torch.tensor([[1.125, 0.25, -0.5]]))
+
+
+def test_a_time_limit_is_not_an_end():
+    """Terminated: the target is the reward alone. Truncated: it bootstraps as ever."""
+    for terminal in (True, False):
+        agent = fill(ModelFree(small(sac=dict(gamma=0.5, soft=False)), 3, 2), rows=2, episode=2, terminal=terminal)
+        agent.sac.q_target = KnownQ(lambda state, action: torch.full(state.shape[:-1], 10.0))
+        seen = []
+        agent.sac.update = lambda data, optimizer, seen=seen: seen.append(data) or {}
+        agent.learn()
+        reward = agent.replay.data["reward"][1]
+        torch.testing.assert_close(agent.sac.returns(seen[0])[0, 0], reward + (0.0 if terminal else 5.0))
+
+
+def test_the_continue_head_learns_ends_but_not_time_limits():
+    """Its target is 0 where the episode terminated and 1 everywhere else, also in the last row before a new episode."""
+    targets = {}
+    for terminal in (True, False):
+        agent = fill(Dreamer(small(), 3, 2), rows=16, terminal=terminal)
+        window = agent.replay.window(torch.tensor([0]), 16)
+        logit = torch.zeros(1, 16, requires_grad=True)
+        agent.model.predict_continue = lambda features, logit=logit: logit
+        agent.model.loss(window)[0]["continue"].backward()
+        targets[terminal] = (0.5 - 16 * logit.grad[0]).tolist()  # d loss / d logit = (1/2 - target) / 16
+    assert targets[True] == pytest.approx([1.0] * 7 + [0.0] + [1.0] * 7 + [0.0])
+    assert targets[False] == pytest.approx([1.0] * 16)
+
+
+def test_no_dream_leaves_a_terminal_state():
+    """A start where the episode ended has weight 0; one where time ran out has weight 1."""
+    for terminal in (True, False):
+        agent = fill(Dreamer(small(imagination=dict(starts=200, start_rows=2)), 3, 2), terminal=terminal)
+        weight = agent.dream().weight
+        assert ((weight == 0).any().item(), (weight == 1).any().item()) == (terminal, True)
+
+
+# === Where the notes leave room: the switches ================================================
+
+
+def test_lambda_zero_is_spinning_ups_backup():
+    """r + gamma (1 - d) [min_i Qbar_i(s', a') - alpha log pi(a' | s')], at every step of a dream."""
+    sac = soft_actor_critic(lam=0.0, gamma=0.9, alpha=0.2, alpha_final=0.2)
+    shake(sac.q_target)
+    batch = random_trajectories()
+    done = (torch.rand(5, 4) < 0.3).float()
+    torch.manual_seed(1)
+    got = sac.returns(batch._replace(cont=1 - done))
+    torch.manual_seed(1)
+    next_state = batch.state[:, 1:]
+    mean, log_std = sac.actor(next_state)
+    policy = torch.distributions.Normal(mean, log_std.exp())
+    u = mean + log_std.exp() * torch.randn_like(mean)
+    log_pi = policy.log_prob(u).sum(-1) - torch.log(1 - torch.tanh(u) ** 2).sum(-1)
+    q1, q2 = sac.q_target(next_state, torch.tanh(u))
+    torch.testing.assert_close(got, batch.reward + 0.9 * (1 - done) * (torch.min(q1, q2) - 0.2 * log_pi))
+
+
+def test_lambda_one_is_the_imagined_return():
+    """Rewards and entropies along the dream, discounted, and Qbar(s_H, a_H) with its entropy at the end."""
+    sac = soft_actor_critic(dtype=DOUBLE, lam=1.0, gamma=0.9, alpha=0.2, alpha_final=0.2)
+    batch = random_trajectories(dtype=DOUBLE)
+    torch.manual_seed(1)
+    got = sac.returns(batch)
+    torch.manual_seed(1)
+    last = sac.actor.sample(batch.state[:, 4:])
+    end = sac.q_target(batch.state[:, 4], torch.tanh(last.pre_tanh[:, 0])).amin(0) - 0.2 * last.log_prob[:, 0]
+    for n in range(5):
+        for start in range(4):
+            total, scale = 0.0, 1.0
+            for t in range(start, 4):
+                if t > start:
+                    total -= scale * 0.2 * sac.actor.log_prob(batch.state[n, t], batch.pre_tanh[n, t])
+                total += scale * batch.reward[n, t]
+                scale *= 0.9 * batch.cont[n, t]
+            torch.testing.assert_close(got[n, start], total + scale * end[n])
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.7, 1.0])
+def test_entropy_is_counted_once_per_step(lam):
+    """No rewards, Q = 0, one fixed policy of entropy E: a return holds alpha E once for each step it looks at."""
+    sac = soft_actor_critic(1, 1, dtype=DOUBLE, lam=lam, gamma=0.9, alpha=0.2, alpha_final=0.2)
+    sac.q_target = KnownQ(lambda state, action: torch.zeros(state.shape[:-1], dtype=DOUBLE))
+    with torch.no_grad():
+        for p in sac.actor.parameters():
+            p.zero_()  # u ~ N(0, 1), whatever the state
+    u = torch.linspace(-9, 9, 20_001, dtype=DOUBLE)
+    log_pi = tanh_normal_log_prob(torch.zeros(1, dtype=DOUBLE), torch.zeros(1, dtype=DOUBLE), u[:, None])
+    entropy = -torch.trapezoid(torch.distributions.Normal(0.0, 1.0).log_prob(u).exp() * log_pi, u).item()
+    number, horizon = 40_000, 3
+    zeros = torch.zeros(number, horizon, dtype=DOUBLE)
+    batch = Trajectories(torch.zeros(number, 4, 1, dtype=DOUBLE), torch.randn(number, 3, 1, dtype=DOUBLE), zeros, zeros + 1, zeros[:, 0])
+    got = sac.returns(batch).mean(0).tolist()
+    # Steps ahead are reached with weight lam each; the entropy of the step itself is in the actor's loss, not here.
+    expected = [0.2 * entropy * sum(0.9**k * lam ** (k - 1) for k in range(1, horizon - t + 1)) for t in range(horizon)]
+    assert got == pytest.approx(expected, abs=0.006)
+    assert abs(expected[-1]) > 0.03
+
+
+def test_the_steps_own_entropy_is_in_the_actors_loss_once():
+    """With R = 0 and Q = 0 the advantage is -alpha log pi(a) - alpha H: one term for the action taken, none for later ones."""
+    sac = soft_actor_critic(1, 1, alpha=0.2, alpha_final=0.2, baseline_samples=40_000)
+    sac.q_target = KnownQ(lambda state, action: torch.zeros(state.shape[:-1]))
+    samples = sac.actor.sample(torch.ones(40_000, 1))
+    entropy = -samples.log_prob.mean().item()
+    batch = Trajectories(torch.ones(1, 2, 1), torch.full((1, 1, 1), 0.3), torch.zeros(1, 1), torch.zeros(1, 1), torch.ones(1))
+    loss, log_prob = sac.score_loss(batch, torch.zeros(1, 1), torch.ones(1, 1))
+    assert -loss.item() / log_prob.item() == pytest.approx(-0.2 * log_prob.item() - 0.2 * entropy, abs=0.01)
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.7, 1.0])
+def test_soft_off_counts_no_entropy(lam):
+    """soft = False: the returns do not depend on alpha; soft = True: they do."""
+    for soft in (False, True):
+        seen = []
+        for alpha in (0.0, 5.0):
+            torch.manual_seed(1)
+            sac = soft_actor_critic(lam=lam, soft=soft, alpha=alpha, alpha_final=alpha)
+            batch = random_trajectories()
+            torch.manual_seed(2)
+            seen.append(sac.returns(batch))
+        assert torch.equal(*seen) != soft
+
+
+def test_lambda_moves_smoothly_from_one_end_to_the_other():
+    """The mix is a switch of the core: at H = 2 the first return is linear in lambda between its two ends."""
+    sac = soft_actor_critic(dtype=DOUBLE)
+    sac.q_target = KnownQ(lambda state, action: state.sum(-1))
+    batch = random_trajectories(horizon=2, dtype=DOUBLE)
+    seen = {}
+    sac.config.soft = False
+    for lam in (0.0, 0.25, 1.0):
+        sac.config.lam = lam
+        seen[lam] = sac.returns(batch)[:, 0]
+    torch.testing.assert_close(seen[0.25], 0.75 * seen[0.0] + 0.25 * seen[1.0])
+    assert not torch.allclose(seen[0.0], seen[1.0])
+
+
+def test_pathwise_actor_climbs_the_target_q():
+    """actor_grad = "pathwise": the gradient comes through dQ/da; a Q that is flat in a moves nothing but the entropy."""
+    grads = {}
+    for slope in (0.0, 3.0, 6.0):
+        torch.manual_seed(1)
+        sac = soft_actor_critic(1, 1, alpha=0.0, alpha_final=0.0)
+        sac.q_target = KnownQ(lambda state, action, slope=slope: slope * action.squeeze(-1))
+        loss, _ = sac.pathwise_loss(torch.ones(64, 1, 1), torch.ones(64, 1))
+        loss.backward()
+        grads[slope] = sac.actor.net[-1].bias.grad.clone()
+    assert (grads[0.0] == 0).all() and grads[3.0][0] < 0  # a larger mean is better: descend makes it larger
+    torch.testing.assert_close(grads[6.0], 2 * grads[3.0])
+
+
+def test_score_actor_climbs_the_return():
+    """actor_grad = "score": only the return and log pi matter; dQ/da is never used."""
+    sac = soft_actor_critic(1, 1, alpha=0.0, alpha_final=0.0, actor_grad="score")
+    sac.q_target = KnownQ(lambda state, action: torch.zeros(state.shape[:-1]))
+    u = torch.randn(20_000, 1, 1)
+    batch = Trajectories(torch.ones(20_000, 2, 1), u, torch.zeros(20_000, 1), torch.zeros(20_000, 1), torch.ones(20_000))
+    slopes = []
+    for sign in (1.0, -1.0):
+        sac.zero_grad()
+        loss, _ = sac.score_loss(batch, sign * u.squeeze(-1), torch.ones(20_000, 1))
+        loss.backward()
+        slopes.append(sac.actor.net[-1].bias.grad[0].item())
+    assert slopes[0] < 0 < slopes[1]  # large actions pay: the mean rises; they cost: it falls
+    assert not sac.q_target.asked[0].requires_grad
+
+
+def test_actor_grad_switch_is_obeyed():
+    """Each setting calls its own loss, and only that."""
+    for grad, other in (("pathwise", "score"), ("score", "pathwise")):
+        sac = soft_actor_critic(actor_grad=grad)
+        setattr(sac, f"{other}_loss", None)  # calling it would crash
+        sac.update(random_trajectories(), sac.make_optimizer())
+
+
+def test_the_two_presets():
+    """dropin: one-step target, pathwise through the target Q. advantage: H-step return, score function."""
+    dropin, advantage = preset("dropin").sac, preset("advantage").sac
+    assert (dropin.lam, dropin.actor_grad) == (0.0, "pathwise")
+    assert (advantage.lam, advantage.actor_grad) == (1.0, "score")
+
+
+@KINDS
+def test_both_kinds_of_z_learn(kind):
+    """Gaussian or categorical, with or without the cut: one round of learning, all numbers finite."""
+    for detach in (True, False):
+        agent = dreamer(model=dict(latent=kind, detach_z=detach))
+        metrics = agent.learn()
+        assert all(value.isfinite() for value in metrics.values())
