@@ -31,14 +31,14 @@ SUITES: dict[str, dict[str, dict[str, Any]]] = {
     "pendulum": {
         "dropin": {**DROPIN, "env_steps": 3000},
         "advantage": {"preset": "advantage", "env_steps": 3000},
-        "sac": {**DROPIN, "agent": "sac", "env_steps": 5000},
-        "sb3": {"library": "stable_baselines3", "env": "Pendulum-v1", "env_steps": 5000, "lr": 1e-3},
+        "sac": {**DROPIN, "agent": "sac", "env_steps": 4000},
+        "sb3": {"library": "stable_baselines3", "env": "Pendulum-v1", "env_steps": 4000, "lr": 1e-3},
     },
     "hidden": {
-        "cut": {**DROPIN, "wrappers": {"hide": [2]}, "model": {"detach_z": True}, "env_steps": 3000},
-        "uncut": {**DROPIN, "wrappers": {"hide": [2]}, "model": {"detach_z": False}, "env_steps": 3000},
+        "cut": {**DROPIN, "wrappers": {"hide": [2]}, "model": {"detach_z": True}, "env_steps": 2600},
+        "uncut": {**DROPIN, "wrappers": {"hide": [2]}, "model": {"detach_z": False}, "env_steps": 2600},
     },
-    "inverted": {"dropin": {**DROPIN, "env": "InvertedPendulum-v5", "env_steps": 3000}},
+    "inverted": {"dropin": {**DROPIN, "env": "InvertedPendulum-v5", "env_steps": 2000}},
     "curves": {
         "HalfCheetah-v5": {**DROPIN, "env": "HalfCheetah-v5", "env_steps": 10_000, "evaluation": {"every": 500}},
         "MountainCarContinuous-v0": {**DROPIN, "env": "MountainCarContinuous-v0", "env_steps": 10_000, "evaluation": {"every": 500}},
