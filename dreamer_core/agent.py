@@ -32,10 +32,19 @@ class Agent:
         replay: the buffer. grad_steps: gradient steps taken, of any part.
     """
 
+    config: Config
     modules: dict[str, nn.Module]
     optimizers: dict[str, torch.optim.Optimizer]
     replay: LatentReplay
     grad_steps = 0
+
+    def anneal(self) -> None:
+        """Lower all learning rates: the rate / (1 + gradient steps / halving). Late small steps keep what was learned."""
+        halving = self.config.schedule.halving
+        factor = 1 / (1 + self.grad_steps / halving) if halving else 1.0
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that decides what the agent does next, as named tensors."""
@@ -125,6 +134,7 @@ class Dreamer(Agent):
     def learn(self) -> dict[str, Tensor]:
         """One round of learning: world model and agent in turn, on independent draws."""
         self.measure_units()
+        self.anneal()
         schedule = self.config.schedule
         metrics = {}
         for number in range(max(schedule.model_updates, schedule.agent_updates)):
@@ -206,6 +216,7 @@ class ModelFree(Agent):
 
     def learn(self) -> dict[str, Tensor]:
         """One round of updates on real transitions."""
+        self.anneal()
         metrics = {}
         for _ in range(self.config.schedule.real_updates):
             rows = self.replay.transitions(self.config.sac.batch or 256)

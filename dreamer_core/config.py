@@ -182,6 +182,8 @@ class ScheduleConfig:
     """Imaginations per round, each followed by `sac_updates` updates of actor and critics."""
     sac_updates: Count = 4
     """Updates of actor and critics per imagination."""
+    halving: Whole = 7500
+    """Gradient steps after which every learning rate has halved, falling as 1 / (1 + steps / this); 0 keeps rates constant."""
     real_updates: Count = 20
     """With `--agent sac`: updates on real transitions per round."""
 

@@ -17,7 +17,6 @@ from torch import Tensor
 from dreamer_core.config import ReplayConfig
 from dreamer_core.errors import NotEnoughData
 
-
 # The share of windows that start from their stored h; the others start from zero.
 READ = {"stored": 1.0, "zero": 0.0, "mixed": 0.5}
 

@@ -8,8 +8,6 @@ seen at all. So the units are measured from the random steps, and again whenever
 doubled (`set_units`); with `standardize=False` they are the environment's own.
 """
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 

@@ -1,0 +1,94 @@
+"""The project around the code: pins that agree, commands that exist, notebooks stored as they ran."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+CONDA_NAMES = {"pytorch-cpu": "torch"}
+
+
+def pins() -> dict[str, Version]:
+    """requirements.txt: every line is an exact pin."""
+    lines = [line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
+    found = {}
+    for line in filter(None, lines):
+        requirement = Requirement(line)
+        (specifier,) = requirement.specifier
+        assert specifier.operator == "==", f"{line} is not an exact pin"
+        found[requirement.name.lower()] = Version(specifier.version)
+    return found
+
+
+def test_conda_and_pip_install_the_same_versions():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["name"] == "dreamer"
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+    plain = [
+        entry for entry in environment["dependencies"] if isinstance(entry, str) and entry != "pip" and not entry.startswith("python>")
+    ]
+    conda = {}
+    for entry in plain:
+        name, version = re.fullmatch(r"([a-z0-9._-]+)=([0-9][0-9a-z.]*)", entry).groups()
+        conda[CONDA_NAMES.get(name, name)] = Version(version)
+    assert len(conda) == len(plain) > 10
+    assert conda == {name: version for name, version in pins().items() if name in conda}
+
+
+def test_every_dependency_is_pinned_within_its_declared_range():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["notebooks"] + project["optional-dependencies"]["test"]
+    pinned = pins()
+    for requirement in map(Requirement, wanted):
+        assert pinned[requirement.name.lower()] in requirement.specifier, requirement
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    names = {entry.split("=")[0] for entry in conda if isinstance(entry, str)}
+    assert {CONDA_NAMES.get(name, name) for name in names} >= {requirement.name.lower() for requirement in map(Requirement, wanted)}
+
+
+def test_the_two_commands_are_in_the_readmes_first_screen_and_in_the_makefile():
+    head = "\n".join((ROOT / "README.md").read_text().splitlines()[:24])
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for command in ("lab", "test"):
+        assert f"make {command}" in head
+        assert command in targets
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_links_and_pictures_in_the_readme_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text()):
+        assert (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_stored_as_it_ran(path):
+    content = json.loads(path.read_text())
+    code = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell["outputs"]]
+    assert not [output for output in outputs if output["output_type"] == "error"]
+    assert max(len("".join(cell["source"]).splitlines()) for cell in code) <= 25
+    assert path.stat().st_size < 1_500_000
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_figure_has_alternative_text(path):
+    outputs = [o for cell in json.loads(path.read_text())["cells"] for o in cell.get("outputs", [])]
+    html = "".join("".join(output.get("data", {}).get("text/html", "")) for output in outputs)
+    images = re.findall(r"<img[^>]*>", html)
+    assert images and all(re.search(r'alt="[^"]{20,}"', image) for image in images)
+    assert not [output for output in outputs if "image/png" in output.get("data", {})]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_links_between_notebooks_resolve(path):
+    text = "".join("".join(cell["source"]) for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "markdown")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert target.startswith("http") or (path.parent / target).exists(), target
