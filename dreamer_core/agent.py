@@ -145,10 +145,9 @@ class Dreamer(Agent):
         return metrics
 
     def measure_units(self) -> None:
-        """Fix the units of observations, and again whenever the buffer has doubled: seldom, since it moves what z means."""
-        if self.config.model.standardize and self.replay.count >= 2 * int(self.model.measured):
+        """Choose the units of observations, and again whenever the buffer has doubled: seldom, since it moves what z means."""
+        if self.config.model.standardize and len(self.replay) >= 2 * int(self.model.measured):
             self.model.set_units(self.replay.data["observation"][: len(self.replay)])
-            self.model.measured.fill_(self.replay.count)
 
     def learn_model(self) -> dict[str, Tensor]:
         """One update of the world model; refreshed states go back into the buffer."""

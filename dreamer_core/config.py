@@ -57,7 +57,7 @@ class WorldModelConfig:
     head_layers: Count = 1
     """Hidden layers of the prior, the reward head and the continue head."""
     standardize: bool = True
-    """Count observations in standard deviations of the rows so far, measured anew at each doubling; off keeps raw units."""
+    """Count observations in standard deviations of the random steps, enlarged where they prove too small; off keeps raw units."""
     detach_z: bool = True
     """Cut z's gradient where it enters the next step (v1), so that memory is trained through h alone."""
     batched_unroll: bool = True

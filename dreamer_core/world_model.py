@@ -4,8 +4,8 @@ v1 cuts: the decoder is trained on plain squared error (no symlog); the reward h
 (no bins); the optimiser is Adam with gradient-norm clipping (in `agent.py`).
 
 Squared error depends on units: an angle of 0.1 rad beside a velocity of 8 rad/s would not be
-seen at all. So the units are measured from the random steps, and again whenever the buffer has
-doubled (`set_units`); with `standardize=False` they are the environment's own.
+seen at all. So the units are measured from the random steps, and enlarged if need be whenever the
+buffer has doubled (`set_units`); with `standardize=False` they are the environment's own.
 """
 
 import torch
@@ -39,10 +39,20 @@ class WorldModel(nn.Module):
         self.register_buffer("measured", torch.zeros((), dtype=torch.long))  # rows that the units were measured on
 
     def set_units(self, observation: Tensor) -> None:
-        """Measure observations from the mean, in standard deviations, of these rows (R, O); constant entries keep their unit."""
-        std = observation.std(0)
-        self.centre.copy_(observation.mean(0))
-        self.scale.copy_(torch.where(std > 1e-6, std, 1.0))
+        """Choose units from rows (R, O): the first time their mean and standard deviation (constant entries keep their unit).
+
+        Later calls only enlarge a unit that has become too small, as for a cart that now travels
+        further. They never shrink one: a good agent visits few states, and units that followed it
+        would blow up what is left of the error.
+        """
+        if self.measured == 0:
+            std = observation.std(0)
+            self.centre.copy_(observation.mean(0))
+            self.scale.copy_(torch.where(std > 1e-6, std, 1.0))
+        else:
+            spread = (observation - self.centre).square().mean(0).sqrt()
+            self.scale.copy_(torch.maximum(self.scale, spread))
+        self.measured.fill_(len(observation))
 
     def standardized(self, observation: Tensor) -> Tensor:
         """(..., O) in the environment's units -> (..., O) in the model's."""

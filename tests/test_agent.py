@@ -14,7 +14,12 @@ def make(kind=Dreamer, **changes):
 
 
 ADVANTAGE = dict(sac=dict(lam=1.0, actor_grad="score", normalize_advantage=True, batch=0, alpha=0.3, alpha_updates=50))
-VARIANTS = [(Dreamer, {}), (Dreamer, ADVANTAGE), (Dreamer, dict(model=dict(latent="categorical"))), (ModelFree, {})]
+VARIANTS = [
+    (Dreamer, dict(schedule=dict(halving=10), model=dict(standardize=True), replay=dict(start="mixed"))),
+    (Dreamer, ADVANTAGE),
+    (Dreamer, dict(model=dict(latent="categorical"))),
+    (ModelFree, {}),
+]
 NAMES = ["dropin", "advantage", "categorical", "model-free"]
 
 
@@ -173,6 +178,19 @@ def test_units_are_measured_when_learning_starts_and_at_each_doubling():
     assert torch.equal(seen[1][0], seen[0][0])
     torch.testing.assert_close(*seen[2])
     assert not torch.allclose(seen[2][0], seen[0][0])
+
+
+@pytest.mark.parametrize("kind", [Dreamer, ModelFree])
+def test_learning_rates_fall_with_gradient_steps(kind):
+    """halving = 100: half the rate after 100 steps, a quarter after 300. halving = 0: the same rate for ever."""
+    for halving, expected in [(100, [1, 1 / 2, 1 / 4, 1 / 2]), (0, [1, 1, 1, 1])]:
+        agent = fill(make(kind, model=dict(lr=0.004), sac=dict(actor_lr=0.001, critic_lr=0.002), schedule=dict(halving=halving)))
+        start = {"model": [0.004], "sac": [0.001, 0.002]}
+        for steps, factor in zip((0, 100, 300, 100), expected):
+            agent.grad_steps = steps
+            agent.learn()
+            for name, optimizer in agent.optimizers.items():
+                assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([factor * lr for lr in start[name]])
 
 
 def test_without_standardize_observations_stay_as_they_are():

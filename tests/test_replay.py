@@ -111,6 +111,15 @@ def test_start_from_zero_does_not_read_h():
     assert (numbered_replay(10).window(torch.tensor([4]), 3).h != 0).all()
 
 
+def test_mixed_starts_read_h_for_half_of_the_windows():
+    """Each window starts from its own stored h or from zero, with equal chance and nothing between."""
+    window = numbered_replay(50, start="mixed").sample(10_000, 3)
+    stored = torch.stack([window.index[:, 0], -window.index[:, 0]], 1).float()
+    from_zero = (window.h == 0).all(1)
+    assert torch.equal(window.h[~from_zero], stored[~from_zero])
+    assert from_zero.float().mean().item() == pytest.approx(0.5 + 0.5 / 50, abs=0.025)  # row 0 holds zeros itself
+
+
 # --- refreshed states ------------------------------------------------------------------------
 
 

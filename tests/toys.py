@@ -22,6 +22,7 @@ SMALL = {
     ),
     "schedule": dict(
         prefill=10, hold=2, pretrain_model=2, pretrain_both=1, every=5, model_updates=2, agent_updates=2, sac_updates=2, real_updates=3,
+        halving=0,
     ),
 }  # fmt: skip
 

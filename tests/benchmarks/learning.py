@@ -40,8 +40,8 @@ SUITES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "inverted": {"dropin": {**DROPIN, "env": "InvertedPendulum-v5", "env_steps": 2000}},
     "curves": {
-        "HalfCheetah-v5": {**DROPIN, "env": "HalfCheetah-v5", "env_steps": 10_000, "evaluation": {"every": 500}},
-        "MountainCarContinuous-v0": {**DROPIN, "env": "MountainCarContinuous-v0", "env_steps": 10_000, "evaluation": {"every": 500}},
+        "HalfCheetah-v5": {**DROPIN, "env": "HalfCheetah-v5", "env_steps": 6000, "evaluation": {"every": 500}},
+        "MountainCarContinuous-v0": {**DROPIN, "env": "MountainCarContinuous-v0", "env_steps": 6000, "evaluation": {"every": 500}},
     },
 }
 SINGLE = ("curves",)  # suites of which one seed on one core is shown
