@@ -163,21 +163,19 @@ def test_pretraining_learns_the_model_first():
     assert "".join(order) == "mmmmpmp"
 
 
-def test_units_are_measured_when_learning_starts_and_at_each_doubling():
-    """On 30 rows; still those at 59; anew at 60, on all of them."""
+def test_units_are_measured_when_learning_starts_and_again_when_the_buffer_doubles():
+    """On 30 rows; still those at 59, though the new rows lie far out; enlarged at 60."""
     agent = make(model=dict(standardize=True))
-    seen, probe = [], torch.randn(5, 3)
-    for rows in (30, 29, 1):
+    scales = []
+    for rows, factor in ((30, 1), (29, 50), (1, 50)):
         fill(agent, rows)
         stored = agent.replay.data["observation"]
-        stored[len(agent.replay) - rows : len(agent.replay)] *= 5 + rows
-        agent.learn() if seen else agent.pretrain()
-        held = stored[: len(agent.replay)]
-        seen.append((agent.model.standardized(probe), (probe - held.mean(0)) / held.std(0)))
-    torch.testing.assert_close(*seen[0])
-    assert torch.equal(seen[1][0], seen[0][0])
-    torch.testing.assert_close(*seen[2])
-    assert not torch.allclose(seen[2][0], seen[0][0])
+        stored[len(agent.replay) - rows : len(agent.replay)] *= factor
+        agent.learn() if scales else agent.pretrain()
+        scales.append(agent.model.scale.clone())
+    torch.testing.assert_close(scales[0], agent.replay.data["observation"][:30].std(0))
+    assert torch.equal(scales[1], scales[0])
+    assert (scales[2] > 10 * scales[0]).all()
 
 
 @pytest.mark.parametrize("kind", [Dreamer, ModelFree])

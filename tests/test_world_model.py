@@ -189,9 +189,21 @@ def test_with_units_set_the_scale_of_observations_does_not_matter():
     stretch, shift = torch.tensor([57.3, 0.001, -4.0], dtype=DOUBLE), torch.tensor([10.0, -2.0, 0.5], dtype=DOUBLE)
     signs = torch.sign(stretch)  # turning an axis round is not a change of units
     for observation in (data.observation * signs, data.observation * stretch + shift):
+        model.measured.zero_()
         model.set_units(observation.flatten(0, 1))
         losses.append(model.loss(data._replace(observation=observation), noise)[0]["total"])
     torch.testing.assert_close(*losses)
+
+
+def test_units_grow_when_the_world_grows_and_never_shrink():
+    """First entry: later rows spread wider, the unit follows. Second: narrower, the unit stays. The centre stays in both."""
+    model = make()
+    rows = torch.tensor([[-1.0, -1, 0], [1, 1, 0]], dtype=DOUBLE)
+    model.set_units(rows)
+    centre, scale = model.centre.clone(), model.scale.clone()
+    model.set_units(rows * torch.tensor([10.0, 0.1, 1], dtype=DOUBLE))
+    assert torch.equal(model.centre, centre)
+    assert model.scale[0] == 10 and model.scale[1] == scale[1] and model.scale[2] == 1
 
 
 def test_units_are_saved_with_the_weights():
