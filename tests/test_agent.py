@@ -246,7 +246,7 @@ def test_model_free_learns_from_real_transitions():
     real = agent.sac.update
     agent.sac.update = lambda data, optimizer: seen.append(data) or real(data, optimizer)
     agent.learn()
-    assert len(seen) == 3 and agent.grad_steps == 3
+    assert len(seen) == len(drawn) == 3 and agent.grad_steps == 3
     stored = agent.replay.data
     for window, data in zip(drawn, seen):
         for n, (start, end) in enumerate(window.index.tolist()):
