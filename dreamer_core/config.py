@@ -229,25 +229,28 @@ class Config:
     evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
 
 
-# What the preset `advantage` sets differently. `dropin` is the defaults.
-ADVANTAGE: dict[str, dict[str, Any]] = {
-    "imagination": dict(starts=256, horizon=4),
-    "sac": dict(
-        lam=1.0,
-        actor_grad="score",
-        batch=0,
-        polyak=0.95,
-        actor_lr=3e-3,
-        critic_lr=3e-3,
-        alpha=0.05,
-        alpha_final=0.01,
-        alpha_updates=1200,
-        normalize_advantage=True,
-        actor_out_scale=0.01,
-        mean_limit=3.0,
-        log_std_min=-2.0,
-    ),
-    "schedule": dict(agent_updates=32, sac_updates=1),
+# What each preset sets differently from the defaults.
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "dropin": {},
+    "advantage": {
+        "imagination": dict(starts=256, horizon=4),
+        "sac": dict(
+            lam=1.0,
+            actor_grad="score",
+            batch=0,
+            polyak=0.95,
+            actor_lr=3e-3,
+            critic_lr=3e-3,
+            alpha=0.05,
+            alpha_final=0.01,
+            alpha_updates=1200,
+            normalize_advantage=True,
+            actor_out_scale=0.01,
+            mean_limit=3.0,
+            log_std_min=-2.0,
+        ),
+        "schedule": dict(agent_updates=32, sac_updates=1),
+    },
 }
 
 
@@ -257,10 +260,9 @@ def preset(name: str) -> Config:
     Raises:
         ConfigError: there is no such preset.
     """
-    changes = {"dropin": {}, "advantage": ADVANTAGE}
-    if name not in changes:
-        raise ConfigError(f"there is no preset {name!r}: choose dropin or advantage")
-    return from_dict({"preset": name, **changes[name]})
+    if name not in PRESETS:
+        raise ConfigError(f"there is no preset {name!r}: choose {' or '.join(PRESETS)}")
+    return from_dict({"preset": name})
 
 
 def to_dict(config: Config) -> dict[str, Any]:
@@ -269,11 +271,15 @@ def to_dict(config: Config) -> dict[str, Any]:
 
 
 def from_dict(data: dict[str, Any]) -> Config:
-    """A configuration from plain data; what is missing takes its default.
+    """A configuration from plain data; what is missing takes the value of its preset.
 
     Raises:
         ConfigError: naming the first field that does not exist, or has a wrong type or range.
     """
+    if isinstance(data, dict):
+        for section, values in PRESETS.get(str(data.get("preset")), {}).items():
+            given = data.get(section, {})
+            data = {**data, section: {**values, **given} if isinstance(given, dict) else given}
     try:
         return TypeAdapter(Config).validate_python(data)
     except ValidationError as error:

@@ -131,7 +131,7 @@ class LatentReplay:
         oldest = self.count - len(self)
         index = torch.arange(oldest, self.count)
         inside = self.data["first"][index % self.config.capacity].cpu() == 0
-        inside[0] = False  # its predecessor was overwritten
+        inside[:1] = False  # its predecessor was overwritten
         ends = index[inside]
         if len(ends) == 0:
             raise NotEnoughData("no transition is stored yet: take at least one step in the environment first")

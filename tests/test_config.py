@@ -8,7 +8,7 @@ import re
 import pytest
 
 from dreamer_core import config as configs
-from dreamer_core.config import ADVANTAGE, Config, from_dict, preset, to_dict
+from dreamer_core.config import PRESETS, Config, from_dict, preset, to_dict
 from dreamer_core.errors import ConfigError
 
 
@@ -35,7 +35,7 @@ def test_a_preset_survives_json(name):
 def test_presets_differ_where_they_say_so():
     assert preset("dropin") == Config()
     dropin, advantage = to_dict(preset("dropin")), to_dict(preset("advantage"))
-    for section, changes in ADVANTAGE.items():
+    for section, changes in PRESETS["advantage"].items():
         assert advantage[section] == dropin[section] | changes
     assert advantage["sac"]["actor_grad"] == "score" and dropin["sac"]["actor_grad"] == "pathwise"
     with pytest.raises(ConfigError, match="there is no preset 'best': choose dropin or advantage"):
@@ -75,3 +75,11 @@ def test_assigning_nonsense_later_is_refused_too():
     with pytest.raises(ValueError):
         config.model.deter = -1
     assert configs.Config().model.deter == config.model.deter
+
+
+def test_a_preset_named_in_plain_data_sets_its_values_and_yields_to_what_is_given():
+    named = from_dict({"preset": "advantage", "sac": {"alpha": 0.5}})
+    whole = preset("advantage")
+    assert named.sac.alpha == 0.5
+    assert named.sac.lam == whole.sac.lam == 1.0 and named.sac.actor_grad == "score"
+    assert from_dict(to_dict(whole)) == whole
