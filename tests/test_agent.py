@@ -143,13 +143,14 @@ def test_learning_the_model_lowers_its_loss():
     assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
 
 
-def test_a_round_learns_as_often_as_it_should():
-    """3 model updates and 2 dreams of 4 SAC updates each: 3 + 2 * 4 gradient steps."""
-    agent = fill(make(schedule=dict(model_updates=3, agent_updates=2, sac_updates=4)))
+@pytest.mark.parametrize("models, dreams", [(3, 2), (1, 3)])
+def test_a_round_learns_as_often_as_it_should(models, dreams):
+    """For example 3 model updates and 2 dreams of 4 SAC updates each: 3 + 2 * 4 gradient steps."""
+    agent = fill(make(schedule=dict(model_updates=models, agent_updates=dreams, sac_updates=4)))
     model, policy = spy(agent, "learn_model"), spy(agent, "learn_policy")
     metrics = agent.learn()
-    assert (len(model), len(policy)) == (3, 2)
-    assert agent.grad_steps == 3 + 2 * 4 and int(agent.sac.updates) == 8
+    assert (len(model), len(policy)) == (models, dreams)
+    assert agent.grad_steps == models + dreams * 4 and int(agent.sac.updates) == dreams * 4
     assert {name.split("/")[0] for name in metrics} == {"model", "agent"}
 
 
@@ -259,8 +260,8 @@ def test_model_free_learns_from_real_transitions():
 
 
 def test_model_free_survives_saturated_actions():
-    """A stored action of exactly 1 has no finite atanh."""
-    agent = fill(make(ModelFree))
+    """A stored action of exactly 1 has no finite atanh, and the score function asks for its log-probability."""
+    agent = fill(make(ModelFree, sac=dict(actor_grad="score")))
     agent.replay.data["action"].fill_(1.0)
     metrics = agent.learn()
     assert all(value.isfinite() for value in metrics.values())

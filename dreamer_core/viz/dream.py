@@ -79,7 +79,7 @@ def dream_figure(real: np.ndarray, dreams: np.ndarray, start: int, names: Sequen
         axis.plot(real[:, number], color=BLUE, linewidth=1.6, label="real")
         axis.set_ylabel(name)
         axis.grid(alpha=0.25)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper right", fontsize=9, ncols=3)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", fontsize=9, ncols=3)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     axes[-1, 0].set(xlabel="step (grey: what the model was shown)", xlim=(0, end - 1))
     return figure
