@@ -13,8 +13,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# Jupyter looks for updates and news unless told not to; the course works without a network.
-export JUPYTERLAB_SETTINGS_DIR := $(abspath $(VENV))/lab-settings
+# JupyterLab asks whether it may look for news and updates; the course works without a network.
+LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
+QUIET := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
 
 .PHONY: lab test bench assets notebooks clean
 
@@ -42,6 +43,8 @@ $(READY): requirements.txt pyproject.toml
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --index-url $(TORCH_INDEX) $$(grep '^torch==' requirements.txt))
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . || $(BIN)/python -m pip install --quiet --no-deps --editable .
+	mkdir -p $(LAB_SETTINGS)
+	echo '$(QUIET)' > $(LAB_SETTINGS)/overrides.json
 	touch $(READY)
 
 $(BENCH_READY): $(READY)

@@ -133,7 +133,7 @@ class SACConfig:
     alpha_final: NonNegative = 0.02
     """Weight of the entropy at the end of its schedule."""
     alpha_updates: Whole = 0
-    """Updates over which the entropy weight moves linearly to its final value."""
+    """Updates over which the entropy weight moves linearly to its final value; 0 keeps it constant."""
     reward_scale: Positive = 0.1
     """Rewards are multiplied by this before anything learns from them."""
     polyak: Fraction = 0.98

@@ -130,9 +130,9 @@ class SAC(nn.Module):
 
     @property
     def alpha(self) -> float:
-        """The entropy weight now: linear from `alpha` to `alpha_final` over `alpha_updates`."""
+        """The entropy weight now: linear from `alpha` to `alpha_final` over `alpha_updates`; 0 of them keeps `alpha`."""
         config = self.config
-        done = min(1.0, int(self.updates) / config.alpha_updates) if config.alpha_updates else 1.0
+        done = min(1.0, int(self.updates) / config.alpha_updates) if config.alpha_updates else 0.0
         return config.alpha + (config.alpha_final - config.alpha) * done
 
     def target_value(self, state: Tensor, action: Action) -> Tensor:

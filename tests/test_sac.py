@@ -489,3 +489,10 @@ def test_alive_weight_is_one_for_single_steps():
     """Steps already weighted by `steps()` are not weighted twice."""
     steps = random_trajectories().steps()
     assert (alive_weight(steps.cont) == 1).all()
+
+
+def test_without_a_schedule_the_entropy_weight_stays_what_it_was():
+    sac = make(alpha=0.5, alpha_final=0.1, alpha_updates=0)
+    assert sac.alpha == 0.5
+    sac.updates += 100
+    assert sac.alpha == 0.5
