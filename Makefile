@@ -14,13 +14,15 @@ READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # JupyterLab asks whether it may look for news and updates; the course works without a network.
+# In a container one is often root, which Jupyter refuses unless told.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
 QUIET := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
 
 .PHONY: lab test bench assets notebooks clean
 
 lab: $(READY)
-	$(BIN)/jupyter lab --notebook-dir=. notebooks/09_dreamer.ipynb
+	$(BIN)/jupyter lab --notebook-dir=. $(AS_ROOT) notebooks/09_dreamer.ipynb
 
 test: $(READY)
 	$(BIN)/ruff check .
