@@ -3,6 +3,7 @@
 Both offer what the training loop calls: `policy`, `remember`, `learn`.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -47,13 +48,13 @@ class Agent:
                 group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything that decides what the agent does next, as named tensors."""
+        """Everything that decides what the agent does next, as named tensors (copies: training on does not change them)."""
         state = {"grad_steps": torch.tensor(self.grad_steps)}
         for name, module in self.modules.items():
-            state |= {f"module.{name}.{key}": value for key, value in module.state_dict().items()}
+            state |= {f"module.{name}.{key}": value.clone() for key, value in module.state_dict().items()}
         for name, optimizer in self.optimizers.items():
             for number, slots in optimizer.state_dict()["state"].items():
-                state |= {f"optimizer.{name}.{number}.{key}": value for key, value in slots.items()}
+                state |= {f"optimizer.{name}.{number}.{key}": value.clone() for key, value in slots.items()}
         return state | {f"replay.{key}": value for key, value in self.replay.state_dict().items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -121,14 +122,16 @@ class Dreamer(Agent):
             observation=observation, reward=scaled, first=first, terminal=terminal, h=carry.h[0], z=carry.z[0], update=self.grad_steps
         )
 
-    def pretrain(self) -> dict[str, Tensor]:
-        """The learning that follows the random steps."""
+    def pretrain(self, report: Callable[[float], None] = lambda share: None) -> dict[str, Tensor]:
+        """The learning that follows the random steps; it takes seconds, so `report` is told the share done."""
         self.measure_units()
-        for _ in range(self.config.schedule.pretrain_model):
-            self.learn_model()
+        alone, both = self.config.schedule.pretrain_model, self.config.schedule.pretrain_both
         metrics = {}
-        for _ in range(self.config.schedule.pretrain_both):
-            metrics = self.learn_model() | self.learn_policy()
+        for number in range(alone + both):
+            metrics |= self.learn_model()
+            if number >= alone:
+                metrics |= self.learn_policy()
+            report((number + 1) / (alone + both))
         return metrics
 
     def learn(self) -> dict[str, Tensor]:
@@ -145,7 +148,7 @@ class Dreamer(Agent):
         return metrics
 
     def measure_units(self) -> None:
-        """Choose the units of observations, and again whenever the buffer has doubled: seldom, since it moves what z means."""
+        """Choose the units of observations, and again whenever the buffer has doubled."""
         if self.config.model.standardize and len(self.replay) >= 2 * int(self.model.measured):
             self.model.set_units(self.replay.data["observation"][: len(self.replay)])
 
@@ -170,13 +173,17 @@ class Dreamer(Agent):
 
     def learn_policy(self) -> dict[str, Tensor]:
         """Dream once, then update actor and critics on it. The world model is only read."""
-        config = self.config.sac
+        config, updates = self.config.sac, self.config.schedule.sac_updates
         dream = self.dream()
-        if config.lam == 0:
-            dream = dream.steps()  # one-step targets need no order: any minibatch of steps will do
+        if config.lam == 0 and config.batch > 0:
+            # One-step targets need no order: any minibatch of steps will do. All are drawn at once.
+            rows = torch.randint(dream.reward.numel(), (updates * config.batch,), device=self.device)
+            batches = dream.steps(rows).split(config.batch)
+        else:
+            batches = [minibatch(dream, config.batch) for _ in range(updates)]
         metrics = {}
-        for _ in range(self.config.schedule.sac_updates):
-            metrics = self.sac.update(minibatch(dream, config.batch), self.optimizers["sac"])
+        for batch in batches:
+            metrics = self.sac.update(batch, self.optimizers["sac"])
             self.grad_steps += 1
         return {f"agent/{name}": value for name, value in metrics.items()}
 
@@ -209,7 +216,7 @@ class ModelFree(Agent):
         scaled = reward * self.config.sac.reward_scale
         self.replay.add(observation=observation, reward=scaled, first=first, terminal=terminal, h=carry.h[0], z=carry.z[0])
 
-    def pretrain(self) -> dict[str, Tensor]:
+    def pretrain(self, report: Callable[[float], None] = lambda share: None) -> dict[str, Tensor]:
         """Nothing to learn ahead: there is no model."""
         return {}
 

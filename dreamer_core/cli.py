@@ -107,7 +107,10 @@ def main(words: list[str] | None = None) -> None:
         if trainer.step == trainer.config.env_steps:
             return say(f"this run has finished its {trainer.step} steps: ask for more with --env-steps")
         with tqdm(total=trainer.config.env_steps, initial=trainer.step, unit="step", dynamic_ncols=True) as bar:
-            for metrics in trainer.run(on_step=lambda _: bar.update()):
+            run = trainer.run(
+                on_step=lambda _: bar.update(), on_pretrain=lambda share: bar.set_postfix_str(f"learning from random steps {share:.0%}")
+            )
+            for metrics in run:
                 bar.set_postfix_str(f"return {metrics['eval_return_mean']:.0f} +- {metrics['eval_return_std']:.0f}")
     except DreamerError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -123,7 +123,7 @@ class SACConfig:
     lam: Fraction = 0.0
     """How far the critic's target looks: 0 is one step (SAC), 1 the whole imagined return, between is a lambda mix."""
     soft: bool = True
-    """Count the policy's entropy in the returns (once per step)."""
+    """Count the policy's entropy in the returns (once per step); off leaves it in the actor's own objective alone."""
     actor_grad: Literal["pathwise", "score"] = "pathwise"
     """What the actor follows: the gradient through the target Q, or the score function with an advantage."""
     gamma: Fraction = 0.97

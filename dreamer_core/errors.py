@@ -17,6 +17,10 @@ class NotEnoughData(DreamerError):
     """Learning was asked for before the replay buffer holds enough rows."""
 
 
+class Diverged(DreamerError):
+    """Learning produced numbers that are not numbers."""
+
+
 class CheckpointError(DreamerError):
     """A checkpoint that is missing, damaged, or belongs to another configuration or version."""
 

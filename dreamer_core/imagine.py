@@ -27,7 +27,7 @@ def imagine(model: WorldModel, actor: Actor, h: Tensor, z: Tensor, weight: Tenso
         h, z = model.rssm.dream_step(h, z, torch.tanh(pre_tanh), noise[t])
         states.append(torch.cat([h, z], -1))
         actions.append(pre_tanh)
-    state = torch.stack(states, 1)  # (N, H + 1, F)
-    reward, _ = model.predict_reward(state[:, 1:])
-    cont = torch.sigmoid(model.predict_continue(state[:, 1:]))
-    return Trajectories(state, torch.stack(actions, 1), reward, cont, weight)
+    state = torch.stack(states)  # (H + 1, N, F): time first, so that the heads read it without a copy
+    reward, _ = model.predict_reward(state[1:])
+    cont = torch.sigmoid(model.predict_continue(state[1:]))
+    return Trajectories(state.transpose(0, 1), torch.stack(actions, 1), reward.T, cont.T, weight)

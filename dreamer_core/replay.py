@@ -72,11 +72,13 @@ class LatentReplay:
         self.data["action"][(self.count - 1) % self.config.capacity] = action
 
     def sample(self, batch: int, length: int) -> Window:
-        """`batch` windows of `length` rows, drawn uniformly.
+        """`batch` windows of `length` rows, which start from their stored h or from zero as `start` says.
 
-        Free windows start anywhere. A start within the last `length` rows is moved back to fit,
-        so the newest rows, and with them the end of the running episode, are seen as often as
-        any other. Windows may cross into the next episode; `first` marks the seam.
+        Free windows: the row where one starts is drawn uniformly, and a start within the last
+        `length - 1` rows is moved back to the last one that fits. So the newest window is drawn
+        `length` times as often as another, and the newest rows, with the end of the running
+        episode, are not seen less than old ones. Windows may cross into the next episode; `first`
+        marks the seam. Chunks: one of the whole chunks stored, uniformly.
 
         Raises:
             NotEnoughData: fewer than `length` rows are stored.
@@ -95,22 +97,24 @@ class LatentReplay:
             if low >= high:
                 raise NotEnoughData(f"no whole chunk of {length} rows is stored yet: collect more experience first")
             start = length * torch.randint(low, high, (batch,))
-        return self.window(start, length)
+        window = self.window(start, length)
+        if self.config.start == "stored":
+            return window
+        keep = (torch.rand(batch, 1) < READ[self.config.start]).to(window.h)
+        return window._replace(h=window.h * keep)
 
     def window(self, start: Tensor, length: int) -> Window:
-        """The windows that begin at the given row numbers (B,)."""
+        """The windows that begin at the given row numbers (B,), each with the stored h of its first row."""
         index = start[:, None] + torch.arange(length)  # (B, T)
         at = (index % self.config.capacity).to(self.data["h"].device)
         rows = [self.data[name][at] for name in self.FIELDS[:5]]
-        h = self.data["h"][at[:, 0]]
-        keep = (torch.rand(len(h), 1) < READ[self.config.start]).to(h)
-        return Window(*rows, h * keep, index)
+        return Window(*rows, self.data["h"][at[:, 0]], index)
 
     def write_back(self, index: Tensor, h: Tensor, z: Tensor, update: int) -> None:
         """Store refreshed states: index (B, T), h (B, T, D), z (B, T, Z).
 
-        Row 1 of every window is left alone: its h was read, not recomputed, unless an episode
-        starts there, where h is 0 in any case.
+        Row 1 of every window is left alone, since its h was read, not recomputed. Where an episode
+        starts at row 1, that costs nothing: whatever is stored there, `first` makes its h 0.
         """
         at = (index[:, 1:] % self.config.capacity).to(self.data["h"].device)
         self.data["h"][at] = h[:, 1:].detach()

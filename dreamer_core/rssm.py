@@ -41,58 +41,48 @@ class Beliefs(NamedTuple):
         return torch.cat([self.h, self.z], -1)
 
 
-def gru_gates(gi: Tensor, gh: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """One GRU update from its two linear maps.
-
-    gi = W_i x + b_i (..., 3D), gh = W_h h + b_h (..., 3D), h (..., D).
-    Returns h', reset gate r, update gate u, candidate n, each (..., D), with torch's convention
-    h' = (1 - u) n + u h.
-    """
-    size = h.shape[-1]
-    r, u = torch.sigmoid(gi[..., : 2 * size] + gh[..., : 2 * size]).chunk(2, -1)
-    n = torch.tanh(torch.addcmul(gi[..., 2 * size :], r, gh[..., 2 * size :]))
-    return torch.lerp(n, h, u), r, u, n
-
-
 class _HChain(torch.autograd.Function):
     """The backward pass of the h recurrence, for states that were already computed.
 
     Forward returns the kept h_1..h_{T-1} unchanged. Backward walks the chain once and makes the
-    gradient of the recurrent matrix in one product instead of T - 1 small ones.
+    gradients of both matrices of the GRU in one product each, instead of T - 1 small ones.
     """
 
     @staticmethod
-    def forward(ctx, gi, h0, weight, bias, kept):  # gi (T-1, B, 3D), h0 (B, D)
-        h, gates, keep = kept  # (T, B, D), (T-1, 4, B, D), (T-1, B, 1)
-        ctx.save_for_backward(weight, h, gates, keep)
-        return h[1:].clone()
+    def forward(ctx, x, h0, w_i, w_h, b_i, b_h, kept):  # x (T-1, B, U), h0 (B, D)
+        ctx.save_for_backward(x, w_i, w_h, *kept)
+        return kept[0][1:].clone()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad_out):  # (T-1, B, D)
-        weight, h, gates, keep = ctx.saved_tensors
-        r, u, n, gh_n = gates.unbind(1)
-        # dL/dh_t times these gives the gradient before each gate's nonlinearity.
+        # (T, B, D), (T-1, B, 2D), (T-1, B, D), (T-1, B, D), (T-1, B, 1)
+        x, w_i, w_h, h, ru, n, gh_n, keep = ctx.saved_tensors
+        r, u = ru.chunk(2, -1)
+        # dL/dh_t times these gives the gradient before each gate's nonlinearity, on the recurrent side: [r, u, n].
         to_n = keep * (1 - u) * (1 - n * n)
-        to_u = keep * u * (1 - u) * (h[:-1] - n)
-        n_to_r = gh_n * r * (1 - r)
-        carry = keep * u
-        # [r, u, n] before the nonlinearity: stacked so that one product gives dL/dh_{t-1}.
-        size = h.shape[-1]
-        grad_gh = h.new_empty(*r.shape[:2], 3 * size)
-        grad_n = torch.empty_like(r)
-        grad_h = torch.zeros_like(h[0])
-        for t in range(len(r) - 1, -1, -1):
-            grad_h = grad_h + grad_out[t]
-            gr, gu, gn = grad_gh[t].split(size, -1)
-            torch.mul(grad_h, to_n[t], out=grad_n[t])
-            torch.mul(grad_n[t], n_to_r[t], out=gr)
-            torch.mul(grad_h, to_u[t], out=gu)
-            torch.mul(grad_n[t], r[t], out=gn)
-            grad_h = torch.addmm(grad_h * carry[t], grad_gh[t], weight)
-        grad_gi = torch.cat([grad_gh[..., : 2 * size], grad_n], -1)
-        flat = grad_gh.flatten(0, 1)
-        return grad_gi, grad_h, flat.T @ h[:-1].flatten(0, 1), flat.sum(0), None
+        to_gh = torch.stack([to_n * gh_n * r * (1 - r), keep * u * (1 - u) * (h[:-1] - n), to_n * r], 2)  # (T-1, B, 3, D)
+        carry = (keep * u).unbind(0)
+        grad_h = torch.empty_like(n)
+        grad_gh = torch.empty_like(to_gh)
+        flat = grad_gh.flatten(2)  # (T-1, B, 3D)
+        grad = grad_out[-1]
+        steps = zip(carry, grad_h, to_gh, grad_gh, flat, [h.new_zeros(()), *grad_out[:-1]])
+        for u_t, kept_grad, to_t, gh_t, flat_t, before in reversed(list(steps)):
+            kept_grad.copy_(grad)
+            torch.mul(grad.unsqueeze(1), to_t, out=gh_t)
+            grad = torch.addcmul(before, grad, u_t).addmm_(flat_t, w_h)
+        grad_gi = torch.cat([flat[..., : 2 * n.shape[-1]], grad_h * to_n], -1).flatten(0, 1)
+        flat = flat.flatten(0, 1)
+        return (
+            (grad_gi @ w_i).view_as(x),
+            grad,
+            grad_gi.T @ x.flatten(0, 1),
+            flat.T @ h[:-1].flatten(0, 1),
+            grad_gi.sum(0),
+            flat.sum(0),
+            None,
+        )
 
 
 class RSSM(nn.Module):
@@ -179,34 +169,46 @@ class RSSM(nn.Module):
         Because z is detached between rows, only h links one row to the next. So: find all states
         without gradient, then recompute everything but the h chain as one batch of B * T rows.
         """
-        h, z, gates, keep = self._unroll(h1, embed, action, first, noise)
-        gi = F.linear(self.input(torch.cat([z[:-1], action[:, :-1].transpose(0, 1)], -1)), self.cell.weight_ih, self.cell.bias_ih)
-        h_first = h1 * keep[0]
-        chain = _HChain.apply(gi, h_first, self.cell.weight_hh, self.cell.bias_hh, (h, gates, keep[1:]))
+        from_embed = self.posterior_e(embed)  # (B, T, U)
+        z, kept = self._unroll(h1, from_embed.detach(), action, first, noise)
+        x = self.input(torch.cat([z[:-1], action[:, :-1].transpose(0, 1)], -1))  # (T-1, B, U)
+        h_first = h1 * kept[-1][0]
+        cell = self.cell
+        chain = _HChain.apply(x, h_first, cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh, kept[:-1] + (kept[-1][1:],))
         h = torch.cat([h_first[None], chain]).transpose(0, 1)  # (B, T, D)
-        posterior = self.posterior(h, embed)
-        return Beliefs(h, self.latent.sample(posterior, noise), posterior)
+        posterior = self.posterior_out(F.silu(self.posterior_h(h) + from_embed))
+        return Beliefs(h, self.latent.attach(posterior, noise, z.transpose(0, 1)), posterior)
 
     @torch.no_grad()
-    def _unroll(self, h1, embed, action, first, noise):
+    def _unroll(self, h1, from_embed, action, first, noise):
         """All states of a window and the GRU's gates, time first, without gradient."""
         keep = (1 - first).T.unsqueeze(-1)  # (T, B, 1)
-        linear, cell = self.input[0], self.cell
-        w_z = linear.weight[:, : self.latent.size]
+        linear, cell, size, units = self.input[0], self.cell, self.deter, self.config.units
+        # Contiguous transposes are worth a copy: each is used T times. One product serves posterior and GRU.
+        w_z = linear.weight[:, : self.latent.size].T.contiguous()
+        w_i, w_out = cell.weight_ih.T.contiguous(), self.posterior_out.weight.T.contiguous()
+        w_h = torch.cat([self.posterior_h.weight, cell.weight_hh]).T.contiguous()
+        b_h = torch.cat([self.posterior_h.bias, cell.bias_hh])
         from_action = F.linear(action.transpose(0, 1), linear.weight[:, self.latent.size :], linear.bias)  # (T, B, U)
-        from_embed = F.linear(embed.transpose(0, 1), self.posterior_e.weight, self.posterior_h.bias)  # (T, B, U)
-        noise = noise.transpose(0, 1)
-        h = h1 * keep[0]
-        hs, zs, gates = [h], [], []
-        for t in range(len(from_embed)):
-            if t > 0:
-                x = F.silu(torch.addmm(from_action[t - 1], zs[-1], w_z.T))
-                gi = F.linear(x, cell.weight_ih, cell.bias_ih)
-                gh = F.linear(h, cell.weight_hh, cell.bias_hh)
-                h, r, u, n = gru_gates(gi, gh, h)
-                h = h * keep[t]
-                hs.append(h)
-                gates.append(torch.stack([r, u, n, gh[:, 2 * self.deter :]]))
-            hidden = F.silu(torch.addmm(from_embed[t], h, self.posterior_h.weight.T))
-            zs.append(self.latent.sample(self.posterior_out(hidden), noise[t]))
-        return torch.stack(hs), torch.stack(zs), torch.stack(gates), keep
+        steps, batch = from_action.shape[:2]
+        from_embed, noise = from_embed.transpose(0, 1), noise.transpose(0, 1)
+        hs, ru = h1.new_empty(steps, batch, size), h1.new_empty(steps - 1, batch, 2 * size)
+        n, gh_n = h1.new_empty(steps - 1, batch, size), h1.new_empty(steps - 1, batch, size)
+        h = torch.mul(h1, keep[0], out=hs[0])
+        zs = []
+        seam = first.any(0).tolist()
+        for t in range(steps):
+            hidden, gh = torch.addmm(b_h, h, w_h).split([units, 3 * size], -1)
+            z = self.latent.sample(torch.addmm(self.posterior_out.bias, F.silu(hidden + from_embed[t]), w_out), noise[t])
+            zs.append(z)
+            if t == steps - 1:
+                break
+            gi = torch.addmm(cell.bias_ih, F.silu(torch.addmm(from_action[t], z, w_z)), w_i)
+            torch.sigmoid(gi[:, : 2 * size] + gh[:, : 2 * size], out=ru[t])
+            r, u = ru[t].split(size, -1)
+            gh_n[t] = gh[:, 2 * size :]
+            torch.tanh(torch.addcmul(gi[:, 2 * size :], r, gh[:, 2 * size :]), out=n[t])
+            h = torch.lerp(n[t], h, u, out=hs[t + 1])
+            if seam[t + 1]:
+                h.mul_(keep[t + 1])
+        return torch.stack(zs), (hs, ru, n, gh_n, keep)

@@ -35,9 +35,13 @@ def tanh_normal_log_prob(mean: Tensor, log_std: Tensor, pre_tanh: Tensor) -> Ten
     log N(u) minus the log-determinant of tanh, sum_i log(1 - tanh(u_i)^2), in the form that does
     not underflow: 2 (log 2 - u - softplus(-2u)). Source: Spinning Up, sac/core.py.
     """
-    z = (pre_tanh - mean) * torch.exp(-log_std)
-    normal = -0.5 * z.square() - log_std - 0.5 * math.log(2 * math.pi)
-    return (normal - 2 * (math.log(2) - pre_tanh - F.softplus(-2 * pre_tanh))).sum(-1)
+    return squashed_log_prob((pre_tanh - mean) * torch.exp(-log_std), log_std, pre_tanh)
+
+
+def squashed_log_prob(noise: Tensor, log_std: Tensor, pre_tanh: Tensor) -> Tensor:
+    """The same where the noise (u - mean) / std is at hand, as in a fresh sample: all (..., A) -> (...)."""
+    normal = -0.5 * noise.square() - log_std - (0.5 * math.log(2 * math.pi) + 2 * math.log(2))
+    return (normal + 2 * (pre_tanh + F.softplus(-2 * pre_tanh))).sum(-1)
 
 
 def ema_update(target: nn.Module, source: nn.Module, polyak: float) -> None:
@@ -68,8 +72,9 @@ class Actor(nn.Module):
     def sample(self, state: Tensor) -> Action:
         """A reparameterised sample and its log-probability: gradients reach the actor through both."""
         mean, log_std = self(state)
-        pre_tanh = mean + torch.exp(log_std) * torch.randn_like(mean)
-        return Action(pre_tanh, tanh_normal_log_prob(mean, log_std, pre_tanh))
+        noise = torch.randn_like(mean)
+        pre_tanh = mean + torch.exp(log_std) * noise
+        return Action(pre_tanh, squashed_log_prob(noise, log_std, pre_tanh))
 
     def draw(self, state: Tensor) -> Tensor:
         """Only u of a sample, for acting and dreaming: (..., F) -> (..., A)."""
@@ -95,12 +100,19 @@ class TwinQ(nn.Module):
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
         """(..., F), (..., A) -> both Q values (2, ...)."""
-        x = torch.cat([state, action], -1)
-        lead = x.shape[:-1]
-        x = x.reshape(1, -1, x.shape[-1]).expand(2, -1, -1)
-        for layer in self.layers[:-1]:
-            x = F.silu(layer(x))
-        return self.layers[-1](x).reshape(2, *lead)
+        lead, features = state.shape[:-1], state.shape[-1]
+        first = self.layers[0]
+        # State and action apart: neither is copied, and a gradient for the action alone makes no product for the state.
+        x = torch.baddbmm(first.bias, both(state), first.weight[:, :features])
+        x = torch.baddbmm(x, both(action), first.weight[:, features:])
+        for layer in self.layers[1:]:
+            x = layer(F.silu(x))
+        return x.reshape(2, *lead)
+
+
+def both(x: Tensor) -> Tensor:
+    """The same rows for both critics: (..., F) -> (2, M, F), without a copy."""
+    return x.reshape(1, -1, x.shape[-1]).expand(2, -1, -1)
 
 
 class SAC(nn.Module):
@@ -176,7 +188,7 @@ class SAC(nn.Module):
             baseline = self.target_value(many, self.actor.sample(many)).mean(0)
             advantage = returns - self.alpha * log_prob - baseline
             if self.config.normalize_advantage:
-                self.advantage_std.lerp_(advantage.std(), 0.05 if self.updates else 1.0)
+                self.advantage_std.lerp_(advantage.std(unbiased=False), 0.05 if self.updates else 1.0)
                 advantage = advantage / self.advantage_std.clamp(min=1e-3)
         return -(advantage * log_prob * weight).mean(), log_prob.detach().mean()
 
@@ -212,6 +224,6 @@ def descend(loss: Tensor, optimizer: torch.optim.Optimizer, clip_norm: float) ->
     """One Adam step with each group's gradient norm clipped; returns the first group's norm before clipping."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    norms = [nn.utils.clip_grad_norm_(group["params"], clip_norm) for group in optimizer.param_groups]
+    norms = [nn.utils.clip_grad_norm_(group["params"], clip_norm, foreach=True) for group in optimizer.param_groups]
     optimizer.step()
     return norms[0]

@@ -10,6 +10,7 @@ actions. So this works for any environment that is deterministic given its seed 
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from dreamer_core import checkpoint, envs
 from dreamer_core import config as configs
 from dreamer_core.agent import Agent, Dreamer, ModelFree, under
 from dreamer_core.config import Config
-from dreamer_core.errors import CheckpointError, ConfigError, DreamerError, EnvError, NotEnoughData
+from dreamer_core.errors import CheckpointError, ConfigError, Diverged, DreamerError, EnvError, NotEnoughData
 
 LONGEST = 10_000  # steps of an evaluation episode; an environment that never ends one would be waited for forever
 
@@ -48,17 +49,20 @@ def pick_device(config: Config) -> torch.device:
 def check_windows(config: Config) -> None:
     """Notice before the first step that learning would start with too little data.
 
-    Windows may cross from one episode into the next, so what counts is rows, not episodes.
+    Windows may cross from one episode into the next, so what counts is rows, not episodes. Chunks
+    lie on a fixed grid: a ring of rows surely holds a whole one if it is two chunks long, less a row.
 
     Raises:
         NotEnoughData: the random steps, or the whole buffer, are fewer than one window needs.
     """
     rows = config.replay.burn_in + config.replay.length
-    for setting, held in {"schedule.prefill": config.schedule.prefill, "replay.capacity": config.replay.capacity}.items():
-        if config.agent == "dreamer" and rows > held:
+    kept = 2 * rows - 1 if config.replay.layout == "chunks" else rows
+    settings = {"schedule.prefill": (config.schedule.prefill, rows), "replay.capacity": (config.replay.capacity, kept)}
+    for setting, (held, needed) in settings.items():
+        if config.agent == "dreamer" and needed > held:
             raise NotEnoughData(
                 f"the world model learns from windows of {rows} rows (replay.burn_in + replay.length), but {setting} "
-                f"provides only {held}: raise {setting} or shorten the windows"
+                f"provides only {held}: raise {setting} to {needed} or shorten the windows"
             )
 
 
@@ -150,16 +154,26 @@ class Trainer:
 
     # --- the loop ----------------------------------------------------------------------------
 
-    def run(self, on_step: Callable[["Trainer"], None] | None = None) -> Iterator[dict[str, Any]]:
-        """Train to `config.env_steps`; yields the metrics of each evaluation. `on_step` is called after every step."""
+    def run(
+        self, on_step: Callable[["Trainer"], None] = lambda trainer: None, on_pretrain: Callable[[float], None] = lambda share: None
+    ) -> Iterator[dict[str, Any]]:
+        """Train to `config.env_steps`; yields the metrics of each evaluation.
+
+        Args:
+            on_step: called after every environment step.
+            on_pretrain: called with the share done during the learning that follows the random
+                steps, which takes seconds without a step.
+
+        Raises:
+            Diverged: a loss is no longer a number.
+        """
         config = self.config
         while self.step < config.env_steps:
             started = time.perf_counter()
             self._act()
-            self._learn()
+            self._learn(on_pretrain)
             self.wall_s += time.perf_counter() - started
-            if on_step is not None:
-                on_step(self)
+            on_step(self)
             due = self.step % config.evaluation.every == 0 or self.step == config.env_steps
             if due:
                 metrics = self.evaluate()
@@ -200,15 +214,25 @@ class Trainer:
             self.held = 2 * torch.rand(len(self.held)) - 1
         return self.held
 
-    def _learn(self) -> None:
+    def _learn(self, on_pretrain: Callable[[float], None]) -> None:
         schedule = self.config.schedule
         if self.step == schedule.prefill:
-            self.metrics |= self.agent.pretrain()
+            self.metrics |= self.agent.pretrain(on_pretrain)
         elif self.step > schedule.prefill and self.step % schedule.every == 0:
             self.metrics |= self.agent.learn()
 
     def evaluate(self) -> dict[str, Any]:
-        """Measure the agent now; not counted in `wall_s`."""
+        """Measure the agent now; not counted in `wall_s`.
+
+        Raises:
+            Diverged: a loss is no longer a number.
+        """
+        for name, value in self.metrics.items():
+            if not math.isfinite(value):
+                raise Diverged(
+                    f"learning diverged: {name} is {float(value)} at step {self.step}; start again with a lower learning rate "
+                    f"(model.lr, sac.actor_lr, sac.critic_lr) or a smaller clip_norm"
+                )
         returns = evaluate(self.agent, self.evaluation_envs, self.config.evaluation.seed)
         return {
             "env_steps": self.step,

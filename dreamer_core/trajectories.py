@@ -20,12 +20,19 @@ class Trajectories(NamedTuple):
     cont: Tensor  # (N, H), probability that the episode goes on after s_{t+1}
     weight: Tensor  # (N,), 0 for a start from which nothing can follow
 
-    def steps(self) -> "Trajectories":
-        """The same steps as N * H trajectories of one step, weighted by how likely each is reached."""
-        pairs = torch.stack([self.state[:, :-1], self.state[:, 1:]], 2)  # (N, H, 2, F)
+    def steps(self, rows: Tensor | None = None) -> "Trajectories":
+        """Steps as trajectories of one step, weighted by how likely each is reached: all N * H, or those numbered `rows`."""
+        horizon = self.reward.shape[1]
+        if rows is None:
+            rows = torch.arange(self.reward.numel(), device=self.reward.device)
+        n, t = (rows // horizon).unsqueeze(1), (rows % horizon).unsqueeze(1)  # (M, 1)
         weight = self.weight[:, None] * alive_weight(self.cont)  # (N, H)
-        parts = (pairs, self.pre_tanh.unsqueeze(2), self.reward.unsqueeze(2), self.cont.unsqueeze(2), weight)
-        return Trajectories(*(part.flatten(0, 1) for part in parts))
+        pairs = self.state[n, torch.cat([t, t + 1], 1)]  # (M, 2, F): gathered, so that no other pair is ever made
+        return Trajectories(pairs, self.pre_tanh[n, t], self.reward[n, t], self.cont[n, t], weight[n, t].squeeze(1))
+
+    def split(self, size: int) -> "list[Trajectories]":
+        """Batches of `size` trajectories."""
+        return [Trajectories(*parts) for parts in zip(*(part.split(size) for part in self))]
 
     def take(self, rows: Tensor) -> "Trajectories":
         """The trajectories with these numbers."""

@@ -38,20 +38,27 @@ class WorldModel(nn.Module):
         self.register_buffer("scale", torch.ones(observation))
         self.register_buffer("measured", torch.zeros((), dtype=torch.long))  # rows that the units were measured on
 
+    @torch.no_grad()
     def set_units(self, observation: Tensor) -> None:
         """Choose units from rows (R, O): the first time their mean and standard deviation (constant entries keep their unit).
 
         Later calls only enlarge a unit that has become too small, as for a cart that now travels
         further. They never shrink one: a good agent visits few states, and units that followed it
-        would blow up what is left of the error.
+        would blow up what is left of the error. The weights that read and write observations are
+        scaled against the change, so the model's predictions stay as they are, and so do the
+        meaning of h and z and every stored latent; only the weight of the error moves.
         """
         if self.measured == 0:
             std = observation.std(0)
             self.centre.copy_(observation.mean(0))
             self.scale.copy_(torch.where(std > 1e-6, std, 1.0))
         else:
-            spread = (observation - self.centre).square().mean(0).sqrt()
-            self.scale.copy_(torch.maximum(self.scale, spread))
+            grown = torch.maximum(self.scale, (observation - self.centre).square().mean(0).sqrt())
+            ratio = grown / self.scale
+            self.encoder[0][0].weight.mul_(ratio)
+            self.decoder[-1].weight.div_(ratio[:, None])
+            self.decoder[-1].bias.div_(ratio)
+            self.scale.copy_(grown)
         self.measured.fill_(len(observation))
 
     def standardized(self, observation: Tensor) -> Tensor:
@@ -95,8 +102,7 @@ class WorldModel(nn.Module):
         features = beliefs.features  # (B, T, F)
         prior = rssm.prior(beliefs.h)  # (B, T, P)
 
-        kl_dyn = rssm.latent.kl(beliefs.posterior.detach(), prior)  # (B, T)
-        kl_rep = rssm.latent.kl(beliefs.posterior, prior.detach())
+        kl_dyn, kl_rep = rssm.latent.both_kl(beliefs.posterior, prior)  # (B, T)
         mean, std = self.predict_reward(features)
         losses = {
             "observation": nets.squared_error(self.decoder(features), self.standardized(window.observation)).mean(),

@@ -5,7 +5,7 @@ import torch
 from toys import model_config, random_window
 
 from dreamer_core import rssm as rssm_module
-from dreamer_core.rssm import RSSM, gru_gates
+from dreamer_core.rssm import RSSM
 
 DOUBLE = torch.float64
 KINDS = ["gaussian", "categorical"]
@@ -24,16 +24,6 @@ def inputs(rssm, batch=3, length=6, firsts=((1, 3), (2, 0)), dtype=DOUBLE):
 
 
 # --- one step --------------------------------------------------------------------------------
-
-
-def test_gru_gates_are_a_gru_cell():
-    cell = torch.nn.GRUCell(3, 5).double()
-    x, h = torch.randn(7, 3, dtype=DOUBLE), torch.randn(7, 5, dtype=DOUBLE)
-    gi, gh = x @ cell.weight_ih.T + cell.bias_ih, h @ cell.weight_hh.T + cell.bias_hh
-    new, reset, update, candidate = gru_gates(gi, gh, h)
-    torch.testing.assert_close(new, cell(x, h))
-    torch.testing.assert_close(new, (1 - update) * candidate + update * h)
-    torch.testing.assert_close(candidate, torch.tanh(gi[:, 10:] + reset * gh[:, 10:]))
 
 
 def test_step_is_one_layer_and_one_gru_cell():
@@ -207,21 +197,23 @@ def test_batched_unroll_equals_the_plain_loop(kind, firsts, length):
 
 def test_h_chain_gradient_matches_finite_differences():
     """The hand-written backward pass of the h recurrence against numeric derivatives."""
-    length, batch, size = 4, 2, 3
+    length, batch, inputs, size = 4, 2, 5, 3
     keep = torch.ones(length - 1, batch, 1, dtype=DOUBLE)
     keep[1, 0] = 0  # an episode starts inside
 
-    def chain(gi, h0, weight, bias):
+    def chain(x, h0, w_i, w_h, b_i, b_h):
         with torch.no_grad():
             h, gates = [h0], []
             for t in range(length - 1):
-                gh = h[-1] @ weight.T + bias
-                new, r, u, n = gru_gates(gi[t], gh, h[-1])
-                h.append(new * keep[t])
-                gates.append(torch.stack([r, u, n, gh[:, 2 * size :]]))
-        return rssm_module._HChain.apply(gi, h0, weight, bias, (torch.stack(h), torch.stack(gates), keep))
+                from_x, from_h = (x[t] @ w_i.T + b_i).split(size, -1), (h[-1] @ w_h.T + b_h).split(size, -1)
+                r, u = torch.sigmoid(from_x[0] + from_h[0]), torch.sigmoid(from_x[1] + from_h[1])
+                n = torch.tanh(from_x[2] + r * from_h[2])
+                h.append(((1 - u) * n + u * h[-1]) * keep[t])
+                gates.append((torch.cat([r, u], -1), n, from_h[2]))
+            kept = (torch.stack(h), *(torch.stack(part) for part in zip(*gates)), keep)
+        return rssm_module._HChain.apply(x, h0, w_i, w_h, b_i, b_h, kept)
 
-    shapes = [(length - 1, batch, 3 * size), (batch, size), (3 * size, size), (3 * size,)]
+    shapes = [(length - 1, batch, inputs), (batch, size), (3 * size, inputs), (3 * size, size), (3 * size,), (3 * size,)]
     args = [torch.randn(shape, dtype=DOUBLE, requires_grad=True) for shape in shapes]
     assert torch.autograd.gradcheck(chain, args)
 
