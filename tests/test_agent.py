@@ -308,3 +308,13 @@ def test_same_seed_same_agent(kind, changes):
         agent.learn()
         results.append(numbers(agent.sac))
     assert same(results[0], results[1]) and not same(results[0], results[2])
+
+
+def test_a_saved_state_is_a_copy():
+    """Training on must not change what was saved."""
+    agent = fill(make())
+    agent.learn()
+    saved = agent.state_dict()
+    before = {name: value.clone() for name, value in saved.items()}
+    agent.learn()
+    assert all(torch.equal(saved[name], before[name]) for name in saved)

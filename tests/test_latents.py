@@ -187,3 +187,30 @@ def test_free_nats_are_counted_per_row():
 def test_free_nats_treat_the_two_halves_alike():
     dyn, rep = torch.tensor([0.5, 2.0]), torch.tensor([4.0, 0.5])
     torch.testing.assert_close(latents.balanced_kl(dyn, rep, 0.75, 1.0), torch.tensor([0.75 + 1.0, 1.5 + 0.25]))
+
+
+def test_an_attached_code_is_the_code_itself_with_the_gradient_of_its_probabilities():
+    """Even where rounding would now draw another class: the code was used to unroll, so it stays."""
+    latent = CategoricalLatent(1, 3, 0.0)
+    logits = torch.tensor([[0.3, 0.2, 0.1]], dtype=DOUBLE, requires_grad=True)
+    code = torch.tensor([[0.0, 1.0, 0.0]], dtype=DOUBLE)  # not what noise 0 would draw
+    z = latent.attach(logits, torch.zeros(1, 1, 3, dtype=DOUBLE), code)
+    torch.testing.assert_close(z, code)
+    weight = torch.randn(1, 3, dtype=DOUBLE)
+    (got,) = torch.autograd.grad((z * weight).sum(), logits)
+    (expected,) = torch.autograd.grad((torch.softmax(logits, -1) * weight).sum(), logits)
+    torch.testing.assert_close(got, expected)
+
+
+@pytest.mark.parametrize("latent", [GaussianLatent(3, 0.1), CategoricalLatent(2, 3, 0.01)], ids=["gaussian", "categorical"])
+def test_both_kl_are_one_kl_with_either_side_held_still(latent):
+    q, p = torch.randn(2, 5, latent.params, dtype=DOUBLE, requires_grad=True)
+    dyn, rep = latent.both_kl(q, p)
+    expected = latent.kl(q, p)
+    torch.testing.assert_close(dyn, expected)
+    torch.testing.assert_close(rep, expected)
+    for kl, follows, still in ((dyn, p, q), (rep, q, p)):
+        got, none = torch.autograd.grad(kl.sum(), (follows, still), allow_unused=True, retain_graph=True)
+        (true,) = torch.autograd.grad(expected.sum(), follows, retain_graph=True)
+        torch.testing.assert_close(got, true)
+        assert none is None or (none == 0).all()

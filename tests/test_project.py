@@ -1,5 +1,6 @@
 """The project around the code: pins that agree, commands that exist, notebooks stored as they ran."""
 
+import importlib.util
 import json
 import re
 import tomllib
@@ -65,6 +66,15 @@ def test_the_two_commands_are_in_the_readmes_first_screen_and_in_the_makefile():
 def test_links_and_pictures_in_the_readme_exist():
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text()):
         assert (ROOT / target).exists(), target
+
+
+def test_every_number_in_the_readmes_tables_was_measured():
+    """The tables are written from the stored benchmark, so they cannot be typed by hand or left behind by it."""
+    spec = importlib.util.spec_from_file_location("readme", ROOT / "tests" / "benchmarks" / "readme.py")
+    readme = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(readme)
+    text = (ROOT / "README.md").read_text()
+    assert text == readme.filled(text, json.loads((ROOT / "notebooks" / "assets" / "bench.json").read_text()))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

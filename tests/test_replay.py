@@ -120,6 +120,14 @@ def test_mixed_starts_read_h_for_half_of_the_windows():
     assert from_zero.float().mean().item() == pytest.approx(0.5 + 0.5 / 50, abs=0.025)  # row 0 holds zeros itself
 
 
+def test_looking_at_a_window_draws_no_random_number():
+    """Whoever inspects the buffer must not change the run; only `sample` draws, and only what it needs."""
+    replay = numbered_replay(10, start="mixed")
+    before = torch.get_rng_state()
+    assert (replay.window(torch.tensor([4, 5]), 3).h != 0).all()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 # --- refreshed states ------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from gymnasium.spaces import Box
 from runs import assert_same_run, final_state, finish, live, metrics, start_life, tiny, train
 
 from dreamer_core import train as training
-from dreamer_core.errors import CheckpointError, ConfigError, DreamerError, EnvError, NotEnoughData
+from dreamer_core.errors import CheckpointError, ConfigError, Diverged, DreamerError, EnvError, NotEnoughData
 from dreamer_core.train import Trainer, check_windows, differences, pick_device
 
 
@@ -341,6 +341,31 @@ def test_learning_before_enough_data_is_refused_at_once(changes, setting, tmp_pa
     check_windows(tiny(**changes, agent="sac"))  # which learns from single transitions
     changes = {section: {name: 10 if value == 9 else value for name, value in fields.items()} for section, fields in changes.items()}
     check_windows(tiny(**changes))
+
+
+def test_a_ring_too_small_for_whole_chunks_is_refused_at_once():
+    """Chunks of 5 rows: a ring of 8 rows may hold none of them whole (rows 1..8), one of 9 always holds one."""
+    with pytest.raises(NotEnoughData, match="replay.capacity provides only 8: raise replay.capacity to 9"):
+        check_windows(tiny(replay=dict(layout="chunks", length=5, capacity=8)))
+    check_windows(tiny(replay=dict(layout="chunks", length=5, capacity=9)))
+
+
+def test_a_diverged_run_stops_with_one_sentence(tmp_path):
+    """A loss that is not a number is not written down: metrics.jsonl stays JSON, and the checkpoint before it stays."""
+    trainer = Trainer(tiny(model=dict(lr=1e30, clip_norm=1e30), sac=dict(actor_lr=1e30, critic_lr=1e30)), tmp_path / "run")
+    with pytest.raises(Diverged, match="learning diverged: .* is (nan|inf|-inf) at step .* lower learning rate"):
+        finish(trainer)
+    for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines():
+        json.loads(line, parse_constant=pytest.fail)
+    Trainer.resume(tmp_path / "run")
+
+
+def test_the_first_learning_reports_its_progress():
+    """Two updates of the model alone, one of both: a third of the way each."""
+    shares = []
+    for _ in Trainer(tiny(env_steps=40)).run(on_pretrain=shares.append):
+        pass
+    assert shares == pytest.approx([1 / 3, 2 / 3, 1])
 
 
 def test_learning_without_data_says_so():

@@ -35,8 +35,16 @@ SUITES: dict[str, dict[str, dict[str, Any]]] = {
         "sb3": {"library": "stable_baselines3", "env": "Pendulum-v1", "env_steps": 4000, "lr": 1e-3},
     },
     "hidden": {
-        "cut": {**DROPIN, "wrappers": {"hide": [2]}, "model": {"detach_z": True}, "env_steps": 2600},
-        "uncut": {**DROPIN, "wrappers": {"hide": [2]}, "model": {"detach_z": False}, "env_steps": 2600},
+        "cut": {**DROPIN, "wrappers": {"hide": [2]}, "model": {"detach_z": True}, "env_steps": 2500},
+        "uncut": {**DROPIN, "wrappers": {"hide": [2]}, "model": {"detach_z": False}, "env_steps": 2500},
+    },
+    "departures": {
+        "default": {**DROPIN, "env_steps": 2000},
+        "raw units": {**DROPIN, "model": {"standardize": False}, "env_steps": 2000},
+        "every window from the stored h": {**DROPIN, "replay": {"start": "stored"}, "env_steps": 2000},
+        "every window from h = 0": {**DROPIN, "replay": {"start": "zero"}, "env_steps": 2000},
+        "random episodes of full length": {**DROPIN, "schedule": {"prefill_episode": 400}, "env_steps": 2000},
+        "constant learning rates": {**DROPIN, "schedule": {"halving": 0}, "env_steps": 2000},
     },
     "inverted": {"dropin": {**DROPIN, "env": "InvertedPendulum-v5", "env_steps": 2000}},
     "curves": {
@@ -44,7 +52,9 @@ SUITES: dict[str, dict[str, dict[str, Any]]] = {
         "MountainCarContinuous-v0": {**DROPIN, "env": "MountainCarContinuous-v0", "env_steps": 6000, "evaluation": {"every": 500}},
     },
 }
-SINGLE = ("curves",)  # suites of which one seed on one core is shown
+FIRST_SEED = 1000  # nothing was tuned on this seed or on those that follow it
+FEWER = {"curves": 1, "departures": 5}  # suites of which at most so many seeds are run
+SECOND_CORE = {"pendulum": 3}  # suites that are run on more than one core as well, with at most so many seeds
 NEEDS = {"sb3": "stable_baselines3", "inverted": "mujoco", "HalfCheetah-v5": "mujoco"}  # suite or variant -> package
 
 
@@ -185,9 +195,9 @@ def plan(suites: list[str], seeds: int, cores: list[int], variants: list[str] | 
             if missing:
                 skipped.append(f"{suite} / {variant}: not measured, the package {missing[0]} is not installed")
                 continue
-            single = suite in SINGLE
-            numbers = [1] if single else cores
-            runs += [Run(suite, variant, core, seed, env_steps) for core in numbers for seed in range(1 if single else seeds)]
+            for core in cores:
+                most = FEWER.get(suite, seeds) if core == 1 else SECOND_CORE.get(suite, 0)
+                runs += [Run(suite, variant, core, FIRST_SEED + number, env_steps) for number in range(min(seeds, most))]
     runs.sort(key=lambda run: (run.cores, suites.index(run.suite), run.seed))  # stable: variants stay in order
     return runs, skipped
 
@@ -264,7 +274,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the results (default: build/bench)")
     parser.add_argument("--suite", nargs="+", choices=list(SUITES), default=list(SUITES), help="what to measure (default: all)")
     parser.add_argument("--variants", nargs="+", help="only these variants of the suites")
-    parser.add_argument("--seeds", type=int, default=10, help="seeds 0, 1, ... per variant (default: 10)")
+    parser.add_argument("--seeds", type=int, default=10, help=f"seeds {FIRST_SEED}, {FIRST_SEED + 1}, ... per variant (default: 10)")
     parser.add_argument("--cores", type=int, nargs="+", default=[1, 2], help="cores to measure on, one after the other (default: 1 2)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, each on CPUs of its own (default: 1, the cleanest timing)")
     parser.add_argument("--env-steps", type=int, help="another length for every run, for a quick trial")
