@@ -4,12 +4,14 @@ Both offer what the training loop calls: `policy`, `remember`, `learn`.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from dreamer_core.config import Config
+from dreamer_core import checkpoint
+from dreamer_core.config import Config, from_dict, to_dict
 from dreamer_core.imagine import imagine
 from dreamer_core.replay import LatentReplay
 from dreamer_core.sac import SAC, descend
@@ -84,7 +86,7 @@ class Dreamer(Agent):
     """
 
     def __init__(self, config: Config, observation: int, action: int, device: torch.device | str = "cpu") -> None:
-        self.config, self.device = config, torch.device(device)
+        self.config, self.device, self.action = config, torch.device(device), action
         self.model = WorldModel(config.model, observation, action).to(device)
         rssm = self.model.rssm
         self.sac = SAC(config.sac, rssm.features, action).to(device)
@@ -95,10 +97,33 @@ class Dreamer(Agent):
         }
         self.modules = {"model": self.model, "sac": self.sac}
 
+    def save(self, path: Path | str) -> None:
+        """Write the trained parts (no optimiser, no replay) and the configuration to one small file.
+
+        Raises:
+            OSError: the disk is full or read-only.
+        """
+        sizes = {"observation": len(self.model.centre), "action": self.action}
+        tensors = {f"{name}.{key}": value for name, module in self.modules.items() for key, value in module.state_dict().items()}
+        checkpoint.save_one(Path(path), tensors, {"config": to_dict(self.config)} | sizes)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Dreamer":
+        """The agent in a file that `save` wrote, ready to act and to dream; its replay buffer is empty.
+
+        Raises:
+            CheckpointError: there is no such file, or it is damaged or of another version.
+        """
+        tensors, state = checkpoint.load_one(Path(path))
+        agent = cls(from_dict(state["config"]), state["observation"], state["action"])
+        for name, module in agent.modules.items():
+            module.load_state_dict(under(tensors, f"{name}."))
+        return agent
+
     def initial(self, batch: int) -> Carry:
         """The carry before a first observation."""
         h, z = self.model.rssm.initial(batch)
-        return Carry(h, z, h.new_zeros(batch, self.sac.actor.net[-1].out_features // 2))
+        return Carry(h, z, h.new_zeros(batch, self.action))
 
     @torch.no_grad()
     def policy(self, carry: Carry, observation: Tensor, first: Tensor, explore: bool) -> Carry:

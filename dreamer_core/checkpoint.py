@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import safetensors.torch
 from torch import Tensor, contiguous_format
 
@@ -108,3 +109,42 @@ def load_newest(folder: Path, warn: Callable[[str], None]) -> tuple[dict[str, Te
             warn(f"{error}; trying the one before it")
     reason = "no checkpoint is there" if not paths else "every checkpoint there is damaged"
     raise CheckpointError(f"nothing to resume in {folder}: {reason}, so start a new run")
+
+
+def save_one(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    """One small file with tensors and state, for a trained agent that is handed on rather than trained on.
+
+    Raises:
+        OSError: the disk is full or read-only.
+    """
+    tensors = {name: value.detach().cpu().clone(memory_format=contiguous_format) for name, value in tensors.items()}
+    text = json.dumps(state | {"version": VERSION}, sort_keys=True)
+    digest = _digest(text.encode() + safetensors.torch.save(tensors))
+    write_atomic(path, safetensors.torch.save(tensors, {"state": text, "checksum": digest}))
+
+
+def load_one(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The inverse of `save_one`.
+
+    Raises:
+        CheckpointError: there is no such file, or it is damaged or of another version.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"there is no trained agent at {path}: check the path, or make it again with `make assets`")
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        tensors = safetensors.torch.load_file(path)
+        text = metadata["state"]
+        whole = _digest(text.encode() + safetensors.torch.save(tensors)) == metadata["checksum"]
+    except (OSError, ValueError, KeyError, safetensors.SafetensorError):
+        whole = False
+    if not whole:
+        raise DamagedCheckpoint(f"the trained agent at {path} is damaged: fetch it again, or make it again with `make assets`")
+    state = json.loads(text)
+    if state["version"] != VERSION:
+        raise CheckpointError(
+            f"the trained agent at {path} has format version {state['version']}, this program reads version {VERSION}: "
+            f"make it again with `make assets`"
+        )
+    return tensors, state

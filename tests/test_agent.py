@@ -6,6 +6,7 @@ from toys import fill, numbers, random_trajectories, same, small
 
 from dreamer_core import agent as agents
 from dreamer_core.agent import Dreamer, ModelFree, minibatch
+from dreamer_core.errors import CheckpointError
 from dreamer_core.replay import Window
 
 
@@ -318,3 +319,33 @@ def test_a_saved_state_is_a_copy():
     before = {name: value.clone() for name, value in saved.items()}
     agent.learn()
     assert all(torch.equal(saved[name], before[name]) for name in saved)
+
+
+@pytest.mark.parametrize("changes", [{}, dict(model=dict(latent="categorical", standardize=True))])
+def test_a_trained_agent_is_handed_on_in_one_file(tmp_path, changes):
+    """The loaded agent has the same configuration and acts alike."""
+    agent = fill(make(**changes))
+    agent.pretrain()
+    agent.save(tmp_path / "agent.safetensors")
+    again = Dreamer.load(tmp_path / "agent.safetensors")
+    assert again.config == agent.config
+    observation, first = torch.randn(4, 3), torch.ones(4)
+    ours = agent.policy(agent.initial(4), observation, first, explore=False)
+    assert all(torch.equal(a, b) for a, b in zip(ours, again.policy(again.initial(4), observation, first, explore=False)))
+    assert len(again.replay) == 0
+
+
+def test_a_damaged_agent_file_is_refused_with_one_sentence(tmp_path):
+    """Missing, cut short, a bit turned anywhere, or not such a file at all."""
+    path = tmp_path / "agent.safetensors"
+    with pytest.raises(CheckpointError, match="there is no trained agent at"):
+        Dreamer.load(path)
+    make().save(path)
+    good = path.read_bytes()
+    bad = [good[:-1], good[: len(good) // 2], b"", b"not a checkpoint"]
+    for at in (3, 30, len(good) // 3, len(good) - 1):
+        bad.append(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+    for data in bad:
+        path.write_bytes(data)
+        with pytest.raises(CheckpointError, match="is damaged: fetch it again"):
+            Dreamer.load(path)
