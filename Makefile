@@ -1,7 +1,7 @@
 # make lab    set everything up and open JupyterLab on the course
 # make test   set everything up and run all tests and all notebooks
 # make bench  measure learning and speed (some hours, can be interrupted); writes build/bench/report.md
-# make assets draw the README's figure again
+# make assets train the agent that the notebooks load, and draw the README's figure again
 # make notebooks  run every notebook and store its outputs
 #
 # make lab TORCH_INDEX=...   take torch from a CPU-only index (see the README)

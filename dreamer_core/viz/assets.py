@@ -1,8 +1,13 @@
-"""Makes the README's figure: `make assets`.
+"""Makes what the notebooks load instead of training it: `make assets`.
 
-Trains v1 with its default settings and seed 0, then draws a real episode beside dreams of it.
+Trains v1 with its default settings and seed 0 and writes three small files:
+
+* pendulum.safetensors, the trained agent;
+* pendulum.jsonl, the metrics of its training, a line per evaluation;
+* dream.png, the README's figure: a real episode beside dreams of it.
 """
 
+import json
 from pathlib import Path
 
 from tqdm import tqdm
@@ -14,21 +19,25 @@ from dreamer_core.viz.show import png
 
 ASSETS = Path(__file__).parents[2] / "notebooks" / "assets"
 PENDULUM = ["cos θ", "sin θ", "velocity (rad/s)"]
+ENV_STEPS = 2000
 
 
 def main() -> None:
-    """Train, play, dream, draw."""
+    """Train, save, play, dream, draw."""
     config = preset("dropin")
-    config.env_steps = 1400
-    trainer = Trainer(config)
+    config.env_steps = ENV_STEPS
+    trainer, rows = Trainer(config), []
     with tqdm(total=config.env_steps, unit="step") as bar:
         for metrics in trainer.run(on_step=lambda _: bar.update()):
+            rows.append({name: round(value, 4) for name, value in metrics.items()})
             bar.set_postfix_str(f"return {metrics['eval_return_mean']:.0f}")
+    trainer.agent.save(ASSETS / "pendulum.safetensors")
+    (ASSETS / "pendulum.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     episode = play(trainer.agent, trainer.evaluation_envs[0], seed=20_003)
     dreams = dream(trainer.agent, episode, start=5, steps=75, count=64, act=True)
     title = f"Swing-up after {config.env_steps} environment steps: what happened, and what the agent imagined"
     (ASSETS / "dream.png").write_bytes(png(dream_figure(episode.observation, dreams, 5, PENDULUM, title)))
-    print(f"written: {ASSETS / 'dream.png'}")
+    print(f"written to {ASSETS}: pendulum.safetensors, pendulum.jsonl, dream.png")
 
 
 if __name__ == "__main__":
