@@ -102,7 +102,7 @@ def test_help_shows_a_presets_own_defaults(capsys):
         ("--wrappers.hide -1", "the setting wrappers.hide.0 is -1"),
         ("--wrappers.hide 7", "wrappers.hide names entry 7, but the observation has entries 0 to 2"),
         ("--replay.length 9000", "the world model learns from windows of 9000 rows"),
-        ("--schedule.prefill 3", "but schedule.prefill provides only 3: raise schedule.prefill or shorten the windows"),
+        ("--schedule.prefill 3", "but schedule.prefill provides only 3: raise schedule.prefill to 16 or shorten the windows"),
         ("--env Nowhere-v0", "there is no environment 'Nowhere-v0'"),
         ("--env CartPole-v1", "CartPole-v1 has discrete actions (Discrete(2)), but v1's SAC is continuous"),
         ("--resume /nowhere", "/nowhere holds no run to resume"),
@@ -155,7 +155,9 @@ def test_environments_that_cannot_be_used(trouble, sentence, capsys):
 
 
 def test_learning_that_diverges(capsys):
-    assert "its learning has diverged, so lower a learning rate" in refused(capsys, *words(tiny(sac=dict(actor_lr=1e38))))
+    assert "learning diverged: agent/critic_loss is nan at step 40; start again with a lower learning rate" in refused(
+        capsys, *words(tiny(sac=dict(actor_lr=1e38)))
+    )
 
 
 def test_a_folder_that_holds_a_run(capsys, tmp_path):
