@@ -13,6 +13,32 @@ from dreamer_core.world_model import WorldModel
 
 
 @torch.no_grad()
+def imagined_return(model: WorldModel, actor: Actor, observation: Tensor, steps: int) -> Tensor:
+    """The undiscounted return the agent expects of an episode of which it sees the first observation alone.
+
+    It dreams `steps` steps with its most likely actions and adds the predicted rewards, each weighted
+    by the probability that the episode is still running. Where this lies far above the real return,
+    the actor has learned to exploit the model's mistakes.
+
+    Args:
+        observation: (E, O), first observations.
+
+    Returns:
+        (E,), in the units of the stored rewards.
+    """
+    rssm = model.rssm
+    h, _ = rssm.initial(len(observation))
+    z = rssm.latent.mode(rssm.posterior(h, model.encode(observation)))
+    total, alive = torch.zeros_like(h[:, 0]), torch.ones_like(h[:, 0])
+    for _ in range(steps):
+        h, z = rssm.dream_step(h, z, actor.mode(torch.cat([h, z], -1)), rssm.latent.noise(len(h), device=h.device))
+        state = torch.cat([h, z], -1)
+        total += alive * model.predict_reward(state)[0]
+        alive *= torch.sigmoid(model.predict_continue(state))
+    return total
+
+
+@torch.no_grad()
 def imagine(model: WorldModel, actor: Actor, h: Tensor, z: Tensor, weight: Tensor, horizon: int) -> Trajectories:
     """Dream `horizon` steps from N states, acting by the actor's own samples.
 

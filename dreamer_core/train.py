@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from dreamer_core import config as configs
 from dreamer_core.agent import Agent, Dreamer, ModelFree, under
 from dreamer_core.config import Config
 from dreamer_core.errors import CheckpointError, ConfigError, Diverged, DreamerError, EnvError, NotEnoughData
+from dreamer_core.imagine import imagined_return
 
 LONGEST = 10_000  # steps of an evaluation episode; an environment that never ends one would be waited for forever
 
@@ -66,8 +67,16 @@ def check_windows(config: Config) -> None:
             )
 
 
-def evaluate(agent: Agent, environments: list, seed: int) -> np.ndarray:
-    """One deterministic episode in each environment, reset with seed, seed + 1, ...: returns (E,).
+class Evaluation(NamedTuple):
+    """One real episode in each of E environments."""
+
+    returns: np.ndarray  # (E,), undiscounted
+    start: np.ndarray  # (E, O), first observations
+    steps: int  # length of the longest episode
+
+
+def evaluate(agent: Agent, environments: list, seed: int) -> Evaluation:
+    """One deterministic episode in each environment, reset with seed, seed + 1, ...
 
     All episodes advance together, so that the policy is called once per step for all of them. No
     random number is drawn: evaluating more or less often changes nothing else.
@@ -75,11 +84,12 @@ def evaluate(agent: Agent, environments: list, seed: int) -> np.ndarray:
     Raises:
         EnvError: an episode does not end.
     """
-    observation = np.stack([env.reset(seed=seed + number)[0] for number, env in enumerate(environments)])
+    start = np.stack([env.reset(seed=seed + number)[0] for number, env in enumerate(environments)])
+    observation = start.copy()
     carry, first = agent.initial(len(environments)), torch.ones(len(environments), device=agent.device)
     total = np.zeros(len(environments))
     running = list(range(len(environments)))
-    for _ in range(LONGEST):
+    for step in range(LONGEST):
         carry = agent.policy(carry, torch.from_numpy(observation).to(agent.device), first, explore=False)
         first = torch.zeros_like(first)
         actions = carry.action.cpu().numpy()
@@ -89,7 +99,7 @@ def evaluate(agent: Agent, environments: list, seed: int) -> np.ndarray:
             if terminated or truncated:
                 running.remove(number)
         if not running:
-            return total
+            return Evaluation(total, start, step + 1)
     raise EnvError(f"an evaluation episode is still running after {LONGEST} steps: register the environment with max_episode_steps")
 
 
@@ -233,7 +243,14 @@ class Trainer:
                     f"learning diverged: {name} is {float(value)} at step {self.step}; start again with a lower learning rate "
                     f"(model.lr, sac.actor_lr, sac.critic_lr) or a smaller clip_norm"
                 )
-        returns = evaluate(self.agent, self.evaluation_envs, self.config.evaluation.seed)
+        real = evaluate(self.agent, self.evaluation_envs, self.config.evaluation.seed)
+        returns, imagined = real.returns, {}
+        if isinstance(self.agent, Dreamer):
+            kind = self.agent.device.type
+            with torch.random.fork_rng([] if kind == "cpu" else None, device_type=kind):  # so that evaluating changes nothing else
+                start = torch.from_numpy(real.start).to(self.agent.device)
+                expected = imagined_return(self.agent.model, self.agent.sac.actor, start, real.steps)
+            imagined = {"imagined_return_mean": float(expected.mean()) / self.config.sac.reward_scale}
         return {
             "env_steps": self.step,
             "grad_steps": self.agent.grad_steps,
@@ -241,6 +258,7 @@ class Trainer:
             "eval_return_mean": float(returns.mean()),
             "eval_return_std": float(returns.std()),
             "eval_episodes": len(returns),
+            **imagined,
         } | {name: float(value) for name, value in self.metrics.items()}
 
     def _log(self, metrics: dict[str, Any]) -> None:

@@ -1,11 +1,15 @@
 """Dreams: what is in them, in which order, and that they are plain data."""
 
+import math
+
 import pytest
 import torch
+from runs import tiny
 from toys import model_config, numbers, sac_config, same
 
-from dreamer_core.imagine import imagine
+from dreamer_core.imagine import imagine, imagined_return
 from dreamer_core.sac import SAC, Actor
+from dreamer_core.train import Trainer
 from dreamer_core.world_model import WorldModel
 
 HORIZON = 4
@@ -106,3 +110,33 @@ def test_sac_can_train_on_a_dream():
     sac.update(dream(model, sac.actor)[2], sac.make_optimizer())
     assert same(numbers(model), before)
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_imagined_return_by_hand():
+    """A loop over one episode at a time: predicted rewards, weighted by how likely the episode is still running."""
+    model, actor = make(latent="gaussian", min_std=1e-9)
+    rssm = model.rssm
+    with torch.no_grad():  # no chance in z: its scale is softplus(-50) + 1e-9
+        rssm.prior[-1].weight[3:], rssm.prior[-1].bias[3:] = 0, -50
+    starts = torch.randn(4, 3)
+    got = imagined_return(model, actor, starts, 5)
+    for number, start in enumerate(starts):
+        h = torch.zeros(1, 6)
+        z = rssm.posterior(h, model.encode(start[None]))[:, :3]
+        total, alive = 0.0, 1.0
+        for _ in range(5):
+            h = rssm.step(h, z, actor.mode(torch.cat([h, z], -1)))
+            z = rssm.prior(h)[:, :3]
+            state = torch.cat([h, z], -1)
+            total += alive * model.predict_reward(state)[0].item()
+            alive *= torch.sigmoid(model.predict_continue(state)).item()
+        assert got[number].item() == pytest.approx(total, abs=1e-5)
+
+
+def test_evaluating_draws_nothing_from_the_runs_own_randomness():
+    trainer = Trainer(tiny())
+    before = torch.get_rng_state()
+    metrics = trainer.evaluate()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert math.isfinite(metrics["imagined_return_mean"])
+    assert "imagined_return_mean" not in Trainer(tiny(agent="sac")).evaluate()

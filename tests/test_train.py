@@ -85,8 +85,8 @@ def test_evaluating_more_or_less_often_changes_nothing_else(agent, tmp_path):
 
 def test_evaluation_episodes_are_the_fixed_reset_seeds():
     trainer = Trainer(tiny(evaluation=dict(episodes=3)))
-    together = training.evaluate(trainer.agent, trainer.evaluation_envs, seed=7)
-    alone = [training.evaluate(trainer.agent, trainer.evaluation_envs[:1], seed=seed)[0] for seed in (7, 8, 9)]
+    together = training.evaluate(trainer.agent, trainer.evaluation_envs, seed=7).returns
+    alone = [training.evaluate(trainer.agent, trainer.evaluation_envs[:1], seed=seed).returns[0] for seed in (7, 8, 9)]
     assert together == pytest.approx(alone, rel=1e-5)
     assert len(set(together)) == 3
 
