@@ -6,9 +6,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from dreamer_core.viz.show import BLUE, GREEN, GREY, ORANGE, PURPLE, RED
+from dreamer_core.viz.show import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, describe
 
-Run = Sequence[Sequence[float]]  # rows of (env_steps, ..., mean return); the last column is the return
+Run = Sequence[Sequence[float]]  # rows of (env_steps, return)
+COLOURS = [BLUE, ORANGE, GREEN, PURPLE, GREY]
+
+
+def median_curve(seeds: Sequence[Run]) -> np.ndarray:
+    """Rows (env_steps, median return over the seeds), at the steps where every seed was measured: (M, 2)."""
+    shared = sorted(set.intersection(*({row[0] for row in run} for run in seeds)))
+    return np.array([(step, np.median([dict(map(tuple, run))[step] for run in seeds])) for step in shared]).reshape(-1, 2)
 
 
 def learning_curve(
@@ -21,21 +28,36 @@ def learning_curve(
         live: a run in progress, rows (env_steps, return).
         ceiling: the best possible mean return, drawn as a line.
         steps: right end of the axis.
+
+    Raises:
+        ValueError: more methods than there are colours to tell them apart.
     """
+    if len(runs) > len(COLOURS):
+        raise ValueError(f"{len(runs)} methods cannot be told apart in one figure: draw at most {len(COLOURS)}")
     figure, axis = plt.subplots(figsize=(8, 4.2), layout="constrained")
-    for (name, seeds), colour in zip(runs.items(), [BLUE, ORANGE, GREEN, PURPLE, GREY]):
+    reached = []
+    for (name, seeds), colour in zip(runs.items(), COLOURS):
         for run in seeds:
             axis.plot(*np.array(run).T, color=colour, linewidth=0.7, alpha=0.35)
-        shared = sorted(set.intersection(*({row[0] for row in run} for run in seeds)))
-        middle = [np.median([dict(map(tuple, run))[step] for run in seeds]) for step in shared]
-        axis.plot(shared, middle, color=colour, linewidth=2.2, label=f"{name} (median of {len(seeds)} seeds)")
+        middle = median_curve(seeds)
+        axis.plot(*middle.T, color=colour, linewidth=2.2, label=f"{name} (median of {len(seeds)} seeds)")
+        if len(middle):
+            reached.append(f"{name} stands at {middle[-1, 1]:.0f} after {middle[-1, 0]:.0f} steps (median of {len(seeds)} seeds)")
     if len(live):
         axis.plot(*np.array(live).T, color=RED, linewidth=2.2, marker="o", markersize=4, label="this run")
+        reached.append(f"this run stands at {live[-1][1]:.0f} after {live[-1][0]:.0f} steps")
     if ceiling is not None:
         axis.axhline(ceiling, color="black", linestyle="--", linewidth=1, label=f"best possible ({ceiling:.0f})")
-    axis.set(xlabel="environment steps", ylabel="mean return of 50 episodes", title=title, ylim=(-1750, 0))
+        reached.append(f"the best possible return is {ceiling:.0f}")
+    axis.set(xlabel="environment steps", ylabel="mean return of an evaluation", title=title)
     if steps is not None:
         axis.set_xlim(0, steps)
     axis.grid(alpha=0.25)
-    axis.legend(loc="lower right", fontsize=9)
-    return figure
+    if axis.get_legend_handles_labels()[1]:
+        axis.legend(loc="lower right", fontsize=9)
+    return describe(
+        figure,
+        alt=f"Learning curves, return against environment steps: {'; '.join(reached)}.",
+        caption="Thin lines are single seeds, thick lines their median. Look at how soon a line rises, how close it comes to the "
+        "best possible, and whether it stays there.",
+    )

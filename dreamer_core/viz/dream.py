@@ -1,4 +1,11 @@
-"""A real episode beside dreams that start from the same state."""
+"""A real episode beside dreams that start from the same state.
+
+Three ways to predict row t of an episode:
+
+    real         what happened
+    posterior    the belief that has seen o_0 .. o_t, decoded: what the model makes of what it sees
+    prior        the dream: it saw rows 0 .. start, and after that only the actions
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +17,11 @@ import torch
 from matplotlib.figure import Figure
 
 from dreamer_core.agent import Dreamer
-from dreamer_core.viz.show import BLUE, GREY, ORANGE
+from dreamer_core.rssm import Beliefs
+from dreamer_core.viz.show import BLUE, GREEN, GREY, ORANGE, RED, describe
+
+BAND = [0.05, 0.5, 0.95]  # a dream's band holds 90 % of the dreams
+PATIENCE = 3  # rows in a row outside the band, before we say that the dream has departed
 
 
 class Episode(NamedTuple):
@@ -37,49 +48,151 @@ def play(agent: Dreamer, env: gym.Env, seed: int) -> Episode:
     return Episode(np.stack(observations), np.stack(actions), np.array(rewards, np.float32))
 
 
+def act_out(env: gym.Env, seed: int, action: np.ndarray) -> Episode:
+    """The real episode that given actions (T, A) lead to, from a reset with `seed`; shorter than T if it ends earlier."""
+    observations, rewards = [env.reset(seed=seed)[0]], []
+    for step in action:
+        observation, reward, terminated, truncated, _ = env.step(step)
+        observations.append(observation)
+        rewards.append(reward)
+        if terminated or truncated:
+            break
+    return Episode(np.stack(observations), action[: len(rewards)], np.array(rewards, np.float32))
+
+
+def held_actions(steps: int, size: int, hold: float, seed: int) -> np.ndarray:
+    """Random actions (steps, size) in [-1, 1], each kept for `hold` steps on average: they visit more of the world than an agent does."""
+    random = np.random.default_rng(seed)
+    number = np.cumsum(random.random(steps) < 1 / hold)  # the number of the action that is held at each step
+    return random.uniform(-1, 1, (number[-1] + 1, size)).astype(np.float32)[number]
+
+
+@torch.no_grad()
+def believe(agent: Dreamer, episode: Episode, count: int = 1) -> Beliefs:
+    """`count` filterings of an episode, each with its own samples of z: beliefs (count, T + 1, ...). Row t has seen o_0 .. o_t."""
+    observation = torch.from_numpy(episode.observation).expand(count, -1, -1)  # (K, T + 1, O)
+    action = torch.from_numpy(np.pad(episode.action, [(0, 1), (0, 0)])).expand(count, -1, -1)  # (K, T + 1, A): none leaves the last row
+    h, _ = agent.model.rssm.initial(count)
+    return agent.model.rssm.observe(h, agent.model.encode(observation), action, torch.zeros(observation.shape[:2]))
+
+
+@torch.no_grad()
+def reconstruct(agent: Dreamer, episode: Episode) -> np.ndarray:
+    """What the model makes of what it sees: the posterior of every row, decoded (T + 1, O)."""
+    return agent.model.decode(believe(agent, episode).features)[0].numpy()
+
+
+@torch.no_grad()
+def dream_on(agent: Dreamer, beliefs: Beliefs, starts: Sequence[int], steps: int, action: np.ndarray | None = None) -> torch.Tensor:
+    """Dream from S rows of an episode at once, as states s = (h, z): (K, S, steps + 1, F).
+
+    Args:
+        beliefs: K filterings of the episode, from `believe`.
+        starts: S row numbers; what the episode holds after a start is not used.
+        action: (S, steps, A), what is done in the dream; None lets the actor act, deterministically.
+
+    Raises:
+        ValueError: a start is not a row of the episode, or there are fewer actions than steps.
+    """
+    count, rows, _ = beliefs.h.shape
+    if min(starts) < 0 or max(starts) >= rows:
+        raise ValueError(f"a dream cannot start at row {max(starts)}: the episode has the rows 0 to {rows - 1}")
+    if action is not None and action.shape[1] < steps:
+        raise ValueError(f"a dream of {steps} steps needs as many actions, but only {action.shape[1]} are given: dream less far")
+    rssm, actor = agent.model.rssm, agent.sac.actor
+    given = None if action is None else torch.from_numpy(action).expand(count, -1, -1, -1).flatten(0, 1)  # (K * S, steps, A)
+    h, z = (part[:, list(starts)].flatten(0, 1) for part in (beliefs.h, beliefs.z))  # (K * S, D), (K * S, Z)
+    states = [torch.cat([h, z], -1)]
+    for t in range(steps):
+        chosen = actor.mode(states[-1]) if given is None else given[:, t]
+        h, z = rssm.dream_step(h, z, chosen, rssm.latent.noise(len(h)))
+        states.append(torch.cat([h, z], -1))
+    return torch.stack(states, 1).unflatten(0, (count, len(starts)))
+
+
+def following(episode: Episode, starts: Sequence[int], steps: int) -> np.ndarray:
+    """The actions really taken in the `steps` steps after each of S rows: (S, steps, A).
+
+    Raises:
+        ValueError: the episode ends before that.
+    """
+    if max(starts) + steps > len(episode.action):
+        raise ValueError(
+            f"the episode has {len(episode.action)} steps, so {steps} steps from row {max(starts)} go past its end: dream less far, "
+            f"or start earlier"
+        )
+    return np.stack([episode.action[start : start + steps] for start in starts])
+
+
 @torch.no_grad()
 def dream(agent: Dreamer, episode: Episode, start: int, steps: int, count: int, act: bool) -> np.ndarray:
     """`count` dreams of what follows row `start`: (count, steps + 1, O), decoded observations.
 
-    The model is shown rows 0..start and nothing after. With `act` the agent acts in the dream;
-    without, the dream is given the actions of the real episode.
+    With `act` the agent acts in the dream; without, the dream is given the actions of the real
+    episode. What is decoded is the mean of o_t given s_t: the spread of the dreams is what the
+    model does not know about the state, without the noise of a sensor.
+
+    Raises:
+        ValueError: the dream would start outside the episode, or need actions from beyond its end.
     """
-    model, actor = agent.model, agent.sac.actor
-    shown = torch.from_numpy(episode.observation[None, : start + 1]).expand(count, -1, -1)  # (K, start + 1, O)
-    actions = torch.from_numpy(episode.action[None]).expand(count, -1, -1)  # (K, T, A)
-    h, _ = model.rssm.initial(count)
-    beliefs = model.rssm.observe(h, model.encode(shown), actions[:, : start + 1], torch.zeros(shown.shape[:2]))
-    h, z = beliefs.h[:, -1], beliefs.z[:, -1]
-    states = [torch.cat([h, z], -1)]
-    for t in range(start, start + steps):
-        action = actor.mode(states[-1]) if act else actions[:, t]
-        h, z = model.rssm.dream_step(h, z, action, model.rssm.latent.noise(count))
-        states.append(torch.cat([h, z], -1))
-    return model.decode(torch.stack(states, 1)).numpy()
+    action = None if act else following(episode, [start], steps)
+    return agent.model.decode(dream_on(agent, believe(agent, episode, count), [start], steps, action)[:, 0]).numpy()
 
 
-def dream_figure(real: np.ndarray, dreams: np.ndarray, start: int, names: Sequence[str], title: str = "") -> Figure:
-    """Real observations and a band of many dreams, one panel for each observation.
+def departure(real: np.ndarray, low: np.ndarray, high: np.ndarray, patience: int = PATIENCE) -> int | None:
+    """The first row from which one entry of the observation stays outside its band for `patience` rows; None if there is none.
+
+    From there on the dream is not only unsure but wrong. A right band is left too, now and then,
+    but seldom for several rows in a row.
+
+    Args:
+        real, low, high: (L, O), what happened and the band of the dreams.
+    """
+    outside = (real < low) | (real > high)  # (L, O)
+    if len(outside) < patience:
+        return None
+    stays = np.lib.stride_tricks.sliding_window_view(outside, patience, axis=0).all(-1).any(-1)  # (L - patience + 1,)
+    return int(stays.argmax()) if stays.any() else None
+
+
+def dream_figure(
+    real: np.ndarray, dreams: np.ndarray, start: int, names: Sequence[str], title: str = "", posterior: np.ndarray | None = None
+) -> Figure:
+    """Real observations and a band of many dreams, one panel for each observation; the step of departure is marked.
 
     Args:
         real: (T, O), what happened.
         dreams: (K, L, O), dreams of rows start .. start + L - 1.
         start: the last row the model was shown.
         names: O axis labels.
+        posterior: (T, O), the model's reconstruction from what it sees.
     """
     end = start + dreams.shape[1]
     real = real[:end]
     figure, axes = plt.subplots(len(names), 1, figsize=(8, 1.5 * len(names) + 0.8), sharex=True, layout="constrained", squeeze=False)
+    low, middle, high = np.quantile(dreams, BAND, axis=0)
+    both = len(real) - start  # rows of the dream that also happened
+    gone = departure(real[start:], low[:both], high[:both])
     dreamt = np.arange(start, end)
-    low, middle, high = np.quantile(dreams, [0.05, 0.5, 0.95], axis=0)
     for number, (axis, name) in enumerate(zip(axes[:, 0], names)):
         axis.axvspan(0, start, color=GREY, alpha=0.15, linewidth=0)
         axis.fill_between(dreamt, low[:, number], high[:, number], color=ORANGE, alpha=0.3, linewidth=0, label="90 % of dreams")
-        axis.plot(dreamt, middle[:, number], color=ORANGE, linewidth=2, label="median dream")
+        axis.plot(dreamt, middle[:, number], color=ORANGE, linewidth=2, label="median dream (prior)")
         axis.plot(real[:, number], color=BLUE, linewidth=1.6, label="real")
+        if posterior is not None:
+            axis.plot(posterior[:end, number], color=GREEN, linewidth=1.4, linestyle=(0, (1, 2)), label="filtered (posterior)")
+        if gone is not None:
+            axis.axvline(start + gone, color=RED, linestyle="--", linewidth=1.3, label=f"departs after {gone} steps")
         axis.set_ylabel(name)
         axis.grid(alpha=0.25)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", fontsize=9, ncols=3)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", fontsize=9, ncols=5)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     axes[-1, 0].set(xlabel="step (grey: what the model was shown)", xlim=(0, end - 1))
-    return figure
+    leaves = "never leaves the band for good" if gone is None else f"leaves the band {gone} steps later"
+    return describe(
+        figure,
+        alt=f"{', '.join(names)} against the step: the model is shown rows 0 to {start}, then dreams {end - 1 - start} steps "
+        f"{len(dreams)} times. The real episode {leaves}.",
+        caption=f"Orange holds 90 % of {len(dreams)} dreams. A dream departs where one observation stays outside for {PATIENCE} steps: "
+        "there the model is wrong, not only unsure.",
+    )

@@ -22,15 +22,30 @@ def png(figure: Figure, dpi: int = 90) -> bytes:
     return buffer.getvalue()
 
 
-def picture(figure: Figure, alt: str, caption: str = "") -> HTML:
-    """The figure as an HTML image with alternative text and a caption under it."""
+def describe(figure: Figure, alt: str, caption: str) -> Figure:
+    """Give a figure its words: `alt` tells what it shows to someone who cannot see it, `caption` what to look for."""
+    figure.alt, figure.caption = alt, caption
+    return figure
+
+
+def picture(figure: Figure, alt: str = "", caption: str = "") -> HTML:
+    """The figure as an HTML image with alternative text and a caption under it.
+
+    Where no words are given, the figure's own are taken (`describe`).
+
+    Raises:
+        ValueError: there is no alternative text from either.
+    """
+    alt, caption = alt or getattr(figure, "alt", ""), caption or getattr(figure, "caption", "")
+    if not alt:
+        raise ValueError("a figure needs alternative text for readers who cannot see it: pass alt=...")
     data = base64.b64encode(png(figure)).decode()
     image = f'<img alt="{html.escape(alt, quote=True)}" style="max-width:100%" src="data:image/png;base64,{data}">'
     return HTML(f"<figure>{image}<figcaption><i>{html.escape(caption)}</i></figcaption></figure>")
 
 
-def show(figure: Figure, alt: str, caption: str = "", handle: DisplayHandle | None = None) -> DisplayHandle | None:
-    """Display a figure; with `handle` from an earlier call, draw over that one instead."""
+def show(figure: Figure, alt: str = "", caption: str = "", handle: DisplayHandle | None = None) -> DisplayHandle | None:
+    """Display a figure with its own words or with these; with `handle` from an earlier call, draw over that one instead."""
     content = picture(figure, alt, caption)
     if handle is None:
         return display(content, display_id=True)

@@ -1,0 +1,104 @@
+"""The loss dashboard: everything a run logged, so that a fault can be read off its curves."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from dreamer_core.viz.show import BLUE, GREEN, ORANGE, RED, describe
+
+Row = Mapping[str, float]  # the metrics of one evaluation, as `Trainer.run` yields them
+STEP = "env_steps"
+# Panel: y-axis label, scale, and which metrics it draws with their names in the legend.
+PANELS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "Return": ("mean return", "linear", {"eval_return_mean": "evaluation"}),
+    "Reconstruction": ("half squared error\n(standard units)", "log", {"model/observation": "observation"}),
+    "Reward head": ("negative log-\nlikelihood (nats)", "linear", {"model/reward": "reward"}),
+    "KL": ("nats per row", "log", {"model/stat_kl": "KL[q || p]"}),
+    "Entropy of z": ("nats", "linear", {"model/stat_prior_entropy": "prior", "model/stat_posterior_entropy": "posterior"}),
+    "Gradient norms": (
+        "norm before clipping",
+        "log",
+        {"model/grad_norm": "world model", "agent/actor_grad_norm": "actor", "agent/critic_grad_norm": "critic"},
+    ),
+    "Q": ("scaled reward", "linear", {"agent/q_mean": "Q of the batch", "agent/return_mean": "its target"}),
+    "Imagined minus real": ("return", "linear", {"imagined_minus_real": "imagined - real"}),
+    "Policy entropy": ("nats", "linear", {"agent/entropy": "entropy"}),
+}
+
+
+def read_metrics(folder: Path | str) -> list[dict[str, float]]:
+    """The rows of a run's metrics.jsonl."""
+    return [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
+
+
+def series(rows: Sequence[Row], name: str) -> np.ndarray:
+    """(M, 2): environment step and value, for the rows that hold the metric `name`."""
+    return np.array([(row[STEP], row[name]) for row in rows if name in row], float).reshape(-1, 2)
+
+
+def omissions(rows: Sequence[Row]) -> list[str]:
+    """Sentences that say what the dashboard of these rows cannot show: metrics never logged, never drawn, or not finite."""
+    names = {name for row in rows for name in row}
+    drawn = {metric for _, _, metrics in PANELS.values() for metric in metrics}
+    broken = [
+        f"{name} is not finite at step {values[wrong[0], 0]:.0f}" + (f" and {len(wrong) - 1} more" if len(wrong) > 1 else "")
+        for name in sorted(names & drawn)
+        if len(wrong := np.flatnonzero(~np.isfinite((values := series(rows, name))[:, 1])))
+    ]
+    missing, others = sorted(drawn - names), sorted(names - drawn - {STEP})
+    return (
+        ([f"Not logged: {', '.join(missing)}."] if missing else [])
+        + ([f"Logged but not drawn: {', '.join(others)}."] if others else [])
+        + ([f"Broken: {'; '.join(broken)}."] if broken else [])
+    )
+
+
+def dashboard(rows: Sequence[Row], free_nats: float | None = None, title: str = "") -> Figure:
+    """One panel for each part of the agent; what cannot be drawn is written below.
+
+    Args:
+        rows: metrics, oldest first; a metric may begin late. Add "imagined_minus_real" to a row
+            (see `optimism.py`) to have it drawn too.
+        free_nats: `config.model.free_nats`, drawn as a line in the KL panel.
+
+    Raises:
+        ValueError: no row holds any metric that a panel draws.
+    """
+    names = {name for row in rows for name in row}
+    panels = {panel: parts for panel, parts in PANELS.items() if names & set(parts[2])}
+    if not panels:
+        raise ValueError("these rows hold no metric of a run: pass the rows that Trainer.run yields, or read_metrics(folder)")
+    height = -(-len(panels) // 3)
+    figure, axes = plt.subplots(height, 3, figsize=(9.5, 2.1 * height + 0.6), sharex=True, layout="constrained", squeeze=False)
+    for axis, (panel, (label, scale, metrics)) in zip(axes.flat, panels.items()):
+        for (name, legend), colour in zip(metrics.items(), [BLUE, ORANGE, GREEN]):
+            if name in names:
+                axis.plot(*series(rows, name).T, color=colour, linewidth=1.6, marker="o", markersize=2.5, label=legend)
+        if panel == "KL" and free_nats is not None:
+            axis.axhline(free_nats, color=RED, linestyle="--", linewidth=1.2, label=f"free nats ({free_nats:g})")
+        if panel == "Imagined minus real":
+            axis.axhline(0, color="black", linewidth=0.8)
+        axis.set(title=panel, ylabel=label, yscale=scale)
+        axis.set_title(panel, fontsize=10)
+        axis.grid(alpha=0.25)
+        if len(axis.get_legend_handles_labels()[1]) > 1:
+            axis.legend(fontsize=8)
+    for axis in axes.flat[len(panels) :]:
+        axis.remove()
+    for axis in axes.flat[max(0, len(panels) - 3) : len(panels)]:
+        axis.set_xlabel("environment steps")
+        axis.tick_params(labelbottom=True)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    notes = omissions(rows)
+    figure.supxlabel("\n".join(notes), x=0.01, ha="left", fontsize=8, wrap=True)
+    last = [f"{panel} {series(rows, name)[-1, 1]:.3g}" for panel, parts in panels.items() for name in parts[2] if name in names]
+    return describe(
+        figure,
+        alt=f"Dashboard of a run with {len(panels)} panels against environment steps; last values: {', '.join(last)}.",
+        caption="Each point is the newest batch at an evaluation. A KL below the free-nats line gives no gradient; Q should follow its "
+        f"target without running away. {' '.join(notes)}",
+    )

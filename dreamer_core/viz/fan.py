@@ -1,0 +1,85 @@
+"""A fan of futures: one state, several courses of action, many dreams of each."""
+
+from collections.abc import Mapping, Sequence
+
+import gymnasium as gym
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from dreamer_core.agent import Dreamer
+from dreamer_core.viz.dream import BAND, Episode, act_out, believe, dream_on
+from dreamer_core.viz.show import BLUE, GREEN, GREY, ORANGE, PURPLE, describe
+
+COLOURS = [BLUE, ORANGE, GREEN, PURPLE, GREY]
+
+
+@torch.no_grad()
+def fan(agent: Dreamer, episode: Episode, start: int, branches: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
+    """Dreams of each branch from row `start`, decoded: name -> (count, L + 1, O).
+
+    Args:
+        branches: name -> actions (L, A) in [-1, 1].
+    """
+    beliefs = believe(agent, episode, count)
+    return {
+        name: agent.model.decode(dream_on(agent, beliefs, [start], len(action), action[None])[:, 0]).numpy()
+        for name, action in branches.items()
+    }
+
+
+def real_futures(env: gym.Env, seed: int, episode: Episode, start: int, branches: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the real environment does on each branch: name -> (L + 1, O).
+
+    The environment is brought to row `start` by repeating the episode from its reset seed, which
+    works wherever a seed and the actions decide everything.
+    """
+    return {
+        name: act_out(env, seed, np.concatenate([episode.action[:start], action])).observation[start:] for name, action in branches.items()
+    }
+
+
+def fan_figure(
+    dreams: Mapping[str, np.ndarray], names: Sequence[str], real: Mapping[str, np.ndarray] | None = None, title: str = ""
+) -> Figure:
+    """A band and a median for each branch, one panel for each observation.
+
+    Args:
+        dreams: branch -> (K, L + 1, O).
+        names: O axis labels.
+        real: branch -> (L + 1, O), what truly follows; drawn dotted.
+
+    Raises:
+        ValueError: more branches than there are colours.
+    """
+    if len(dreams) > len(COLOURS):
+        raise ValueError(f"{len(dreams)} branches cannot be told apart in one figure: draw at most {len(COLOURS)}")
+    real = real or {}
+    figure, axes = plt.subplots(len(names), 1, figsize=(8, 1.7 * len(names) + 0.8), sharex=True, layout="constrained", squeeze=False)
+    for (branch, dreamt), colour in zip(dreams.items(), COLOURS):
+        low, middle, high = np.quantile(dreamt, BAND, axis=0)
+        for number, axis in enumerate(axes[:, 0]):
+            axis.fill_between(np.arange(len(low)), low[:, number], high[:, number], color=colour, alpha=0.2, linewidth=0)
+            axis.plot(middle[:, number], color=colour, linewidth=2, label=branch)
+            if branch in real:
+                axis.plot(real[branch][:, number], color=colour, linewidth=1.8, linestyle=":")
+    for axis, name in zip(axes[:, 0], names):
+        axis.set_ylabel(name)
+        axis.grid(alpha=0.25)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    if real:
+        handles.append(plt.Line2D([], [], color="black", linestyle=":", linewidth=1.8))
+        labels.append("what truly follows")
+    figure.legend(handles, labels, loc="outside lower center", fontsize=9, ncols=len(labels))
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    axes[-1, 0].set(xlabel="steps after the branch", xlim=(0, None))
+    count, length, _ = next(iter(dreams.values())).shape
+    ends = "; ".join(f"{branch}: {', '.join(f'{value:.2g}' for value in np.median(dreamt[:, -1], 0))}" for branch, dreamt in dreams.items())
+    return describe(
+        figure,
+        alt=f"{len(dreams)} imagined futures of {length - 1} steps from one state, by what is done ({', '.join(dreams)}). "
+        f"Median of {', '.join(names)} at the end: {ends}.",
+        caption=f"One state, {len(dreams)} courses of action, {count} dreams of each: the line is their median, the band holds 90 %."
+        + (" Dotted: what the real environment does." if real else ""),
+    )

@@ -1,0 +1,140 @@
+"""Which row's loss reaches which row's h, z and encoder output, measured by autograd on the real model."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from dreamer_core import latents, nets
+from dreamer_core.replay import Window
+from dreamer_core.rssm import Beliefs
+from dreamer_core.viz.show import describe
+from dreamer_core.world_model import WorldModel
+
+
+class Flow(NamedTuple):
+    """Entry [t, s]: the norm of d loss_t / d x_s, averaged over the batch."""
+
+    h: np.ndarray  # (T, T)
+    z: np.ndarray  # (T, T)
+    encoder: np.ndarray  # (T, T)
+
+
+class Unroll(NamedTuple):
+    """A window unrolled row by row, every state a node of the graph: T tensors (B, ...) each."""
+
+    h: list[Tensor]
+    z: list[Tensor]
+    posterior: list[Tensor]
+    embed: list[Tensor]
+
+    @property
+    def beliefs(self) -> Beliefs:
+        """The same as `RSSM.observe` returns."""
+        return Beliefs(*(torch.stack(part, 1) for part in self[:3]))
+
+
+def without_seams(window: Window) -> Window:
+    """The windows of a batch that stay within one episode: an episode's start cuts every gradient."""
+    return Window(*(part[(window.first[:, 1:] == 0).all(1)] for part in window))
+
+
+def unroll(model: WorldModel, window: Window, cut: bool, noise: Tensor) -> Unroll:
+    """The plain loop of `RSSM.observe`, with or without the cut of z between rows.
+
+    Its states are kept one by one, because the gradient that flows through h_t and z_t to later
+    rows does not pass through the stacked tensors that `observe` returns.
+    """
+    rssm = model.rssm
+    h = window.h * (1 - window.first[:, :1])
+    found = Unroll([], [], [], list(model.encode(window.observation).unbind(1)))
+    for t, embed in enumerate(found.embed):
+        if t > 0:
+            z = found.z[-1].detach() if cut else found.z[-1]
+            h = rssm.step(h, z, window.action[:, t - 1]) * (1 - window.first[:, t : t + 1])
+        h = h.requires_grad_() if t == 0 else h  # the first h is a given number: ask for its gradient all the same
+        posterior = rssm.posterior(h, embed)
+        found.h.append(h)
+        found.z.append(rssm.latent.sample(posterior, noise[:, t]))
+        found.posterior.append(posterior)
+    return found
+
+
+def row_losses(model: WorldModel, window: Window, beliefs: Beliefs) -> Tensor:
+    """The world model's loss of every row: (B, T). Their mean is the "total" of `WorldModel.loss`."""
+    config, latent = model.config, model.rssm.latent
+    features, prior = beliefs.features, model.rssm.prior(beliefs.h)
+    mean, std = model.predict_reward(features)
+    kl_dyn, kl_rep = latent.kl(beliefs.posterior.detach(), prior), latent.kl(beliefs.posterior, prior.detach())
+    return (
+        nets.squared_error(model.decoder(features), model.standardized(window.observation))
+        + config.reward_scale * (1 - window.first) * nets.gaussian_nll(mean, std, window.reward)
+        + nets.bernoulli_nll(model.predict_continue(features), 1 - window.terminal)
+        + config.kl_scale * latents.balanced_kl(kl_dyn, kl_rep, config.kl_balance, config.free_nats)
+    )
+
+
+def gradient_flow(model: WorldModel, window: Window, cut: bool, noise: Tensor | None = None) -> Flow:
+    """Backpropagate each row's loss alone and measure what arrives where.
+
+    Args:
+        window: B windows of T rows (`without_seams`).
+        cut: True detaches z where it enters the next row, as v1 does.
+        noise: (B, T, ...) for the samples of z; drawn here if None.
+
+    Raises:
+        ValueError: the batch is empty.
+    """
+    batch, length = window.first.shape
+    if batch == 0:
+        raise ValueError("there is no window to measure: every one crosses an episode's start, so draw more or shorter windows")
+    noise = model.rssm.latent.noise(batch, length) if noise is None else noise
+    states = unroll(model, window, cut, noise)
+    losses = row_losses(model, window, states.beliefs).sum(0)  # (T,); windows do not touch one another
+    sources = [*states.h, *states.z, *states.embed]
+    flow = np.zeros((length, 3, length))
+    for t in range(length):
+        grads = torch.autograd.grad(losses[t], sources, retain_graph=True, allow_unused=True)  # None: there is no path
+        norms = [0.0 if grad is None else float(grad.norm(dim=-1).mean()) for grad in grads]
+        flow[t] = np.reshape(norms, (3, length))
+    return Flow(*flow.swapaxes(0, 1))
+
+
+def gradient_flow_figure(flows: Mapping[str, Flow], title: str = "") -> Figure:
+    """One row of panels for each flow; columns h, z and encoder output. Exact zeros are white, everything else is coloured.
+
+    Args:
+        flows: name, such as "z cut (v1)" -> its flow.
+    """
+    figure, axes = plt.subplots(
+        len(flows), 3, figsize=(9.5, 2.9 * len(flows) + 0.4), sharex=True, sharey=True, layout="constrained", squeeze=False
+    )
+    positive = np.concatenate([part[part > 0] for flow in flows.values() for part in flow])
+    norm = LogNorm(positive.min(), positive.max())
+    length = len(next(iter(flows.values())).h)
+    for line, (name, flow) in zip(axes, flows.items()):
+        for axis, values, source in zip(line, flow, ["$h_s$", "$z_s$", "encoder output $e_s$"]):
+            shown = np.ma.masked_equal(values, 0)
+            image = axis.imshow(shown, cmap="viridis_r", norm=norm, origin="upper", extent=(0.5, length + 0.5, length + 0.5, 0.5))
+            axis.set_title(f"{name}: to {source}", fontsize=10)
+        line[0].set_ylabel("loss of row t")
+    for axis in axes[-1]:
+        axis.set_xlabel("row s it reaches")
+    figure.colorbar(image, ax=axes, label="norm of d loss$_t$ / d x$_s$ (white: exactly 0)")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    told = "; ".join(
+        f"{name}: the loss of the last row reaches "
+        + ", ".join(f"{np.count_nonzero(values[-1])} rows of {source}" for values, source in zip(flow, ["h", "z", "the encoder"]))
+        for name, flow in flows.items()
+    )
+    return describe(
+        figure,
+        alt=f"Heat maps of gradient norms over {length} rows of a window. {told}.",
+        caption="Below the diagonal a later loss trains an earlier row. With z cut, that way leads through h alone: no encoder output "
+        "hears of any loss but its own row's.",
+    )
