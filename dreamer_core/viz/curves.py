@@ -18,6 +18,11 @@ def median_curve(seeds: Sequence[Run]) -> np.ndarray:
     return np.array([(step, np.median([dict(map(tuple, run))[step] for run in seeds])) for step in shared]).reshape(-1, 2)
 
 
+def of_seeds(number: int) -> str:
+    """How to say what a line is made of."""
+    return "1 seed" if number == 1 else f"median of {number} seeds"
+
+
 def learning_curve(
     runs: Mapping[str, Sequence[Run]], live: Run = (), ceiling: float | None = None, steps: int | None = None, title: str = ""
 ) -> Figure:
@@ -40,9 +45,9 @@ def learning_curve(
         for run in seeds:
             axis.plot(*np.array(run).T, color=colour, linewidth=0.7, alpha=0.35)
         middle = median_curve(seeds)
-        axis.plot(*middle.T, color=colour, linewidth=2.2, label=f"{name} (median of {len(seeds)} seeds)")
+        axis.plot(*middle.T, color=colour, linewidth=2.2, label=f"{name} ({of_seeds(len(seeds))})")
         if len(middle):
-            reached.append(f"{name} stands at {middle[-1, 1]:.0f} after {middle[-1, 0]:.0f} steps (median of {len(seeds)} seeds)")
+            reached.append(f"{name} stands at {middle[-1, 1]:.0f} after {middle[-1, 0]:.0f} steps ({of_seeds(len(seeds))})")
     if len(live):
         axis.plot(*np.array(live).T, color=RED, linewidth=2.2, marker="o", markersize=4, label="this run")
         reached.append(f"this run stands at {live[-1][1]:.0f} after {live[-1][0]:.0f} steps")

@@ -22,6 +22,7 @@ from dreamer_core.viz.show import BLUE, GREEN, GREY, ORANGE, RED, describe
 
 BAND = [0.05, 0.5, 0.95]  # a dream's band holds 90 % of the dreams
 PATIENCE = 3  # rows in a row outside the band, before we say that the dream has departed
+MARGIN = 0.02  # a miss this small, as a share of the range of what really happened, cannot be seen and does not count
 
 
 class Episode(NamedTuple):
@@ -139,7 +140,9 @@ def dream(agent: Dreamer, episode: Episode, start: int, steps: int, count: int, 
     return agent.model.decode(dream_on(agent, believe(agent, episode, count), [start], steps, action)[:, 0]).numpy()
 
 
-def departure(real: np.ndarray, low: np.ndarray, high: np.ndarray, patience: int = PATIENCE) -> int | None:
+def departure(
+    real: np.ndarray, low: np.ndarray, high: np.ndarray, margin: np.ndarray | float = 0.0, patience: int = PATIENCE
+) -> int | None:
     """The first row from which one entry of the observation stays outside its band for `patience` rows; None if there is none.
 
     From there on the dream is not only unsure but wrong. A right band is left too, now and then,
@@ -147,8 +150,9 @@ def departure(real: np.ndarray, low: np.ndarray, high: np.ndarray, patience: int
 
     Args:
         real, low, high: (L, O), what happened and the band of the dreams.
+        margin: (O,) or a number: how far outside still counts as inside.
     """
-    outside = (real < low) | (real > high)  # (L, O)
+    outside = (real < low - margin) | (real > high + margin)  # (L, O)
     if len(outside) < patience:
         return None
     stays = np.lib.stride_tricks.sliding_window_view(outside, patience, axis=0).all(-1).any(-1)  # (L - patience + 1,)
@@ -172,12 +176,13 @@ def dream_figure(
     figure, axes = plt.subplots(len(names), 1, figsize=(8, 1.5 * len(names) + 0.8), sharex=True, layout="constrained", squeeze=False)
     low, middle, high = np.quantile(dreams, BAND, axis=0)
     both = len(real) - start  # rows of the dream that also happened
-    gone = departure(real[start:], low[:both], high[:both])
+    gone = departure(real[start:], low[:both], high[:both], MARGIN * np.ptp(real, 0))
     dreamt = np.arange(start, end)
     for number, (axis, name) in enumerate(zip(axes[:, 0], names)):
         axis.axvspan(0, start, color=GREY, alpha=0.15, linewidth=0)
         axis.fill_between(dreamt, low[:, number], high[:, number], color=ORANGE, alpha=0.3, linewidth=0, label="90 % of dreams")
-        axis.plot(dreamt, middle[:, number], color=ORANGE, linewidth=2, label="median dream (prior)")
+        axis.plot(dreamt, dreams[:4, :, number].T, color=ORANGE, linewidth=0.7, alpha=0.8, label=["single dreams", *3 * ["_"]])
+        axis.plot(dreamt, middle[:, number], color=ORANGE, linewidth=2.2, label="median dream (prior)")
         axis.plot(real[:, number], color=BLUE, linewidth=1.6, label="real")
         if posterior is not None:
             axis.plot(posterior[:end, number], color=GREEN, linewidth=1.4, linestyle=(0, (1, 2)), label="filtered (posterior)")
@@ -185,14 +190,14 @@ def dream_figure(
             axis.axvline(start + gone, color=RED, linestyle="--", linewidth=1.3, label=f"departs after {gone} steps")
         axis.set_ylabel(name)
         axis.grid(alpha=0.25)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", fontsize=9, ncols=5)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", fontsize=9, ncols=3)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     axes[-1, 0].set(xlabel="step (grey: what the model was shown)", xlim=(0, end - 1))
-    leaves = "never leaves the band for good" if gone is None else f"leaves the band {gone} steps later"
+    leaves = "does not depart from the band" if gone is None else f"departs from the band {gone} steps later"
     return describe(
         figure,
         alt=f"{', '.join(names)} against the step: the model is shown rows 0 to {start}, then dreams {end - 1 - start} steps "
         f"{len(dreams)} times. The real episode {leaves}.",
-        caption=f"Orange holds 90 % of {len(dreams)} dreams. A dream departs where one observation stays outside for {PATIENCE} steps: "
-        "there the model is wrong, not only unsure.",
+        caption=f"Orange holds 90 % of {len(dreams)} dreams. A dream departs where one observation stays outside for {PATIENCE} steps, by "
+        f"more than {MARGIN:.0%} of the range of what happened: there the model is wrong, not only unsure.",
     )

@@ -48,9 +48,10 @@ def error_growth(agent: Dreamer, episodes: Sequence[Episode], starts: Sequence[i
 
 
 def overtaken(growth: Growth) -> int | None:
-    """The first horizon k >= 1 from which the median dream is no better than persistence; None if it stays better."""
-    worse = np.median(growth.dream, 0)[1:] >= np.median(growth.persistence, 0)[1:]
-    return int(worse.argmax()) + 1 if worse.any() else None
+    """The first horizon at which the median dream, having been better than persistence, no longer is; None if it never is or stays so."""
+    better = np.median(growth.dream, 0) < np.median(growth.persistence, 0)
+    lost = np.flatnonzero(better[:-1] & ~better[1:])
+    return int(lost[0]) + 1 if len(lost) else None
 
 
 def error_growth_figure(growth: Growth, title: str = "") -> Figure:

@@ -73,8 +73,8 @@ def fan_figure(
         labels.append("what truly follows")
     figure.legend(handles, labels, loc="outside lower center", fontsize=9, ncols=len(labels))
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    axes[-1, 0].set(xlabel="steps after the branch", xlim=(0, None))
     count, length, _ = next(iter(dreams.values())).shape
+    axes[-1, 0].set(xlabel="steps after the branch", xlim=(0, length - 1))
     ends = "; ".join(f"{branch}: {', '.join(f'{value:.2g}' for value in np.median(dreamt[:, -1], 0))}" for branch, dreamt in dreams.items())
     return describe(
         figure,

@@ -103,15 +103,15 @@ def latent_figure(maps: Mapping[str, LatentMap], truth: np.ndarray, title: str =
     fast = np.abs(velocity).max()
     for line, (name, found) in zip(axes, maps.items()):
         colours = [
-            ("angle (rad), upright 0", angle, found.r2_angle, "twilight_shifted", np.pi),
-            ("velocity (rad/s)", velocity, found.r2_velocity, "cividis", fast),
+            ("angle (rad), upright 0", angle, found.r2_angle, "twilight_shifted", np.pi, "#b0b0b0"),
+            ("velocity (rad/s)", velocity, found.r2_velocity, "cividis", fast, "white"),
         ]
-        for axis, (label, values, r2, scale, reach) in zip(line, colours):
+        for axis, (label, values, r2, scale, reach, page) in zip(line, colours):
             dots = axis.scatter(*found.points.T, c=values, cmap=scale, vmin=-reach, vmax=reach, s=7, linewidth=0)
             figure.colorbar(dots, ax=axis, label=label)
             axis.set(xlabel=f"{name}, direction 1 ({found.share[0]:.0%})", ylabel=f"{name}, direction 2 ({found.share[1]:.0%})")
             axis.set_title(f"linear probe from all of {name}: $R^2$ = {r2:.2f}", fontsize=10)
-            axis.set_facecolor("#eeeeee")
+            axis.set_facecolor(page)  # no colour of the scale may vanish in it
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     scores = "; ".join(f"{name}: angle {found.r2_angle:.2f}, velocity {found.r2_velocity:.2f}" for name, found in maps.items())
     return describe(
@@ -119,7 +119,8 @@ def latent_figure(maps: Mapping[str, LatentMap], truth: np.ndarray, title: str =
         alt=f"Latent states along their two directions of largest variance, coloured by the true angle and velocity. R squared of a linear "
         f"probe on held-out episodes: {scores}.",
         caption="Each dot is a row of an episode that neither the directions nor the probe were fitted on. Percentages: share of the "
-        "variance. Neighbours of one colour: the latent keeps that quantity.",
+        "variance. Neighbours of one colour: the latent keeps that quantity."
+        + (" The lone dot among those of h is h = 0, where every episode starts." if "h" in maps else ""),
     )
 
 
@@ -149,7 +150,7 @@ def code_figure(probs: np.ndarray, observation: np.ndarray, names: Sequence[str]
     for values, name, style in zip(observation.T, names, ["-", "--", ":", "-."] * len(names)):
         above.plot(values, linewidth=1.5, linestyle=style, color="black", label=name)
     above.set_ylabel("observation")
-    above.legend(fontsize=8, ncols=len(names), loc="upper right")
+    above.legend(fontsize=8, ncols=len(names), loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
     image = below.imshow(
         probs.reshape(rows, -1).T,
         aspect="auto",

@@ -62,14 +62,16 @@ def staleness_figure(runs: Mapping[str, Staleness], title: str = "") -> Figure:
     for (above, below), (name, found) in zip(axes.T, runs.items()):
         above.plot(found.row, found.age, ".", color=BLUE, markersize=2)
         above.set_title(name, fontsize=10)
-        below.plot(found.row, found.error, ".", color=BLUE, markersize=2, label=f"stored h (median {np.median(found.error):.2f})")
-        below.axhline(np.median(found.floor), color=ORANGE, linewidth=2, label=f"sampling of z alone (median {np.median(found.floor):.2f})")
+        below.plot(found.row, found.error, ".", color=BLUE, markersize=2, label="stored h")
+        below.axhline(np.median(found.floor), color=ORANGE, linewidth=2, label="sampling of z alone (median)")
+        below.set_title(f"median {np.median(found.error):.2f}, sampling of z alone {np.median(found.floor):.2f}", fontsize=9)
         below.set_xlabel("row of the buffer, oldest first")
-        below.legend(fontsize=8, loc="upper right")
         for axis in (above, below):
             axis.grid(alpha=0.25)
-    axes[0, 0].set(ylabel="age (gradient steps)", ylim=(0, None))
+    axes[0, 0].set_yscale("symlog", linthresh=10)  # most rows are young, a few as old as the run
+    axes[0, 0].set(ylabel="age (gradient steps)", ylim=(0, 2 * max(10, *(found.age.max() for found in runs.values()))))
     axes[1, 0].set(ylabel="relative L2 error of h", ylim=(0, None))
+    figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", fontsize=9, ncols=2, markerscale=4)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     told = "; ".join(
         f"{name}: median age {np.median(found.age):.0f} steps, median error {np.median(found.error):.2f}, worst tenth above "

@@ -1,0 +1,80 @@
+"""The dashboard draws what was logged and says what was not."""
+
+import json
+
+import numpy as np
+import pytest
+from figures import assert_readable, lines
+from runs import finish, tiny
+
+from dreamer_core.train import Trainer
+from dreamer_core.viz.dashboard import PANELS, dashboard, fitting_scale, omissions, read_metrics, series
+
+EVERYTHING = {metric for _, metrics in PANELS.values() for metric in metrics}
+
+
+def full(step, **changes):
+    return {"env_steps": step} | {name: 0.1 * step for name in EVERYTHING} | changes
+
+
+def test_a_metric_may_begin_late():
+    rows = [{"env_steps": 100}, {"env_steps": 200, "a": 1.0}, {"env_steps": 300, "a": 3.0}]
+    assert series(rows, "a").tolist() == [[200, 1], [300, 3]]
+    assert series(rows, "b").shape == (0, 2)
+
+
+def test_nothing_is_left_out_silently():
+    rows = [full(100), full(200, odd=1.0)]
+    for row in rows:
+        del row["agent/q_mean"]
+    rows[1]["model/stat_kl"] = float("nan")
+    assert omissions(rows) == [
+        "Not logged: agent/q_mean.",
+        "Logged but not drawn: odd.",
+        "Broken: model/stat_kl is not finite at step 200.",
+    ]
+    figure = dashboard(rows)
+    for sentence in omissions(rows):
+        assert sentence in figure.caption
+        assert sentence in figure._supxlabel.get_text()
+
+
+def test_every_broken_value_is_counted():
+    rows = [full(100, **{"agent/entropy": float("inf")}), full(200), full(300, **{"agent/entropy": float("nan")})]
+    assert omissions(rows) == ["Broken: agent/entropy is not finite at step 100 and 1 more."]
+
+
+def test_a_full_set_of_rows_fills_every_panel():
+    rows = [full(100), full(200)]
+    assert omissions(rows) == []
+    figure = dashboard(rows, free_nats=0.25)
+    assert [axis.get_title() for axis in figure.get_axes()] == list(PANELS)
+    kl = lines(figure.get_axes()[3])
+    assert np.allclose(kl["KL[q || p]"], [[100, 200], [10, 20]])
+    assert np.allclose(kl["free nats (0.25)"][1], 0.25)
+    assert_readable(figure)
+
+
+def test_panels_without_data_are_not_drawn_empty():
+    figure = dashboard([{"env_steps": 100, "model/observation": 2.0, "agent/entropy": -1.0}])
+    assert [axis.get_title() for axis in figure.get_axes()] == ["Reconstruction", "Policy entropy"]
+    assert_readable(figure)
+
+
+def test_rows_of_something_else_are_turned_away():
+    with pytest.raises(ValueError, match="no metric of a run"):
+        dashboard([{"env_steps": 100, "accuracy": 1.0}])
+
+
+def test_the_training_loop_logs_what_is_drawn(tmp_path):
+    """All but the three that a notebook adds or the loop does not measure."""
+    rows = finish(Trainer(tiny(), tmp_path))
+    assert read_metrics(tmp_path) == json.loads(json.dumps(rows))
+    names = {name for row in rows for name in row}
+    assert EVERYTHING - names == {"agent/actor_grad_norm", "agent/critic_grad_norm", "imagined_minus_real"}
+
+
+def test_the_scale_fits_the_values():
+    assert fitting_scale([1, 9]) == "linear"
+    assert fitting_scale([1, 11, np.nan, np.inf]) == "log"
+    assert fitting_scale([0, 100]) == fitting_scale([-1, 100]) == fitting_scale([]) == fitting_scale([np.nan]) == "linear"

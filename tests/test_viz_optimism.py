@@ -1,0 +1,54 @@
+"""Imagined against real return, with rewards that can be added up by hand."""
+
+import numpy as np
+import pytest
+import torch
+from figures import assert_readable
+from minds import pendulum_agent
+
+from dreamer_core import envs
+from dreamer_core.config import WrapperConfig
+from dreamer_core.viz.dream import Episode, act_out, held_actions
+from dreamer_core.viz.optimism import Returns, imagined_and_real, optimism_figure
+
+
+def constant(head, value):
+    """Make a network put out `value`, whatever it reads."""
+    with torch.no_grad():
+        head[-1].weight.zero_()
+        head[-1].bias.copy_(torch.tensor(value))
+
+
+def ramp():
+    env = envs.make("Pendulum-v1", WrapperConfig())
+    return act_out(env, 0, held_actions(30, 1, 4, 0))._replace(reward=np.arange(30, dtype=np.float32))
+
+
+def test_constant_rewards_add_up_in_the_environments_units():
+    agent = pendulum_agent(sac=dict(reward_scale=0.1))
+    constant(agent.model.reward, [-0.3, 0.0])  # -3 in the environment's units
+    constant(agent.model.cont, [30.0])
+    found = imagined_and_real(agent, [ramp(), ramp()], [0, 10], steps=4, count=3)
+    assert np.allclose(found.imagined, -12, atol=1e-4)
+    assert found.real.tolist() == [0 + 1 + 2 + 3, 10 + 11 + 12 + 13] * 2  # action t brings reward[t]
+    assert found.gap == pytest.approx(-12 - 26, abs=1e-4)
+
+
+def test_rewards_count_as_far_as_the_dream_still_runs():
+    agent = pendulum_agent()
+    constant(agent.model.reward, [1.0, 0.0])
+    constant(agent.model.cont, [0.0])  # half of the dreams end at each step
+    assert np.allclose(imagined_and_real(agent, [ramp()], [0], 4, 3).imagined, 1 + 1 / 2 + 1 / 4 + 1 / 8)
+
+
+def test_a_comparison_past_the_end_is_turned_away():
+    with pytest.raises(ValueError, match="go past its end"):
+        imagined_and_real(pendulum_agent(), [ramp()], [27], 4, 3)
+
+
+def test_the_figure():
+    figure = optimism_figure(Returns(np.array([1.0, 5.0]), np.array([2.0, 2.0])), 10)
+    assert "+1.0 on average, -1.0 to +3.0" in figure.alt
+    assert_readable(figure)
+    short = Episode(np.zeros((6, 3), np.float32), np.zeros((5, 1), np.float32), np.zeros(5, np.float32))
+    assert_readable(optimism_figure(imagined_and_real(pendulum_agent(), [short], [0, 1], 4, 2), 4))
