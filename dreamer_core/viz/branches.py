@@ -1,0 +1,168 @@
+"""The agent's belief along an episode, dreams that branch off it, and what really follows from the same actions.
+
+Rewards are in the environment's units here; inside the agent they are scaled by `sac.reward_scale`.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor
+
+from dreamer_core.agent import Dreamer
+from dreamer_core.errors import DreamerError
+from dreamer_core.viz.dream import Episode, play
+
+
+class States(NamedTuple):
+    """Latent states and what the model reads from them; leading axes are those of the caller."""
+
+    h: np.ndarray  # (..., D)
+    z: np.ndarray  # (..., Z)
+    observation: np.ndarray  # (..., O), decoded, in the environment's units
+    reward: np.ndarray  # (...), predicted, arriving with this row
+
+
+class World(NamedTuple):
+    """One thing that really happened, and the posterior that watched it. Rows begin .. begin + R - 1 of an episode."""
+
+    begin: int
+    observation: np.ndarray  # (R, O)
+    reward: np.ndarray  # (R,), arriving with its row; NaN in an episode's first row
+    action: np.ndarray  # (R, A), leaving its row; NaN in the last row
+    posterior: States  # (R, ...)
+
+
+class Branch(NamedTuple):
+    """Dreams of what follows row `start` under one choice of actions, and what really followed."""
+
+    actions: str  # the choice, in words
+    start: int  # the last row the model was shown
+    world: World
+    dreams: States  # (K, L + 1, ...), rows start .. start + L
+    action: np.ndarray  # (K, L, A), in the dreams
+
+
+def read(agent: Dreamer, h: Tensor, z: Tensor) -> States:
+    """What the model makes of states h (..., D), z (..., Z)."""
+    features = torch.cat([h, z], -1)
+    reward = agent.model.predict_reward(features)[0] / agent.config.sac.reward_scale
+    return States(h.numpy(), z.numpy(), agent.model.decode(features).numpy(), reward.numpy())
+
+
+@torch.no_grad()
+def posterior(agent: Dreamer, episode: Episode) -> States:
+    """The belief in every row of an episode, as the agent holds it when it acts without exploring: (T + 1, ...).
+
+    z is the most likely one in each row, so nothing here is random.
+    """
+    rssm, rows = agent.model.rssm, len(episode.observation)
+    action = np.concatenate([episode.action, np.zeros_like(episode.action[:1])])  # the last row's is never read
+    h, _ = rssm.initial(1)
+    embed = agent.model.encode(torch.from_numpy(episode.observation))[None]
+    quiet = torch.zeros_like(rssm.latent.noise(1, rows))
+    beliefs = rssm.observe(h, embed, torch.from_numpy(action)[None], torch.zeros(1, rows), quiet)
+    return read(agent, beliefs.h[0], beliefs.z[0])
+
+
+@torch.no_grad()
+def dreams_from(
+    agent: Dreamer, h: np.ndarray, observation: np.ndarray, steps: int, count: int, actions: np.ndarray | None
+) -> tuple[States, np.ndarray]:
+    """`count` dreams of what follows a row: states (K, steps + 1, ...) and actions (K, steps, A).
+
+    The row's belief h (D,) is shared. z is drawn from the posterior of the row's observation (O,),
+    and from the prior in each dreamt row. With actions (steps, A) the dreams are given those; with
+    None the agent acts in each of them.
+    """
+    rssm, actor = agent.model.rssm, agent.sac.actor
+    h = torch.from_numpy(h).expand(count, -1)
+    embed = agent.model.encode(torch.from_numpy(observation)).expand(count, -1)
+    z = rssm.latent.sample(rssm.posterior(h, embed), rssm.latent.noise(count))
+    hs, zs, taken = [h], [z], []
+    for t in range(steps):
+        action = actor.mode(torch.cat([h, z], -1)) if actions is None else torch.from_numpy(actions[t]).expand(count, -1)
+        h, z = rssm.dream_step(h, z, action, rssm.latent.noise(count))
+        hs.append(h)
+        zs.append(z)
+        taken.append(action)
+    return read(agent, torch.stack(hs, 1), torch.stack(zs, 1)), torch.stack(taken, 1).numpy()
+
+
+def simulate(env: gym.Env, seed: int, actions: np.ndarray) -> Episode:
+    """What the environment really does after a reset with `seed`, given actions (T, A); shorter if the episode ends."""
+    observation, _ = env.reset(seed=seed)
+    observations, rewards = [observation], []
+    for action in actions:
+        observation, reward, terminated, truncated, _ = env.step(action)
+        observations.append(observation)
+        rewards.append(reward)
+        if terminated or truncated:
+            break
+    return Episode(np.stack(observations), actions[: len(rewards)], np.array(rewards, np.float32))
+
+
+def watched(agent: Dreamer, episode: Episode, begin: int, end: int) -> World:
+    """Rows begin .. end of an episode (fewer if it is shorter) and the posterior of them, which has seen the rows before too."""
+    rows = slice(begin, end + 1)
+    nothing = np.full_like(episode.action[:1], np.nan)
+    reward = np.concatenate([np.full_like(episode.reward[:1], np.nan), episode.reward])
+    belief = States(*(part[rows] for part in posterior(agent, episode)))
+    return World(begin, episode.observation[rows], reward[rows], np.concatenate([episode.action, nothing])[rows], belief)
+
+
+def check_rows(episode: Episode, starts: Sequence[int], steps: int) -> None:
+    """Raises:
+    DreamerError: a dream would begin before the episode or go on after it.
+    """
+    end = len(episode.observation) - 1
+    if steps < 1 or not starts or min(starts) < 0 or max(starts) + steps > end:
+        raise DreamerError(
+            f"dreams of {steps} steps begun at {list(starts)} do not fit into an episode of {end} steps: "
+            f"choose at least one start >= 0, and starts + steps <= {end}"
+        )
+
+
+def recorded(agent: Dreamer, episode: Episode, start: int, steps: int, count: int) -> Branch:
+    """`count` dreams of rows start .. start + steps that are given the actions of the real episode.
+
+    Raises:
+        DreamerError: the rows do not fit into the episode.
+    """
+    check_rows(episode, [start], steps)
+    world = watched(agent, episode, 0, start + steps)
+    actions = episode.action[start : start + steps]
+    return Branch("recorded actions", start, world, *dreams_from(agent, world.posterior.h[start], world.observation[start], steps, count, actions))
+
+
+def branch_out(agent: Dreamer, env: gym.Env, seed: int, starts: Sequence[int], steps: int, count: int = 64) -> list[Branch]:
+    """The agent plays one real episode from a reset with `seed`; four branches leave it at each start.
+
+    The branches: the recorded actions; the agent acting in its dream; every action 1; every action -1.
+    For the first two the real world is the recorded episode. For the others it is what the
+    environment really does then, found by resetting to the same seed and acting alike up to the branch.
+
+    Args:
+        starts: rows where dreams begin. steps: their length L. count: dreams K of each branch.
+
+    Raises:
+        DreamerError: a dream would not fit into the episode.
+    """
+    episode = play(agent, env, seed)
+    check_rows(episode, starts, steps)
+    past = watched(agent, episode, 0, max(starts) + steps)
+    branches = []
+    for start in starts:
+        taken = episode.action[start : start + steps]
+        full = np.ones_like(taken)
+        choices = {"recorded actions": taken, "the agent acts in its dream": None, "every action +1": full, "every action −1": -full}
+        for name, actions in choices.items():
+            dreams, action = dreams_from(agent, past.posterior.h[start], past.observation[start], steps, count, actions)
+            world = past
+            if name.startswith("every"):
+                other = simulate(env, seed, np.concatenate([episode.action[:start], actions]))
+                world = watched(agent, other, start, start + steps)
+            branches.append(Branch(name, start, world, dreams, action))
+    return branches

@@ -1,0 +1,472 @@
+// Puts the dream explorer in the place of each picture on the page that still waits for it.
+(() => {
+  "use strict";
+
+  const STYLE = `
+    :host { all: initial; display: block; max-width: 960px; color-scheme: light; }
+    .explorer { background: #fff; color: #222; font: 13px/1.4 system-ui, sans-serif; border: 1px solid #bbb; border-radius: 6px; padding: 10px; }
+    .row { display: flex; flex-wrap: wrap; gap: 6px 14px; align-items: center; margin-bottom: 8px; }
+    .scene > figure { flex: 1 1 130px; max-width: 190px; margin: 0; text-align: center; }
+    .scene canvas { width: 100%; aspect-ratio: 1; }
+    .scene table { flex: 1 1 250px; border-collapse: collapse; font-variant-numeric: tabular-nums; }
+    th, td { padding: 1px 6px; text-align: right; font-weight: normal; white-space: nowrap; }
+    th:first-child { text-align: left; }
+    thead th { font-weight: 600; border-bottom: 1px solid #bbb; }
+    canvas { display: block; }
+    .wide { width: 100%; margin-top: 4px; cursor: crosshair; touch-action: pan-y; }
+    input[type=range] { flex: 1 1 200px; min-width: 120px; }
+    button, select { font: inherit; color: #222; background: #f4f4f4; border: 1px solid #888; border-radius: 4px; padding: 2px 8px; }
+    button { min-width: 2.4em; }
+    :focus-visible { outline: 3px solid #0072B2; outline-offset: 1px; }
+    .step { min-width: 6em; font-variant-numeric: tabular-nums; }
+    p { margin: 4px 0; color: #444; }
+    kbd { border: 1px solid #999; border-radius: 3px; padding: 0 4px; font: 12px ui-monospace, monospace; }
+    .key::before { content: ""; display: inline-block; width: 14px; height: 4px; margin-right: 5px; vertical-align: middle; background: var(--colour); }
+  `;
+  const MARKUP = `
+    <section class="explorer" role="group" aria-label="Dream explorer">
+      <div class="row">
+        <label>dream begins after step <select class="start"></select></label>
+        <label>with <select class="actions"></select></label>
+      </div>
+      <div class="row">
+        <button class="back" aria-label="one step back">◀</button>
+        <button class="play" aria-label="play">▶ play</button>
+        <button class="on" aria-label="one step on">▶</button>
+        <input class="time" type="range" min="0" step="1" aria-label="step of the episode">
+        <span class="step"></span>
+      </div>
+      <div class="row scene">
+        <figure class="drawn"><figcaption class="key real">real</figcaption><canvas role="img"></canvas></figure>
+        <figure class="drawn"><figcaption class="key posterior">posterior</figcaption><canvas role="img"></canvas></figure>
+        <figure class="drawn"><figcaption class="key dream">dream</figcaption><canvas role="img"></canvas></figure>
+        <table><thead><tr><th scope="col"></th><th scope="col" class="key real">real</th><th scope="col" class="key posterior">posterior</th>
+          <th scope="col" class="key dream">dream</th><th scope="col">90 % of dreams</th></tr></thead><tbody></tbody></table>
+      </div>
+      <canvas class="wide traces" role="img"></canvas>
+      <canvas class="wide codes" role="img"></canvas>
+      <p class="note"></p>
+      <p class="help"><kbd>←</kbd> <kbd>→</kbd> step (<kbd>Shift</kbd>: ten), <kbd>Home</kbd> <kbd>End</kbd>, <kbd>Space</kbd> plays,
+        <kbd>S</kbd> next start, <kbd>A</kbd> next actions</p>
+    </section>`;
+
+  const GREY = "#666", LEFT = 62, RIGHT = 10, TRACE = 58, GAP = 10, FRAME_MS = 100;
+
+  // ---- data ------------------------------------------------------------------------------------
+
+  // One byte a number: rows of -reach .. reach.
+  function unpack({ shape, reach, data }) {
+    const bytes = Int8Array.from(atob(data), (c) => c.charCodeAt(0));
+    const width = shape[shape.length - 1];
+    const rows = [];
+    for (let i = 0; i < bytes.length; i += width) rows.push(Array.from(bytes.subarray(i, i + width), (x) => (x / 127) * reach));
+    return rows;
+  }
+
+  const code = (states) => {
+    const z = unpack(states.z);
+    return unpack(states.h).map((h, i) => ({ h, z: z[i].map((x) => x / (states.z.reach || 1)) })); // all within -1 .. 1
+  };
+
+  // What a row of a world shows, or null where the world has no such row.
+  const rowOf = (world, t) => {
+    const i = t - world.begin;
+    if (i < 0 || i >= world.observation.length) return null;
+    const { posterior } = world;
+    return {
+      real: { observation: world.observation[i], reward: world.reward[i], action: world.action[i] },
+      posterior: { observation: posterior.observation[i], reward: posterior.reward[i], code: world.codes[i] },
+    };
+  };
+
+  // Everything the page can show of one branch: an array over the steps of the episode.
+  function timeline(data, branch) {
+    const past = data.worlds[data.branches[0].world], world = data.worlds[branch.world];
+    const end = Math.max(...data.branches.map((b) => b.start + b.dream.reward.length - 1));
+    return Array.from({ length: end + 1 }, (_, t) => {
+      const row = rowOf(t < branch.start ? past : world, t) || {};
+      const i = t - branch.start;
+      if (i >= 0 && i < branch.dream.reward.length) {
+        row.dream = { observation: branch.dream.observation[i], reward: branch.dream.reward[i], action: branch.action[i], code: branch.codes[i] };
+        row.band = { observation: branch.band.observation.map((edge) => edge[i]), reward: branch.band.reward.map((edge) => edge[i]) };
+        const rows = branch.dream.reward.length;
+        row.ghosts = branch.ghostRows.filter((_, n) => n % rows === i);
+      }
+      return row;
+    });
+  }
+
+  // Degrees between two pendulums, 0 to 180.
+  const apart = (a, b) => (Math.abs(Math.atan2(a[0] * b[1] - a[1] * b[0], a[0] * b[0] + a[1] * b[1])) * 180) / Math.PI;
+
+  // ---- drawing ---------------------------------------------------------------------------------
+
+  // A context in CSS pixels, cleared, as sharp as the screen allows.
+  function context(canvas, height) {
+    const width = canvas.clientWidth, tall = height || canvas.clientHeight, ratio = window.devicePixelRatio || 1;
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(tall * ratio);
+    if (height) canvas.style.height = `${height}px`;
+    const pen = canvas.getContext("2d");
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.font = "11px system-ui, sans-serif";
+    pen.lineJoin = pen.lineCap = "round";
+    return { pen, width, height: tall };
+  }
+
+  // As gymnasium draws it: 0 upright, the angle grows counter-clockwise.
+  function drawPendulum(canvas, { rods, torque, words }) {
+    const { pen, width } = context(canvas);
+    const middle = width / 2, reach = width / 2.7;
+    pen.strokeStyle = "#bbb";
+    pen.beginPath();
+    pen.arc(middle, middle, reach, 0, 2 * Math.PI);
+    pen.stroke();
+    for (const { at, colour, thick, alpha } of rods) {
+      pen.globalAlpha = alpha;
+      pen.strokeStyle = colour;
+      pen.lineWidth = thick;
+      pen.beginPath();
+      pen.moveTo(middle, middle);
+      pen.lineTo(middle - at[1] * reach, middle - at[0] * reach);
+      pen.stroke();
+    }
+    pen.globalAlpha = 1;
+    if (torque) drawTorque(pen, middle, reach * 0.35, torque);
+    pen.fillStyle = "#222";
+    pen.beginPath();
+    pen.arc(middle, middle, 3, 0, 2 * Math.PI);
+    pen.fill();
+    pen.textAlign = "center";
+    pen.fillText(words, middle, width - 4);
+    canvas.setAttribute("aria-label", words);
+  }
+
+  // An arc from the top, counter-clockwise for a positive torque, half a turn for a full one.
+  function drawTorque(pen, middle, radius, torque) {
+    const from = -Math.PI / 2, to = from - torque * Math.PI, way = Math.sign(torque);
+    pen.strokeStyle = pen.fillStyle = GREY;
+    pen.lineWidth = 2;
+    pen.beginPath();
+    pen.arc(middle, middle, radius, from, to, torque > 0);
+    pen.stroke();
+    const x = middle + radius * Math.cos(to), y = middle + radius * Math.sin(to);
+    const along = to - (way * Math.PI) / 2; // where the arc is heading
+    pen.beginPath();
+    pen.moveTo(x + 6 * Math.cos(along), y + 6 * Math.sin(along));
+    pen.lineTo(x + 4 * Math.cos(along + 2.1), y + 4 * Math.sin(along + 2.1));
+    pen.lineTo(x + 4 * Math.cos(along - 2.1), y + 4 * Math.sin(along - 2.1));
+    pen.fill();
+  }
+
+  // [label, get, low, high] for each line panel; the range holds every branch, so that switching does not rescale.
+  function panelsOf(data, timelines) {
+    const channel = (label, get) => {
+      const seen = [];
+      for (const rows of timelines) {
+        for (const row of rows) {
+          for (const part of [row.real, row.posterior, row.dream]) if (part) seen.push(get(part));
+          if (row.band) seen.push(...[0, 1].map((n) => get({ observation: row.band.observation[n], reward: row.band.reward[n] })));
+        }
+      }
+      const numbers = seen.filter((x) => typeof x === "number");
+      const low = Math.min(...numbers), high = Math.max(...numbers), edge = 0.06 * (high - low || 1);
+      return { label, get, low: low - edge, high: high + edge };
+    };
+    const actions = data.branches[0].action[0].length;
+    return [
+      ...data.names.map((name, n) => channel(name, (part) => part.observation && part.observation[n])),
+      channel("reward", (part) => part.reward),
+      ...Array.from({ length: actions }, (_, n) => channel(actions > 1 ? `action ${n}` : "action", (part) => part.action && part.action[n])),
+    ];
+  }
+
+  const number = (x) => (typeof x === "number" ? x.toFixed(2) : "–");
+
+  function drawTraces(canvas, panels, rows, start, t, colours) {
+    const { pen, width, height } = context(canvas, panels.length * (TRACE + GAP) + 18);
+    const end = rows.length - 1, x = (step) => LEFT + (step / end) * (width - LEFT - RIGHT);
+    panels.forEach(({ label, get, low, high }, n) => {
+      const top = n * (TRACE + GAP) + 4, y = (value) => top + TRACE * (1 - (value - low) / (high - low));
+      pen.fillStyle = "#eee";
+      pen.fillRect(LEFT, top, x(start) - LEFT, TRACE);
+      pen.strokeStyle = "#ccc";
+      pen.lineWidth = 1;
+      pen.strokeRect(LEFT, top, width - LEFT - RIGHT, TRACE);
+      pen.fillStyle = "#222";
+      pen.textAlign = "left";
+      wrap(pen, label, LEFT - 8).forEach((line, m) => pen.fillText(line, 0, top + TRACE / 2 - 2 + 12 * m));
+      pen.textAlign = "right";
+      pen.fillStyle = GREY;
+      pen.fillText(high.toFixed(1), LEFT - 4, top + 8);
+      pen.fillText(low.toFixed(1), LEFT - 4, top + TRACE);
+      drawBand(pen, rows, get, x, y, colours.dream);
+      for (const [name, dash, thick] of [["dream", [], 2], ["real", [], 3], ["posterior", [4, 4], 1.4]]) {
+        pen.strokeStyle = colours[name];
+        pen.lineWidth = thick;
+        pen.setLineDash(dash);
+        pen.beginPath();
+        let lifted = true;
+        rows.forEach((row, step) => {
+          const value = row[name] && get(row[name]);
+          if (typeof value !== "number") return void (lifted = true);
+          if (lifted) pen.moveTo(x(step), y(value));
+          else pen.lineTo(x(step), y(value));
+          lifted = false;
+        });
+        pen.stroke();
+        pen.setLineDash([]);
+      }
+    });
+    drawAxis(pen, x, end, height);
+    drawCursor(pen, x(t), height - 16);
+  }
+
+  function drawBand(pen, rows, get, x, y, colour) {
+    const steps = rows.flatMap((row, step) => (row.band ? [step] : []));
+    const edge = (step, n) => get({ observation: rows[step].band.observation[n], reward: rows[step].band.reward[n] });
+    if (!steps.length || typeof edge(steps[0], 0) !== "number") return;
+    pen.beginPath();
+    for (const step of steps) pen.lineTo(x(step), y(edge(step, 0)));
+    for (const step of steps.slice().reverse()) pen.lineTo(x(step), y(edge(step, 1)));
+    pen.globalAlpha = 0.28;
+    pen.fillStyle = colour;
+    pen.fill();
+    pen.globalAlpha = 1;
+  }
+
+  function wrap(pen, label, width) {
+    const lines = [""];
+    for (const word of label.split(" ")) {
+      const longer = `${lines[lines.length - 1]} ${word}`.trim();
+      if (pen.measureText(longer).width > width && lines[lines.length - 1]) lines.push(word);
+      else lines[lines.length - 1] = longer;
+    }
+    return lines;
+  }
+
+  function drawAxis(pen, x, end, height) {
+    const every = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((n) => end / n <= 12) || 5000;
+    pen.textAlign = "center";
+    pen.fillStyle = GREY;
+    for (let step = 0; step <= end; step += every) pen.fillText(step, x(step), height - 3);
+    pen.textAlign = "left";
+    pen.fillText("step", 0, height - 3);
+  }
+
+  function drawCursor(pen, x, height) {
+    pen.strokeStyle = "#000";
+    pen.lineWidth = 1;
+    pen.beginPath();
+    pen.moveTo(x, 0);
+    pen.lineTo(x, height);
+    pen.stroke();
+  }
+
+  // Blue for -1, white for 0, orange for 1.
+  function shade(value) {
+    const size = Math.min(1, Math.abs(value));
+    const [r, g, b] = value < 0 ? [0, 114, 178] : [213, 94, 0];
+    return [r, g, b].map((c) => Math.round(255 + (c - 255) * size));
+  }
+
+  // The units of h have no order of their own: from the largest mean to the smallest, the picture is calm.
+  function byMean(codes, part) {
+    const means = codes[0][part].map((_, n) => codes.reduce((sum, row) => sum + row[part][n], 0));
+    return means.map((_, n) => n).sort((a, b) => means[b] - means[a]);
+  }
+
+  // One column a step, one row for each entry of `order`.
+  function codeImage(codes, part, order) {
+    const tall = order.length, image = document.createElement("canvas");
+    image.width = codes.length;
+    image.height = tall;
+    const pen = image.getContext("2d"), pixels = pen.createImageData(codes.length, tall);
+    codes.forEach((column, t) => {
+      for (let n = 0; column && n < tall; n++) pixels.data.set([...shade(column[part][order[n]]), 255], 4 * (n * codes.length + t));
+    });
+    pen.putImageData(pixels, 0, 0);
+    return image;
+  }
+
+  function drawCodes(canvas, images, rows, t, colours) {
+    const strips = images.flatMap(({ name, h, z }) => [[name, "h", h, 64], [name, "z", z, Math.min(64, Math.max(28, 4 * z.height))]]);
+    const tall = strips.reduce((sum, strip) => sum + strip[3] + 5, 0);
+    const { pen, width, height } = context(canvas, tall + 18);
+    const end = rows.length - 1, x = (step) => LEFT + (step / end) * (width - LEFT - RIGHT), cell = x(1) - x(0);
+    pen.imageSmoothingEnabled = false;
+    let top = 2;
+    for (const [name, part, image, size] of strips) {
+      pen.fillStyle = "#eee"; // no code here
+      pen.fillRect(x(0), top, x(end) - x(0), size);
+      pen.save();
+      pen.beginPath();
+      pen.rect(x(0), top, x(end) - x(0), size);
+      pen.clip();
+      pen.drawImage(image, x(0) - cell / 2, top, x(end) - x(0) + cell, size);
+      pen.restore();
+      pen.fillStyle = colours[name];
+      pen.fillRect(LEFT - 5, top, 3, size);
+      pen.fillStyle = "#222";
+      pen.fillText(`${part} (${image.height})`, 0, top + size / 2 - 2);
+      pen.fillText(name, 0, top + size / 2 + 10);
+      top += size + 5;
+    }
+    drawAxis(pen, x, end, height);
+    drawCursor(pen, x(t), height - 16);
+  }
+
+  // ---- the explorer ----------------------------------------------------------------------------
+
+  function explore(host) {
+    const data = JSON.parse(host.querySelector('script[type="application/json"]').textContent);
+    for (const world of data.worlds) world.codes = code(world.posterior);
+    for (const branch of data.branches) {
+      branch.codes = code(branch.dream);
+      branch.ghostRows = branch.ghosts ? unpack(branch.ghosts) : [];
+    }
+    const timelines = data.branches.map((branch) => timeline(data, branch));
+    const panels = panelsOf(data, timelines);
+    const orders = { h: byMean(data.worlds[0].codes, "h"), z: data.worlds[0].codes[0].z.map((_, n) => n) };
+    const images = timelines.map((rows) =>
+      ["posterior", "dream"].map((name) => {
+        const codes = rows.map((row) => row[name] && row[name].code);
+        return { name, h: codeImage(codes, "h", orders.h), z: codeImage(codes, "z", orders.z) };
+      }),
+    );
+    const root = host.attachShadow({ mode: "open" });
+    root.innerHTML = `<style>${STYLE}</style>${MARKUP}`;
+    const find = (selector) => root.querySelector(selector);
+    const [section, start, actions, time, play] = [".explorer", ".start", ".actions", ".time", ".play"].map(find);
+    const drawings = [...root.querySelectorAll(".drawn canvas")];
+    for (const [name, colour] of Object.entries(data.colours)) {
+      for (const key of root.querySelectorAll(`.key.${name}`)) key.style.setProperty("--colour", colour);
+    }
+    const unique = (values) => [...new Set(values)];
+    start.innerHTML = unique(data.branches.map((b) => b.start)).map((value) => `<option>${value}</option>`).join("");
+    actions.replaceChildren(...unique(data.branches.map((b) => b.actions)).map((value) => new Option(value)));
+    if (!data.pendulum) for (const figure of root.querySelectorAll(".drawn")) figure.remove();
+
+    let t = data.branches[0].start, timer = null;
+    time.max = timelines[0].length - 1;
+    const chosen = () => {
+      const found = data.branches.findIndex((b) => String(b.start) === start.value && b.actions === actions.value);
+      return found < 0 ? data.branches.findIndex((b) => String(b.start) === start.value) : found;
+    };
+
+    function draw() {
+      const now = chosen(), branch = data.branches[now], rows = timelines[now], row = rows[t];
+      actions.value = branch.actions;
+      time.value = t;
+      find("tbody").innerHTML = panels
+        .map(({ label, get }) => {
+          const value = (name) => `<td>${number(row[name] && get(row[name]))}</td>`;
+          const edges = [0, 1].map((n) => row.band && get({ observation: row.band.observation[n], reward: row.band.reward[n] }));
+          const band = edges.every((x) => typeof x === "number") ? `${number(edges[0])} … ${number(edges[1])}` : "";
+          return `<tr><th scope="row"></th>${value("real")}${value("posterior")}${value("dream")}<td>${band}</td></tr>`;
+        })
+        .join("");
+      root.querySelectorAll("tbody th").forEach((head, n) => (head.textContent = panels[n].label));
+      const awake = t <= branch.start;
+      find(".step").textContent = `step ${t} of ${time.max}`;
+      const state = awake ? "eyes open" : row.dream ? "eyes closed" : "the dream is over";
+      let words = state;
+      if (data.pendulum) {
+        const dreamt = row.dream || (awake ? row.posterior : null);
+        const off = (part) => (row.real && part ? `off by ${apart(row.real.observation, part.observation).toFixed(0)}°` : "");
+        words = `${state}${dreamt ? `, ${off(dreamt)}` : ""}`;
+        const rod = (part, colour, thick, alpha = 1) => (part ? [{ at: part.observation, colour, thick, alpha }] : []);
+        const push = (part) => part && part.action && part.action[0];
+        const { real, posterior, dream } = data.colours;
+        const ghosts = (row.ghosts || []).map((at) => ({ at, colour: dream, thick: 2, alpha: 0.35 }));
+        const scenes = [
+          { rods: rod(row.real, real, 7), torque: push(row.real), words: row.real ? "what happens" : "the episode is over" },
+          { rods: rod(row.posterior, posterior, 7), torque: push(row.real), words: off(row.posterior) },
+          { rods: [...ghosts, ...rod(dreamt, dream, 7), ...rod(dreamt && row.real, real, 1.5)], torque: push(row.dream || row.real), words },
+        ];
+        drawings.forEach((canvas, n) => drawPendulum(canvas, scenes[n]));
+      }
+      time.setAttribute("aria-valuetext", `step ${t}, ${words}`);
+      drawTraces(find(".traces"), panels, rows, branch.start, t, data.colours);
+      drawCodes(find(".codes"), images[now], rows, t, data.colours);
+      find(".traces").setAttribute("aria-label", `lines of ${panels.map((p) => p.label).join(", ")}: real, posterior, one dream, and a band of ${data.count} dreams`);
+      find(".codes").setAttribute("aria-label", "heat maps of h and z in each step, of the posterior and of the dream");
+      const recorded = branch.world === data.branches[0].world;
+      find(".note").textContent =
+        `Grey: the model still sees. Band: 90 % of ${data.count} dreams; thick orange line: one of them. ` +
+        `Real: ${recorded ? "the recorded episode." : "what the true environment does with the same actions."}` +
+        (data.pendulum ? " A positive action pushes counter-clockwise." : "") +
+        " Codes: blue −, white 0, orange +; the units of h are sorted by their mean.";
+    }
+
+    const go = (step) => {
+      t = Math.max(0, Math.min(Number(time.max), step));
+      draw();
+    };
+    const stop = () => {
+      clearInterval(timer);
+      timer = null;
+      play.textContent = "▶ play";
+      play.setAttribute("aria-label", "play");
+    };
+    const toggle = () => {
+      if (timer) return stop();
+      if (t >= Number(time.max)) go(0);
+      play.textContent = "❚❚ pause";
+      play.setAttribute("aria-label", "pause");
+      timer = setInterval(() => {
+        if (t >= Number(time.max) || !host.isConnected) stop();
+        else go(t + 1);
+      }, FRAME_MS);
+    };
+    const next = (select) => {
+      select.selectedIndex = (select.selectedIndex + 1) % select.options.length;
+      draw();
+    };
+    const jump = () => { // a new start is shown from where the dream begins
+      t = data.branches[chosen()].start;
+      draw();
+    };
+
+    time.addEventListener("input", () => go(Number(time.value)));
+    start.addEventListener("change", jump);
+    actions.addEventListener("change", draw);
+    play.addEventListener("click", toggle);
+    find(".back").addEventListener("click", () => go(t - 1));
+    find(".on").addEventListener("click", () => go(t + 1));
+    const keys = {
+      ArrowLeft: (event) => go(t - (event.shiftKey ? 10 : 1)),
+      ArrowRight: (event) => go(t + (event.shiftKey ? 10 : 1)),
+      Home: () => go(0),
+      End: () => go(Number(time.max)),
+      " ": toggle,
+      s: () => { next(start); jump(); },
+      a: () => next(actions),
+    };
+    section.addEventListener("keydown", (event) => {
+      event.stopPropagation(); // a notebook has shortcuts of its own
+      const own = event.target.closest("select") || (event.target.closest("button") && event.key === " ");
+      const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+      if (own || !act || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      act(event);
+    });
+    for (const canvas of root.querySelectorAll(".wide")) {
+      const scrub = (event) => {
+        if (event.type === "pointermove" && !event.buttons) return;
+        const box = canvas.getBoundingClientRect();
+        time.focus({ preventScroll: true });
+        go(Math.round(((event.clientX - box.left - LEFT) / (box.width - LEFT - RIGHT)) * time.max));
+      };
+      canvas.addEventListener("pointerdown", scrub);
+      canvas.addEventListener("pointermove", scrub);
+    }
+    // Canvases are drawn to the width they have: now, and whenever it changes (also from nothing, in a hidden tab).
+    const resized = new ResizeObserver(() => requestAnimationFrame(draw));
+    resized.observe(section);
+    resized.observe(drawings[0]);
+    host.dataset.ready = "yes";
+  }
+
+  for (const host of document.querySelectorAll(".dream-explorer:not([data-ready])")) explore(host);
+})();

@@ -1,0 +1,120 @@
+"""A dream to scrub through: self-contained HTML that needs no kernel and no network.
+
+The page holds a picture. A script, where scripts may run, puts the explorer in its place. So a page
+that runs none (an untrusted notebook, a code-hosting site, paper) still shows what the dream did.
+The explorer lives in a shadow root: several fit on one page and no style leaks in or out.
+"""
+
+import base64
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from IPython.display import HTML
+
+from dreamer_core.errors import DreamerError
+from dreamer_core.viz.branches import Branch, States, World
+from dreamer_core.viz.dream import dream_figure
+from dreamer_core.viz.film import describe, filmstrip, tell
+from dreamer_core.viz.pendulum import is_pendulum
+from dreamer_core.viz.show import BLUE, GREEN, ORANGE, picture
+
+GHOSTS = 10  # other dreams drawn as thin rods
+BAND = (0.05, 0.95)
+
+
+def rounded(array: np.ndarray) -> Any:
+    """Nested lists with four significant digits; what is not a number becomes null."""
+    if array.ndim:
+        return [rounded(part) for part in array]
+    return float(f"{array:.4g}") if np.isfinite(array) else None
+
+
+def packed(array: np.ndarray, reach: float) -> dict[str, Any]:
+    """One byte a number, -reach .. reach in 254 equal steps (clipped): for pictures, where more cannot be seen."""
+    steps = np.round(np.clip(array / reach, -1, 1) * 127).astype(np.int8)
+    return {"shape": array.shape, "reach": rounded(np.float64(reach)), "data": base64.b64encode(steps.tobytes()).decode()}
+
+
+def states(part: States, reach: float) -> dict[str, Any]:
+    """States of a single telling, (R, ...)."""
+    return {
+        "observation": rounded(part.observation),
+        "reward": rounded(part.reward),
+        "h": packed(part.h, 1.0),  # a GRU's state lies between -1 and 1
+        "z": packed(part.z, reach),
+    }
+
+
+def contents(branches: Sequence[Branch], names: Sequence[str]) -> dict[str, Any]:
+    """What the script reads, as plain data.
+
+    Worlds that several branches share are stored once. Of all dreams, the first is stored whole,
+    the rest as a band between two quantiles.
+    """
+    worlds = list({id(branch.world): branch.world for branch in branches}.values())
+    pendulum = all(is_pendulum(world.observation) for world in worlds)
+    reach = max(float(np.abs(part.z).max()) for part in [*(w.posterior for w in worlds), *(b.dreams for b in branches)])
+
+    def world(this: World) -> dict[str, Any]:
+        fields = {name: rounded(getattr(this, name)) for name in ("observation", "reward", "action")}
+        return {"begin": this.begin, **fields, "posterior": states(this.posterior, reach)}
+
+    def branch(this: Branch) -> dict[str, Any]:
+        first = States(*(part[0] for part in this.dreams))
+        bands = {name: rounded(np.quantile(getattr(this.dreams, name), BAND, axis=0)) for name in ("observation", "reward")}
+        return {
+            "actions": this.actions,
+            "start": this.start,
+            "world": next(number for number, other in enumerate(worlds) if other is this.world),
+            "dream": states(first, reach),
+            "action": rounded(this.action[0]),
+            "band": bands,
+            "ghosts": packed(this.dreams.observation[1 : GHOSTS + 1, :, :2], 1.5) if pendulum else None,
+        }
+
+    return {
+        "names": list(names),
+        "pendulum": pendulum,
+        "count": len(branches[0].dreams.reward),
+        "colours": {"real": BLUE, "posterior": GREEN, "dream": ORANGE},
+        "worlds": [world(this) for this in worlds],
+        "branches": [branch(this) for this in branches],
+    }
+
+
+def still(branch: Branch, names: Sequence[str]) -> HTML:
+    """The picture for pages that run no script."""
+    world = branch.world
+    if is_pendulum(world.observation):
+        told = tell(branch)
+        return picture(filmstrip(told), describe(told), "Where scripts may run, this is an explorer to scrub through.")
+    caption = "Where scripts may run, this is an explorer to scrub through."
+    words = f"Lines of a real episode and a band of dreams that begin after step {branch.start}, one panel for each observation."
+    return picture(dream_figure(world.observation, branch.dreams.observation, branch.start, names), words, caption)
+
+
+def explorer(branches: Sequence[Branch], names: Sequence[str]) -> HTML:
+    """The explorer of some branches, as `branches.branch_out` makes them.
+
+    Args:
+        branches: the first is shown first; it must begin with the episode (world.begin == 0).
+        names: O labels with units.
+
+    Raises:
+        DreamerError: there is no branch, its world begins late, or the labels are not as many as the observations.
+    """
+    if not branches or branches[0].world.begin != 0:
+        raise DreamerError("the explorer needs at least one branch, and the first one's world must be the whole episode from row 0")
+    size = branches[0].world.observation.shape[-1]
+    if len(names) != size:
+        raise DreamerError(f"{len(names)} labels were given for {size} observations: give one for each")
+    # A "<" inside a script could close it.
+    data = json.dumps(contents(branches, names), separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+    script = files(__package__).joinpath("explorer.js").read_text(encoding="utf-8")
+    return HTML(
+        f'<div class="dream-explorer" data-lm-suppress-shortcuts="true">{still(branches[0], names).data}'
+        f'<script type="application/json">{data}</script></div><script>{script}</script>'
+    )
