@@ -3,7 +3,6 @@
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch
 from gymnasium.utils.env_checker import check_env
 
 from dreamer_core import envs
@@ -45,6 +44,7 @@ def test_the_environment_and_the_simulator_agree_step_by_step():
                 assert not terminated and truncated == (t == WORLD.steps - 1)
 
 
+@pytest.mark.filterwarnings("ignore:.*A Box observation space")
 def test_gymnasiums_own_checks_pass_and_the_course_can_make_it():
     check_env(KnownWorld(), skip_render_check=True)
     env = envs.make(ENV, WrapperConfig())
@@ -175,9 +175,10 @@ def test_without_chance_the_gains_give_the_best_action_sequence_of_all():
     gains, costs = riccati(world)
     x0 = np.array([0.8, -0.5])
     powers = [np.linalg.matrix_power(world.transition, n) for n in range(world.steps + 1)]
-    effect = np.array(
-        [[(powers[t - s - 1] @ world.push)[0] if s < t else 0.0 for s in range(world.steps)] for t in range(1, world.steps + 1)]
-    )
+    effect = np.zeros((world.steps, world.steps))  # of action s on the position at t + 1
+    for s in range(world.steps):
+        for t in range(s, world.steps):
+            effect[t, s] = (powers[t - s] @ world.push)[0]
     free = np.array([(powers[t] @ x0)[0] for t in range(1, world.steps + 1)])
     wanted = np.concatenate([-free, np.zeros(world.steps)])
     best, residual, *_ = np.linalg.lstsq(np.concatenate([effect, np.sqrt(0.7) * np.eye(world.steps)]), wanted)
