@@ -134,7 +134,9 @@ def recorded(agent: Dreamer, episode: Episode, start: int, steps: int, count: in
     check_rows(episode, [start], steps)
     world = watched(agent, episode, 0, start + steps)
     actions = episode.action[start : start + steps]
-    return Branch("recorded actions", start, world, *dreams_from(agent, world.posterior.h[start], world.observation[start], steps, count, actions))
+    return Branch(
+        "recorded actions", start, world, *dreams_from(agent, world.posterior.h[start], world.observation[start], steps, count, actions)
+    )
 
 
 def branch_out(agent: Dreamer, env: gym.Env, seed: int, starts: Sequence[int], steps: int, count: int = 64) -> list[Branch]:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from dreamer_core.agent import Dreamer
 from dreamer_core.returns import alive_weight
 from dreamer_core.viz.dream import Episode, believe, dream_on, following
-from dreamer_core.viz.show import BLUE, describe
+from dreamer_core.viz.show import BLUE, GREY, ORANGE, describe
 
 
 class Returns(NamedTuple):
@@ -66,4 +66,27 @@ def optimism_figure(returns: Returns, steps: int, title: str = "") -> Figure:
         alt=f"Imagined against real reward of {steps} steps from {len(returns.real)} starts; imagined minus real is "
         f"{returns.gap:+.1f} on average, {(returns.imagined - returns.real).min():+.1f} to {(returns.imagined - returns.real).max():+.1f}.",
         caption="Points above the dashed line: the agent expects more than it gets, so it may be exploiting its model's mistakes.",
+    )
+
+
+def exploitation_figure(rows: Sequence[tuple[int, float, float]], title: str = "") -> Figure:
+    """What an agent expects and what it gets, while it practises in a model that is not corrected.
+
+    Args:
+        rows: (rounds of practice, imagined return, real return), one for each evaluation.
+    """
+    practice, imagined, real = np.array(rows).T
+    figure, axis = plt.subplots(figsize=(8, 3.8), layout="constrained")
+    axis.fill_between(practice, real, imagined, color=GREY, alpha=0.15, linewidth=0, label="the gap")
+    axis.plot(practice, imagined, color=ORANGE, marker="o", linewidth=2, label="imagined: what the agent expects")
+    axis.plot(practice, real, color=BLUE, marker="s", linewidth=2, label="real: what it gets")
+    axis.set(xlabel="dreams practised in (batches)", ylabel="mean return of an episode", title=title)
+    axis.grid(alpha=0.25)
+    axis.legend(fontsize=9, loc="lower right")
+    return describe(
+        figure,
+        alt=f"Imagined and real return against practice. At the start {imagined[0]:.0f} and {real[0]:.0f}; at the end the agent "
+        f"expects {imagined[-1]:.0f} and gets {real[-1]:.0f}.",
+        caption="Both are means over the same start states. Where the orange line leaves the blue one, the actor has learned to please the "
+        "model, not the world.",
     )
