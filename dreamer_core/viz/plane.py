@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.ceiling import DT, GRAVITY, LENGTH, MAX_SPEED, MAX_TORQUE, Corners, best_torque, dynamics, grid
+from dreamer_core.sac import Action
 from dreamer_core.viz.show import describe
 
 SHAPE = (180, 121)
@@ -71,7 +72,7 @@ def rewind(angle: np.ndarray, velocity: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 @torch.no_grad()
-def agent_plane(agent: Dreamer, shape: tuple[int, int] = SHAPE, rows: int = 4, samples: int = 8) -> Plane:
+def agent_plane(agent: Dreamer, shape: tuple[int, int] = SHAPE, rows: int = 4, samples: int = 16) -> Plane:
     """The agent's soft value and its deterministic torque, in every state of the grid.
 
     A Dreamer's value belongs to a belief, not to a state of the world. So each state is reached
@@ -95,8 +96,13 @@ def agent_plane(agent: Dreamer, shape: tuple[int, int] = SHAPE, rows: int = 4, s
     embed, idle, flags = model.encode(observation), torch.zeros(*observation.shape[:2], 1), torch.zeros(observation.shape[:2])
     value, torque = 0.0, 0.0
     for _ in range(samples):
-        state = model.rssm.observe(h, embed, idle, flags).features[:, -1]
-        value = value + agent.sac.target_value(state, actor.sample(state)) / samples
+        # One draw of noise for all states, so that neighbours differ by what they are and not by chance.
+        noise = model.rssm.latent.noise(1, rows)
+        noise = noise.expand(len(h), *noise.shape[1:])
+        state = model.rssm.observe(h, embed, idle, flags, noise).features[:, -1]
+        mean, log_std = actor(state)
+        pre_tanh = mean + torch.exp(log_std) * torch.randn(1)
+        value = value + agent.sac.target_value(state, Action(pre_tanh, actor.log_prob(state, pre_tanh))) / samples
         torque = torque + MAX_TORQUE * actor.mode(state)[:, 0] / samples
     return Plane((value / agent.config.sac.reward_scale).numpy().reshape(shape), torque.numpy().reshape(shape))
 
