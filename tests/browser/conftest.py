@@ -62,7 +62,13 @@ def lab(browser, tmp_path_factory):
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--port={port}", "--ServerApp.ip=127.0.0.1"]
-    command += [f"--ServerApp.root_dir={root}", "--IdentityProvider.token=", "--ServerApp.port_retries=0", "--LabApp.news_url="]
+    command += [
+        "--expose-app-in-browser",
+        f"--ServerApp.root_dir={root}",
+        "--IdentityProvider.token=",
+        "--ServerApp.port_retries=0",
+        "--LabApp.news_url=",
+    ]
     log = open(root / ".own" / "log", "wb")
     server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:

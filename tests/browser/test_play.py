@@ -1,0 +1,150 @@
+"""The play widget in a real JupyterLab: run all, press keys, and the dream moves."""
+
+import base64
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+# A notebook of the course that shows the widget, or None for a small one written here.
+NOTEBOOK: Path | None = None
+CELLS = [
+    """
+import torch
+
+torch.set_num_threads(1)
+from dreamer_core.config import preset
+from dreamer_core.train import Trainer
+from dreamer_core.viz.dream import play
+from dreamer_core.viz.play import Play
+
+config = preset("dropin")
+config.env_steps, config.evaluation.episodes = 120, 1
+config.schedule.prefill, config.schedule.pretrain_model, config.schedule.pretrain_both = 120, 40, 5
+trainer = Trainer(config)
+list(trainer.run())
+episode = play(trainer.agent, trainer.evaluation_envs[0], seed=1)
+""",
+    "Play(trainer.agent, episode)",
+]
+READY = """() => {
+    const session = window.jupyterapp?.shell.currentWidget?.context?.sessionContext;
+    return session?.isReady && session.session?.kernel?.status === 'idle';
+}"""
+HARMLESS = ("favicon", "/lsp/", "Failed to load resource: the server responded with a status of 404")  # JupyterLab's own
+
+
+@pytest.fixture
+def widget(page, lab):
+    """The widget, alive, in a notebook that was run from end to end."""
+    address, root = lab
+    write_notebook(root / "play.ipynb")
+    page.goto(f"{address}/lab/tree/play.ipynb?reset", wait_until="commit", timeout=60_000)
+    page.wait_for_function(READY, timeout=90_000)
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    widget = page.locator(".dream-play")
+    widget.wait_for(state="visible", timeout=90_000)
+    widget.scroll_into_view_if_needed()
+    return widget
+
+
+def write_notebook(path):
+    if NOTEBOOK is not None:
+        shutil.copy(NOTEBOOK, path)
+        return
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text.strip()) for text in CELLS], metadata=metadata), path)
+
+
+def data(widget, name):
+    return float(widget.get_attribute(f"data-{name}") or "nan")
+
+
+def until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_keys_drive_the_dream(page, widget):
+    """Everything is done with the keyboard, from the first push to the branch."""
+    status = widget.get_by_role("status")
+    assert data(widget, "step") == 0 and "Frozen" in status.inner_text()
+    start = data(widget, "dream"), data(widget, "world")
+
+    widget.locator(".stage").focus()
+    page.keyboard.down("ArrowLeft")
+    until(lambda: data(widget, "step") >= 40)
+    print(f"\nsteps per second: {data(widget, 'speed')}")
+    assert "+2.0" in widget.locator(".numbers").inner_text()
+    page.keyboard.up("ArrowLeft")
+    assert (data(widget, "dream"), data(widget, "world")) != start
+
+    page.keyboard.press("Space")
+    until(lambda: "Frozen" in status.inner_text())
+    frozen = data(widget, "step")
+    page.keyboard.down("ArrowRight")  # a push lets time run again
+    until(lambda: data(widget, "step") >= frozen + 10)
+    page.keyboard.up("ArrowRight")
+    page.keyboard.press("b")
+    until(lambda: data(widget, "step") == frozen)
+    assert widget.get_by_text("the other branch", exact=True).is_visible()
+
+    page.keyboard.press("a")
+    until(lambda: data(widget, "step") >= frozen + 10)
+    assert "The actor drives" in status.inner_text()
+    assert "Reward of the first" in widget.locator(".compare").inner_text()
+    page.keyboard.press("ArrowLeft")
+    until(lambda: "You drive" in status.inner_text())
+
+    page.keyboard.press("r")
+    until(lambda: data(widget, "step") == 0)
+    until(lambda: (data(widget, "dream"), data(widget, "world")) == start)
+    assert [error for error in page.errors if not any(word in error for word in HARMLESS)] == []
+
+
+def test_buttons_and_sliders_do_the_same(page, widget):
+    """The start row, the torque and the actor, each from its own control, reached with Tab."""
+    status = widget.get_by_role("status")
+    widget.get_by_label("Start from row").focus()
+    page.keyboard.press("End")
+    rows = int(widget.get_by_label("Start from row").get_attribute("max"))
+    until(lambda: f"{rows} of {rows}" in widget.inner_text())
+    widget.get_by_label("Torque").focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    widget.get_by_role("button", name="Go on").click()
+    until(lambda: data(widget, "step") >= 3)
+    assert "−0.4" in widget.locator(".numbers").inner_text()  # 4 of 20 steps to the right: clockwise, a fifth of 2 N m
+    widget.get_by_role("button", name="Freeze").click()
+    until(lambda: "Frozen" in status.inner_text())
+    widget.get_by_role("button", name="Branch").click()
+    until(lambda: data(widget, "step") > 0)
+    widget.get_by_role("button", name="Start again").click()
+    until(lambda: data(widget, "step") == 0)
+    assert widget.get_by_label("Start from row").input_value() == str(rows)
+    names = widget.locator("button, input, [tabindex]").evaluate_all(
+        "all => all.map(one => one.ariaLabel || one.labels?.[0]?.innerText || one.innerText)"
+    )
+    assert len(names) == 7 and all(names)
+
+
+def test_an_exported_page_shows_the_filmstrip(page, tmp_path):
+    """Executed without a browser and opened from disk, the picture is there, with its text."""
+    write_notebook(tmp_path / "play.ipynb")
+    command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "html", "--execute", "--ExecutePreprocessor.timeout=100", "play.ipynb"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=140)
+    page.goto((tmp_path / "play.html").as_uri(), wait_until="commit")
+    picture = page.get_by_alt_text("Filmstrip of")
+    picture.wait_for(state="visible")
+    assert picture.evaluate("image => image.complete && image.naturalWidth > 300")
+    source = picture.get_attribute("src").removeprefix("data:image/png;base64,")
+    assert base64.b64decode(source).startswith(b"\x89PNG")
+    assert "Traceback" not in page.content()
+    json.dumps(page.errors)  # such a page asks the network for its mathematics; without one it is whole all the same
