@@ -22,7 +22,7 @@ QUIET := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", 
 .PHONY: lab test bench assets notebooks clean
 
 lab: $(READY)
-	$(BIN)/jupyter lab --notebook-dir=. $(AS_ROOT) notebooks/09_dreamer.ipynb
+	$(BIN)/jupyter lab --notebook-dir=. $(AS_ROOT) notebooks/00_play_in_a_dream.ipynb
 
 test: $(READY)
 	$(BIN)/ruff check .

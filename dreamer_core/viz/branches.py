@@ -133,10 +133,8 @@ def recorded(agent: Dreamer, episode: Episode, start: int, steps: int, count: in
     """
     check_rows(episode, [start], steps)
     world = watched(agent, episode, 0, start + steps)
-    actions = episode.action[start : start + steps]
-    return Branch(
-        "recorded actions", start, world, *dreams_from(agent, world.posterior.h[start], world.observation[start], steps, count, actions)
-    )
+    here = world.posterior.h[start], world.observation[start], steps, count
+    return Branch("recorded actions", start, world, *dreams_from(agent, *here, episode.action[start : start + steps]))
 
 
 def branch_out(agent: Dreamer, env: gym.Env, seed: int, starts: Sequence[int], steps: int, count: int = 64) -> list[Branch]:
@@ -158,13 +156,11 @@ def branch_out(agent: Dreamer, env: gym.Env, seed: int, starts: Sequence[int], s
     branches = []
     for start in starts:
         taken = episode.action[start : start + steps]
-        full = np.ones_like(taken)
-        choices = {"recorded actions": taken, "the agent acts in its dream": None, "every action +1": full, "every action −1": -full}
-        for name, actions in choices.items():
-            dreams, action = dreams_from(agent, past.posterior.h[start], past.observation[start], steps, count, actions)
-            world = past
-            if name.startswith("every"):
-                other = simulate(env, seed, np.concatenate([episode.action[:start], actions]))
-                world = watched(agent, other, start, start + steps)
-            branches.append(Branch(name, start, world, dreams, action))
+        here = past.posterior.h[start], past.observation[start], steps, count
+        for name, actions in {"recorded actions": taken, "the agent acts in its dream": None}.items():
+            branches.append(Branch(name, start, past, *dreams_from(agent, *here, actions)))
+        for name, actions in {"every action +1": np.ones_like(taken), "every action −1": -np.ones_like(taken)}.items():
+            other = simulate(env, seed, np.concatenate([episode.action[:start], actions]))
+            world = watched(agent, other, start, start + steps)
+            branches.append(Branch(name, start, world, *dreams_from(agent, *here, actions)))
     return branches

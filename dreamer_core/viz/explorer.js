@@ -355,6 +355,7 @@
     };
 
     function draw() {
+      if (!section.clientWidth) return; // hidden; the observer below calls again when it is shown
       const now = chosen(), branch = data.branches[now], rows = timelines[now], row = rows[t];
       actions.value = branch.actions;
       time.value = t;
@@ -455,13 +456,13 @@
       const scrub = (event) => {
         if (event.type === "pointermove" && !event.buttons) return;
         const box = canvas.getBoundingClientRect();
-        time.focus({ preventScroll: true });
         go(Math.round(((event.clientX - box.left - LEFT) / (box.width - LEFT - RIGHT)) * time.max));
       };
       canvas.addEventListener("pointerdown", scrub);
       canvas.addEventListener("pointermove", scrub);
+      canvas.addEventListener("click", () => time.focus({ preventScroll: true })); // so that the arrow keys go on from here
     }
-    // Canvases are drawn to the width they have: now, and whenever it changes (also from nothing, in a hidden tab).
+    // Canvases are drawn to the width they have: now, and whenever it changes.
     const resized = new ResizeObserver(() => requestAnimationFrame(draw));
     resized.observe(section);
     resized.observe(drawings[0]);

@@ -1,0 +1,168 @@
+"""Dreams that branch off an episode, and what really follows from the same actions."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from toys import small
+
+from dreamer_core.agent import Dreamer
+from dreamer_core.config import WrapperConfig
+from dreamer_core.envs import make
+from dreamer_core.errors import DreamerError
+from dreamer_core.viz.branches import branch_out, dreams_from, posterior, recorded, simulate, watched
+from dreamer_core.viz.dream import play
+
+
+def setting(**changes):
+    torch.manual_seed(1)
+    return Dreamer(small(**changes), 3, 1), make("Pendulum-v1", WrapperConfig())
+
+
+def lived(agent, episode):
+    """The agent's own beliefs (h, z) along an episode, row by row, acting as recorded."""
+    carry, first, beliefs = agent.initial(1), torch.ones(1), []
+    for t, observation in enumerate(episode.observation):
+        carry = agent.policy(carry, torch.from_numpy(observation)[None], first, explore=False)
+        beliefs.append((carry.h[0], carry.z[0]))
+        if t < len(episode.action):
+            carry = carry._replace(action=torch.from_numpy(episode.action[t])[None])
+        first = torch.zeros(1)
+    return [torch.stack(part).numpy() for part in zip(*beliefs)]
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "categorical"])
+def test_the_posterior_is_the_belief_the_agent_acts_on(kind):
+    agent, env = setting(model=dict(latent=kind))
+    episode = simulate(env, 3, np.random.default_rng(0).uniform(-1, 1, (12, 1)).astype(np.float32))
+    found, (h, z) = posterior(agent, episode), lived(agent, episode)
+    np.testing.assert_allclose(found.h, h, atol=1e-6)
+    np.testing.assert_allclose(found.z, z, atol=1e-6)
+    assert found.observation.shape == (13, 3) and found.reward.shape == (13,)
+
+
+def test_rewards_are_in_the_environments_units():
+    """The agent learns rewards times 0.1, so what its head says counts ten times."""
+    agent, env = setting(sac=dict(reward_scale=0.1))
+    episode = play(agent, env, seed=3)
+    found = posterior(agent, episode)
+    features = torch.from_numpy(np.concatenate([found.h, found.z], -1))
+    np.testing.assert_allclose(found.reward, 10 * agent.model.predict_reward(features)[0].detach(), rtol=1e-5)
+
+
+def test_the_same_actions_lead_to_the_same_episode():
+    agent, env = setting()
+    episode = play(agent, env, seed=3)
+    again = simulate(env, 3, episode.action)
+    np.testing.assert_array_equal(again.observation, episode.observation)
+    np.testing.assert_array_equal(again.reward, episode.reward)
+
+
+def test_simulation_stops_with_the_episode():
+    _, env = setting()
+    assert len(simulate(env, 3, np.zeros((250, 1), np.float32)).reward) == 200
+
+
+def test_dreams_given_actions_follow_the_model_step_by_step():
+    agent, env = setting()
+    episode = play(agent, env, seed=3)
+    belief = posterior(agent, episode)
+    actions = np.array([[0.5], [-1.0]], np.float32)
+    torch.manual_seed(5)
+    dreams, taken = dreams_from(agent, belief.h[7], episode.observation[7], 2, 4, actions)
+    assert dreams.h.shape == (4, 3, 6) and dreams.z.shape == (4, 3, 3) and dreams.observation.shape == (4, 3, 3)
+    np.testing.assert_array_equal(taken, np.broadcast_to(actions, (4, 2, 1)))
+    for t in range(2):
+        h, z = torch.from_numpy(dreams.h[:, t]), torch.from_numpy(dreams.z[:, t])
+        expected = agent.model.rssm.step(h, z, torch.full((4, 1), float(actions[t, 0]))).detach()
+        np.testing.assert_allclose(dreams.h[:, t + 1], expected, atol=1e-6)
+    np.testing.assert_array_equal(dreams.h[:, 0], np.broadcast_to(belief.h[7], (4, 6)))
+
+
+def test_a_dream_begins_with_a_draw_from_the_posterior_and_goes_on_with_draws_from_the_prior():
+    """Standardised by mean and std of the right distribution, z is noise of mean 0 and spread 1."""
+    agent, env = setting()
+    episode = play(agent, env, seed=3)
+    belief = posterior(agent, episode)
+    dreams, _ = dreams_from(agent, belief.h[7], episode.observation[7], 1, 4000, np.zeros((1, 1), np.float32))
+    rssm = agent.model.rssm
+    with torch.no_grad():
+        h = torch.from_numpy(dreams.h)
+        params = rssm.posterior(h[:1, 0], agent.model.encode(torch.from_numpy(episode.observation[7:8]))), rssm.prior(h[:, 1])
+    for t, (mean, raw) in enumerate(part.chunk(2, -1) for part in params):
+        noise = (dreams.z[:, t] - mean.numpy()) / (np.log1p(np.exp(raw.numpy())) + 0.1)
+        np.testing.assert_allclose(noise.mean(0), 0, atol=0.07)
+        np.testing.assert_allclose(noise.std(0), 1, atol=0.07)
+
+
+def test_without_given_actions_the_agent_acts_in_each_dream():
+    agent, env = setting()
+    episode = play(agent, env, seed=3)
+    dreams, taken = dreams_from(agent, posterior(agent, episode).h[7], episode.observation[7], 3, 4, None)
+    features = torch.from_numpy(np.concatenate([dreams.h, dreams.z], -1)[:, :3])
+    np.testing.assert_allclose(taken, agent.sac.actor.mode(features).detach(), atol=1e-6)
+
+
+def test_the_real_world_of_a_full_action_is_pendulums_own_equation():
+    """theta'' = 3 g / (2 l) sin theta + 3 u / (m l^2), u = 2 at full action, dt = 0.05, speed first."""
+    agent, env = setting()
+    branches = {branch.actions: branch for branch in branch_out(agent, env, 3, [4], 5, count=2)}
+    for name, torque in {"every action +1": 2.0, "every action −1": -2.0}.items():
+        world = branches[name].world
+        cosine, sine, speed = world.observation[0].astype(float)
+        angle = math.atan2(sine, cosine)
+        for row in range(1, 6):
+            speed = float(np.clip(speed + (15 * math.sin(angle) + 3 * torque) * 0.05, -8, 8))
+            angle += speed * 0.05
+            np.testing.assert_allclose(world.observation[row], [math.cos(angle), math.sin(angle), speed], atol=1e-4)
+        assert world.begin == 4 and set(world.action[:-1].ravel()) == {torque / 2}
+
+
+def test_branches_share_the_recorded_world_and_their_posterior_knows_the_past():
+    agent, env = setting()
+    branches = branch_out(agent, env, 3, [4, 9], 5, count=2)
+    assert [branch.start for branch in branches] == [4] * 4 + [9] * 4
+    episode = play(agent, env, seed=3)
+    for branch in branches:
+        assert branch.dreams.reward.shape == (2, 6) and branch.action.shape == (2, 5, 1)
+        if branch.actions.startswith("every"):
+            acted = np.concatenate([episode.action[: branch.start], branch.action[0]])
+            h, _ = lived(agent, simulate(env, 3, acted))
+            np.testing.assert_allclose(branch.world.posterior.h, h[branch.start :], atol=1e-6)
+        else:
+            assert branch.world is branches[0].world
+    world = branches[0].world
+    np.testing.assert_array_equal(world.observation, episode.observation[:15])  # rows 0 to 9 + 5
+    assert np.isnan(world.reward[0])
+    np.testing.assert_array_equal(world.reward[1:], episode.reward[:14])
+
+
+def test_a_world_may_end_early():
+    agent, env = setting()
+    world = watched(agent, play(agent, env, seed=3), 195, 230)
+    assert len(world.observation) == len(world.reward) == len(world.action) == len(world.posterior.h) == 6
+    assert np.isnan(world.action[-1]).all()
+
+
+def test_recorded_dreams_get_the_recorded_actions():
+    agent, env = setting()
+    episode = play(agent, env, seed=3)
+    branch = recorded(agent, episode, 6, 5, 3)
+    np.testing.assert_array_equal(branch.action, np.broadcast_to(episode.action[6:11], (3, 5, 1)))
+    assert branch.start == 6 and len(branch.world.observation) == 12
+
+
+@pytest.mark.parametrize(("starts", "steps"), [([], 5), ([-1], 5), ([3, 196], 5), ([0], 0), ([0], 201)])
+def test_dreams_that_do_not_fit_are_refused(starts, steps):
+    agent, env = setting()
+    with pytest.raises(DreamerError, match="do not fit into an episode of 200 steps"):
+        branch_out(agent, env, 3, starts, steps)
+
+
+def test_dreams_touch_nothing():
+    agent, env = setting()
+    before = {name: value.clone() for name, value in agent.state_dict().items()}
+    branches = branch_out(agent, env, 3, [4], 5, count=2)
+    assert all(torch.equal(value, before[name]) for name, value in agent.state_dict().items())
+    assert all(isinstance(part, np.ndarray) for part in branches[0].dreams)
