@@ -34,7 +34,7 @@ class LinearMind:
             rssm=SimpleNamespace(
                 latent=empty,
                 initial=lambda batch: (torch.zeros(batch, 1), torch.zeros(batch, 0)),
-                observe=lambda h, embed, action, first: Beliefs(embed, embed[..., :0], embed[..., :0]),
+                observe=lambda h, embed, action, first, noise=None: Beliefs(embed, embed[..., :0], embed[..., :0]),
                 dream_step=lambda h, z, action, noise: (rate * h, z),
             ),
         )

@@ -11,8 +11,8 @@ from dreamer_core.agent import Dreamer
 from dreamer_core.config import WrapperConfig
 from dreamer_core.envs import make
 from dreamer_core.errors import DreamerError
-from dreamer_core.viz.branches import branch_out, dreams_from, posterior, recorded, simulate, watched
-from dreamer_core.viz.dream import play
+from dreamer_core.viz.branches import branch_out, dreams_from, posterior, recorded, watched
+from dreamer_core.viz.dream import act_out, play
 
 
 def setting(**changes):
@@ -35,7 +35,7 @@ def lived(agent, episode):
 @pytest.mark.parametrize("kind", ["gaussian", "categorical"])
 def test_the_posterior_is_the_belief_the_agent_acts_on(kind):
     agent, env = setting(model=dict(latent=kind))
-    episode = simulate(env, 3, np.random.default_rng(0).uniform(-1, 1, (12, 1)).astype(np.float32))
+    episode = act_out(env, 3, np.random.default_rng(0).uniform(-1, 1, (12, 1)).astype(np.float32))
     found, (h, z) = posterior(agent, episode), lived(agent, episode)
     np.testing.assert_allclose(found.h, h, atol=1e-6)
     np.testing.assert_allclose(found.z, z, atol=1e-6)
@@ -54,14 +54,14 @@ def test_rewards_are_in_the_environments_units():
 def test_the_same_actions_lead_to_the_same_episode():
     agent, env = setting()
     episode = play(agent, env, seed=3)
-    again = simulate(env, 3, episode.action)
+    again = act_out(env, 3, episode.action)
     np.testing.assert_array_equal(again.observation, episode.observation)
     np.testing.assert_array_equal(again.reward, episode.reward)
 
 
 def test_simulation_stops_with_the_episode():
     _, env = setting()
-    assert len(simulate(env, 3, np.zeros((250, 1), np.float32)).reward) == 200
+    assert len(act_out(env, 3, np.zeros((250, 1), np.float32)).reward) == 200
 
 
 def test_dreams_given_actions_follow_the_model_step_by_step():
@@ -128,7 +128,7 @@ def test_branches_share_the_recorded_world_and_their_posterior_knows_the_past():
         assert branch.dreams.reward.shape == (2, 6) and branch.action.shape == (2, 5, 1)
         if branch.actions.startswith("every"):
             acted = np.concatenate([episode.action[: branch.start], branch.action[0]])
-            h, _ = lived(agent, simulate(env, 3, acted))
+            h, _ = lived(agent, act_out(env, 3, acted))
             np.testing.assert_allclose(branch.world.posterior.h, h[branch.start :], atol=1e-6)
         else:
             assert branch.world is branches[0].world

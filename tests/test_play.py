@@ -12,7 +12,8 @@ from toys import small
 from dreamer_core.agent import Dreamer, ModelFree
 from dreamer_core.errors import ConfigError, DreamerError, EnvError
 from dreamer_core.viz.dream import Episode
-from dreamer_core.viz.game import DreamGame, distance
+from dreamer_core.viz.error_growth import rms_error
+from dreamer_core.viz.game import DreamGame
 from dreamer_core.viz.play import Play, answer, film, filmstrip, filmstrip_alt
 
 ROWS = 12
@@ -161,7 +162,7 @@ def test_predicted_reward_is_in_the_units_of_the_world():
 
 def test_drift_and_uncertainty_by_hand():
     """In units of the model's scale, here 0.5, 2 and 4: entries off by 0.5, 4 and 4 are 1, 2 and 1 of them apart."""
-    assert distance(np.array([0.5, -4.0, 4.0]), np.array([0.5, 2.0, 4.0])) == pytest.approx(math.sqrt((1 + 4 + 1) / 3))
+    assert rms_error(np.array([0.5, -4.0, 4.0]), np.zeros(3), np.array([0.5, 2.0, 4.0])) == pytest.approx(math.sqrt((1 + 4 + 1) / 3))
     one = game()
     frame = one.reset(6)
     with torch.no_grad():

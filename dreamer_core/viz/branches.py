@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.errors import DreamerError
-from dreamer_core.viz.dream import Episode, play
+from dreamer_core.viz.dream import Episode, act_out, believe, play
 
 
 class States(NamedTuple):
@@ -58,12 +58,8 @@ def posterior(agent: Dreamer, episode: Episode) -> States:
 
     z is the most likely one in each row, so nothing here is random.
     """
-    rssm, rows = agent.model.rssm, len(episode.observation)
-    action = np.concatenate([episode.action, np.zeros_like(episode.action[:1])])  # the last row's is never read
-    h, _ = rssm.initial(1)
-    embed = agent.model.encode(torch.from_numpy(episode.observation))[None]
-    quiet = torch.zeros_like(rssm.latent.noise(1, rows))
-    beliefs = rssm.observe(h, embed, torch.from_numpy(action)[None], torch.zeros(1, rows), quiet)
+    quiet = torch.zeros_like(agent.model.rssm.latent.noise(1, len(episode.observation)))
+    beliefs = believe(agent, episode, noise=quiet)
     return read(agent, beliefs.h[0], beliefs.z[0])
 
 
@@ -89,19 +85,6 @@ def dreams_from(
         zs.append(z)
         taken.append(action)
     return read(agent, torch.stack(hs, 1), torch.stack(zs, 1)), torch.stack(taken, 1).numpy()
-
-
-def simulate(env: gym.Env, seed: int, actions: np.ndarray) -> Episode:
-    """What the environment really does after a reset with `seed`, given actions (T, A); shorter if the episode ends."""
-    observation, _ = env.reset(seed=seed)
-    observations, rewards = [observation], []
-    for action in actions:
-        observation, reward, terminated, truncated, _ = env.step(action)
-        observations.append(observation)
-        rewards.append(reward)
-        if terminated or truncated:
-            break
-    return Episode(np.stack(observations), actions[: len(rewards)], np.array(rewards, np.float32))
 
 
 def watched(agent: Dreamer, episode: Episode, begin: int, end: int) -> World:
@@ -160,7 +143,7 @@ def branch_out(agent: Dreamer, env: gym.Env, seed: int, starts: Sequence[int], s
         for name, actions in {"recorded actions": taken, "the agent acts in its dream": None}.items():
             branches.append(Branch(name, start, past, *dreams_from(agent, *here, actions)))
         for name, actions in {"every action +1": np.ones_like(taken), "every action −1": -np.ones_like(taken)}.items():
-            other = simulate(env, seed, np.concatenate([episode.action[:start], actions]))
+            other = act_out(env, seed, np.concatenate([episode.action[:start], actions]))
             world = watched(agent, other, start, start + steps)
             branches.append(Branch(name, start, world, *dreams_from(agent, *here, actions)))
     return branches

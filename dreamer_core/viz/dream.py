@@ -69,12 +69,16 @@ def held_actions(steps: int, size: int, hold: float, seed: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def believe(agent: Dreamer, episode: Episode, count: int = 1) -> Beliefs:
-    """`count` filterings of an episode, each with its own samples of z: beliefs (count, T + 1, ...). Row t has seen o_0 .. o_t."""
+def believe(agent: Dreamer, episode: Episode, count: int = 1, noise: torch.Tensor | None = None) -> Beliefs:
+    """`count` filterings of an episode, each with its own samples of z: beliefs (count, T + 1, ...). Row t has seen o_0 .. o_t.
+
+    Args:
+        noise: (count, T + 1, ...), the luck in z; drawn here if None.
+    """
     observation = torch.from_numpy(episode.observation).expand(count, -1, -1)  # (K, T + 1, O)
     action = torch.from_numpy(np.pad(episode.action, [(0, 1), (0, 0)])).expand(count, -1, -1)  # (K, T + 1, A): none leaves the last row
     h, _ = agent.model.rssm.initial(count)
-    return agent.model.rssm.observe(h, agent.model.encode(observation), action, torch.zeros(observation.shape[:2]))
+    return agent.model.rssm.observe(h, agent.model.encode(observation), action, torch.zeros(observation.shape[:2]), noise)
 
 
 @torch.no_grad()

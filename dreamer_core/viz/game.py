@@ -17,7 +17,9 @@ from dreamer_core import envs
 from dreamer_core.agent import Agent, Dreamer
 from dreamer_core.config import WrapperConfig
 from dreamer_core.errors import ConfigError, EnvError
-from dreamer_core.viz.dream import Episode
+from dreamer_core.viz.dream import Episode, believe
+from dreamer_core.viz.error_growth import rms_error
+from dreamer_core.viz.pendulum import angle_and_velocity
 
 KEPT = 1200  # frames that are remembered: a minute
 
@@ -31,7 +33,7 @@ class Frame(NamedTuple):
     dreams: np.ndarray  # (K, 2), the same of K dreams; the first is *the* dream, the others show how sure the model is
     reward: float  # of the world; nan where none arrived
     dreamt_reward: float  # the mean that the model predicts in the dream
-    drift: float  # from the world to the dream: see `distance`
+    drift: float  # from the world to the dream: RMS over the entries, each in the model's unit (two random states: about 1.4)
     uncertainty: float  # spread of the K dreams, in the same unit
 
 
@@ -41,20 +43,6 @@ class Moment(NamedTuple):
     frame: Frame
     h: Tensor  # (K, D)
     z: Tensor  # (K, Z)
-
-
-def angle_and_velocity(observation: np.ndarray) -> np.ndarray:
-    """(..., 3) of cos, sin, velocity -> (..., 2) of angle in [-pi, pi], velocity."""
-    return np.stack([np.arctan2(observation[..., 1], observation[..., 0]), observation[..., 2]], -1)
-
-
-def distance(difference: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Root mean square over the entries of an observation, each in units of its scale: (..., O), (O,) -> (...).
-
-    The scale is the model's own unit: the standard deviation of that entry in what it was trained
-    on. So two states picked at random from experience are about 1.4 apart.
-    """
-    return np.sqrt(np.square(difference / scale).mean(-1))
 
 
 class DreamGame:
@@ -120,7 +108,7 @@ class DreamGame:
             raise ConfigError(f"the episode has rows 0 to {self.rows - 1}: it cannot start from row {row}")
         self.row = row
         h, z = (part[:, row] for part in self.beliefs)
-        world = angle_and_velocity(self.episode.observation[row].astype(np.float64))
+        world = np.stack(angle_and_velocity(self.episode.observation[row].astype(np.float64)))
         reward = float(self.episode.reward[row - 1]) if row else math.nan
         self.ghost: list[Frame] = []
         self._go_to(Moment(self._frame(0, 0.0, world, reward, h, z), h, z))
@@ -176,14 +164,7 @@ class DreamGame:
     @torch.no_grad()
     def _observe(self, dreams: int) -> tuple[Tensor, Tensor]:
         """h (K, T + 1, D) and z (K, T + 1, Z) after each row of the episode, K draws of them."""
-        agent, episode = self.agent, self.episode
-        observation = torch.from_numpy(episode.observation).to(agent.device).expand(dreams, -1, -1)  # (K, T + 1, O)
-        action = torch.from_numpy(episode.action).to(agent.device)
-        action = torch.cat([action, action[-1:]]).expand(dreams, -1, -1)  # (K, T + 1, A); no action leaves the last row
-        h, _ = agent.model.rssm.initial(dreams)
-        embed = agent.model.encode(observation)
-        noise = self._luck(0, dreams, self.rows)
-        beliefs = agent.model.rssm.observe(h, embed, action, torch.zeros_like(embed[..., 0]), noise)
+        beliefs = believe(self.agent, self.episode, dreams, self._luck(0, dreams, self.rows))
         return beliefs.h, beliefs.z
 
     def _luck(self, step: int, *shape: int) -> Tensor:
@@ -204,9 +185,9 @@ class DreamGame:
             step=step,
             action=action,
             world=(angle, velocity),
-            dreams=angle_and_velocity(dreamt),
+            dreams=np.stack(angle_and_velocity(dreamt), -1),
             reward=reward,
             dreamt_reward=float(mean) / self.agent.config.sac.reward_scale,
-            drift=float(distance(dreamt[0] - true, self.scale)),
-            uncertainty=float(distance(dreamt.std(0, ddof=1), self.scale)),
+            drift=float(rms_error(dreamt[0], true, self.scale)),
+            uncertainty=float(rms_error(dreamt.std(0, ddof=1), np.zeros(3), self.scale)),
         )

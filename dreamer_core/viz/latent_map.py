@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.viz.dream import Episode, believe
-from dreamer_core.viz.plane import angle_and_velocity
+from dreamer_core.viz.pendulum import angle_and_velocity
 from dreamer_core.viz.show import describe
 
 

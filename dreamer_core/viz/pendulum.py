@@ -37,6 +37,11 @@ def tip(observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return -observation[..., 1], observation[..., 0]
 
 
+def angle_and_velocity(observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pendulum's (..., 3) cosine, sine and velocity -> angle in (-pi, pi], upright 0, and velocity, each (...)."""
+    return np.arctan2(observation[..., 1], observation[..., 0]), observation[..., 2]
+
+
 def angle_error(real: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Degrees between two pendulums, 0 to 180: (..., O), (..., O) -> (...)."""
     cross = real[..., 0] * other[..., 1] - real[..., 1] * other[..., 0]

@@ -107,11 +107,6 @@ def agent_plane(agent: Dreamer, shape: tuple[int, int] = SHAPE, rows: int = 4, s
     return Plane((value / agent.config.sac.reward_scale).numpy().reshape(shape), torque.numpy().reshape(shape))
 
 
-def angle_and_velocity(observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pendulum's (..., 3) cosine, sine and velocity -> angle in (-pi, pi], upright 0, and velocity, each (...)."""
-    return np.arctan2(observation[..., 1], observation[..., 0]), observation[..., 2]
-
-
 def plane_figure(agent: Plane, exact: Plane, visited: np.ndarray | None = None, title: str = "") -> Figure:
     """Two rows, value and torque; three columns, the agent's, the exact ones, and their difference.
 
