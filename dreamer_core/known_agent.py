@@ -1,0 +1,57 @@
+"""The agent against the best controller there is, on the same chances.
+
+    excess = (cost of the agent) / (cost of LQG) - 1,     cost = -(sum of an episode's rewards)
+
+Both play the same episodes: the same start, pushes, sensor noise and blackouts, which do not
+depend on what is done. So luck cancels, and what remains is what the agent's belief and its
+actor lack. Part of LQG's cost is nobody's fault: the start, the pushes, the sensor. The costs of
+doing nothing and of acting at random set the scale.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from dreamer_core import envs, train
+from dreamer_core.agent import Agent
+from dreamer_core.config import WrapperConfig
+from dreamer_core.known_answer import LQG
+from dreamer_core.known_world import ENV, World, noise_of, simulate
+
+
+class Costs(NamedTuple):
+    """Cost per episode, (N,) each, on the same chances."""
+
+    agent: np.ndarray
+    best: np.ndarray
+    nothing: np.ndarray
+    random: np.ndarray
+
+    @property
+    def excess(self) -> float:
+        """By what share the agent pays more than the best controller."""
+        return float(self.agent.mean() / self.best.mean() - 1)
+
+    @property
+    def excess_error(self) -> float:
+        """Standard error of `excess`, from the paired differences."""
+        return float((self.agent - self.best).std(ddof=1) / np.sqrt(len(self.agent)) / self.best.mean())
+
+
+def costs(agent: Agent, seeds: range) -> Costs:
+    """Deterministic episodes of the agent, LQG, no action and uniform random ones, after resets with the same seeds."""
+    world = World()
+    environments = [envs.make(ENV, WrapperConfig()) for _ in seeds]
+    returns = train.evaluate(agent, environments, seeds.start).returns
+    noise, rng = noise_of(world, seeds), np.random.default_rng(seeds.start)
+
+    def cost(act: Callable[[int, np.ndarray], np.ndarray]) -> np.ndarray:
+        return simulate(world, noise, act).cost
+
+    return Costs(
+        agent=-returns,
+        best=cost(LQG(world, len(seeds))),
+        nothing=cost(lambda t, observation: np.zeros(len(observation))),
+        random=cost(lambda t, observation: rng.uniform(-1, 1, len(observation))),
+    )
