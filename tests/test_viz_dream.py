@@ -69,6 +69,7 @@ def test_a_miss_within_the_margin_does_not_count():
     real, low, high = outside((3, 1), (4, 1), (5, 1))
     assert departure(real, low, high, margin=np.array([0.0, 1.1])) is None
     assert departure(real, low, high, margin=np.array([1.1, 0.9])) == 3
+    assert departure(-real, low, high, margin=1.1) is None and departure(-real, low, high, margin=0.9) == 3
 
 
 def test_too_short_a_dream_cannot_depart():

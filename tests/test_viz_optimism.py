@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 from figures import assert_readable
-from minds import pendulum_agent
+from minds import pendulum_agent, without_chance
 
 from dreamer_core import envs
 from dreamer_core.config import WrapperConfig
-from dreamer_core.viz.dream import Episode, act_out, held_actions
+from dreamer_core.viz.dream import Episode, act_out, believe, dream_on, held_actions
 from dreamer_core.viz.optimism import Returns, imagined_and_real, optimism_figure
 
 
@@ -39,6 +39,16 @@ def test_rewards_count_as_far_as_the_dream_still_runs():
     constant(agent.model.reward, [1.0, 0.0])
     constant(agent.model.cont, [0.0])  # half of the dreams end at each step
     assert np.allclose(imagined_and_real(agent, [ramp()], [0], 4, 3).imagined, 1 + 1 / 2 + 1 / 4 + 1 / 8)
+
+
+def test_a_reward_is_read_from_the_state_that_an_action_leads_to():
+    """A dream of one step collects the reward of the state reached, not of the one it starts from."""
+    agent, episode = without_chance(pendulum_agent()), ramp()
+    constant(agent.model.cont, [30.0])
+    state = dream_on(agent, believe(agent, episode), [5], 1)[0, 0]  # (2, F)
+    here, there = agent.model.reward(state)[:, 0].tolist()
+    found = imagined_and_real(agent, [episode], [5], steps=1, count=2)
+    assert found.imagined == pytest.approx([there], abs=1e-6) and abs(here - there) > 1e-4
 
 
 def test_a_comparison_past_the_end_is_turned_away():
