@@ -77,6 +77,11 @@ def test_the_best_torque_points_up():
     assert abs(torque[top, rest]) < 0.2
 
 
+def test_who_does_not_look_ahead_saves_torque():
+    """With a discount of 0 only this step's reward counts, and torque costs."""
+    assert np.allclose(exact_plane(pendulum_agent(sac=dict(gamma=0.0)), COARSE).torque, 0)
+
+
 def test_rewinding_undoes_a_step_without_torque():
     random = np.random.default_rng(0)
     angle, velocity = random.uniform(-3, 3, 50), random.uniform(-5, 5, 50)
