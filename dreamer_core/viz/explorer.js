@@ -6,9 +6,10 @@
     :host { all: initial; display: block; max-width: 960px; color-scheme: light; }
     .explorer { background: #fff; color: #222; font: 13px/1.4 system-ui, sans-serif; border: 1px solid #bbb; border-radius: 6px; padding: 10px; }
     .row { display: flex; flex-wrap: wrap; gap: 6px 14px; align-items: center; margin-bottom: 8px; }
-    .scene > figure { flex: 1 1 130px; max-width: 190px; margin: 0; text-align: center; }
+    .scene > figure { flex: 1 1 105px; max-width: 190px; margin: 0; text-align: center; }
     .scene canvas { width: 100%; aspect-ratio: 1; }
-    .scene table { flex: 1 1 250px; border-collapse: collapse; font-variant-numeric: tabular-nums; }
+    .scene > div { flex: 1 1 250px; overflow-x: auto; }
+    table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
     th, td { padding: 1px 6px; text-align: right; font-weight: normal; white-space: nowrap; }
     th:first-child { text-align: left; }
     thead th { font-weight: 600; border-bottom: 1px solid #bbb; }
@@ -40,8 +41,8 @@
         <figure class="drawn"><figcaption class="key real">real</figcaption><canvas role="img"></canvas></figure>
         <figure class="drawn"><figcaption class="key posterior">posterior</figcaption><canvas role="img"></canvas></figure>
         <figure class="drawn"><figcaption class="key dream">dream</figcaption><canvas role="img"></canvas></figure>
-        <table><thead><tr><th scope="col"></th><th scope="col" class="key real">real</th><th scope="col" class="key posterior">posterior</th>
-          <th scope="col" class="key dream">dream</th><th scope="col">90 % of dreams</th></tr></thead><tbody></tbody></table>
+        <div><table><thead><tr><th scope="col"></th><th scope="col" class="key real">real</th><th scope="col" class="key posterior">posterior</th>
+          <th scope="col" class="key dream">dream</th><th scope="col">90 % of dreams</th></tr></thead><tbody></tbody></table></div>
       </div>
       <canvas class="wide traces" role="img"></canvas>
       <canvas class="wide codes" role="img"></canvas>
@@ -50,7 +51,7 @@
         <kbd>S</kbd> next start, <kbd>A</kbd> next actions</p>
     </section>`;
 
-  const GREY = "#666", LEFT = 62, RIGHT = 10, TRACE = 58, GAP = 10, FRAME_MS = 100;
+  const GREY = "#666", LEFT = 100, RIGHT = 10, TRACE = 58, GAP = 10, FRAME_MS = 100;
 
   // ---- data ------------------------------------------------------------------------------------
 
@@ -138,7 +139,7 @@
     pen.arc(middle, middle, 3, 0, 2 * Math.PI);
     pen.fill();
     pen.textAlign = "center";
-    pen.fillText(words, middle, width - 4);
+    pen.fillText(words, middle, width - 4, width);
     canvas.setAttribute("aria-label", words);
   }
 
@@ -195,7 +196,8 @@
       pen.strokeRect(LEFT, top, width - LEFT - RIGHT, TRACE);
       pen.fillStyle = "#222";
       pen.textAlign = "left";
-      wrap(pen, label, LEFT - 8).forEach((line, m) => pen.fillText(line, 0, top + TRACE / 2 - 2 + 12 * m));
+      const lines = wrap(pen, label, LEFT - 40);
+      lines.forEach((line, m) => pen.fillText(line, 0, top + TRACE / 2 + 4 + 12 * (m - (lines.length - 1) / 2)));
       pen.textAlign = "right";
       pen.fillStyle = GREY;
       pen.fillText(high.toFixed(1), LEFT - 4, top + 8);

@@ -21,7 +21,7 @@ from dreamer_core.viz.film import describe, filmstrip, tell
 from dreamer_core.viz.pendulum import is_pendulum
 from dreamer_core.viz.show import BLUE, GREEN, ORANGE, picture
 
-GHOSTS = 10  # other dreams drawn as thin rods
+GHOSTS = 8  # other dreams drawn as thin rods
 BAND = (0.05, 0.95)
 
 

@@ -125,7 +125,7 @@ def filmstrip(told: Three, moments: int = MOMENTS) -> Figure:
     """The film on paper: evenly spaced rows from left to right, the three tellings below one another."""
     chosen = np.unique(np.linspace(0, len(told.real) - 1, moments).round().astype(int))
     wrong = errors(told)
-    figure, axes = plt.subplots(3, len(chosen), figsize=(0.95 * len(chosen), 3.25), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(3, len(chosen), figsize=(0.88 * len(chosen), 3.05), squeeze=False, layout="constrained")
     for row, (name, colour) in zip(axes, COLOURS.items()):
         row[0].set_ylabel(name, fontsize=10)
         for number, axis in zip(chosen, row):

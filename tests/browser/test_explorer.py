@@ -127,12 +127,12 @@ def test_it_plays_and_pauses(from_disk):
 
 
 def test_a_click_in_the_lines_goes_to_that_step(from_disk):
-    """The axis runs from 62 pixels on to 10 before the end."""
+    """The axis runs from 100 pixels on to 10 before the end."""
     page = from_disk
     explorer = page.locator(".dream-explorer").first
     canvas = explorer.locator(".traces")
     box = canvas.bounding_box()
-    canvas.click(position={"x": 62 + (box["width"] - 72) * 40 / 85, "y": 30})
+    canvas.click(position={"x": 100 + (box["width"] - 110) * 40 / 85, "y": 30})
     shows(explorer, 40)
     page.keyboard.press("ArrowRight")  # the slider has the focus now
     shows(explorer, 41)
