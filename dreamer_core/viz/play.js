@@ -249,13 +249,14 @@ function render({ model, el }) {
   }));
 
   let scene = null;
-  let look = facts.light;
+  let look = null; // colours
   const held = new Set(); // arrow keys that are down
   let tapped = 0; // a push that was too short to be seen by a step
   let waiting = false; // for the answer to a step: never more than one on its way
   let asked = 0; // when the oldest unanswered message left
   let due = 0; // when the next step should be asked for
   let timer = null; // that will ask for it
+  let skipped = false; // the newest frame was not drawn
   let late = false; // the page has said that the kernel is silent
   let arrivals = []; // of the newest frames
   let nextRow = null; // where the slider stands, while an earlier reset is not answered yet
@@ -281,18 +282,42 @@ function render({ model, el }) {
     tapped = 0;
   };
 
-  const takeOver = () => {
-    if (scene.actor) send({ kind: "actor", on: false });
+  /** Ask for the next step in real time: 20 a second. */
+  const goOn = () => {
+    due = Math.max(due + 1000 * facts.dt, performance.now());
+    clearTimeout(timer);
+    timer = setTimeout(step, due - performance.now());
   };
 
+  // What a command will do is believed at once: on a slow machine the next key may come before the answer.
+  const resume = () => {
+    scene.frozen = false;
+    send({ kind: "resume" });
+  };
+  const handOver = (on) => {
+    scene.actor = on;
+    send({ kind: "actor", on });
+  };
+  const takeOver = () => scene.actor && handOver(false);
+
   const commands = {
-    freeze: () => send({ kind: scene.frozen ? "resume" : "freeze" }),
-    branch: () => send({ kind: "branch" }),
-    actor: () => {
-      send({ kind: "actor", on: !scene.actor });
-      if (!scene.actor && scene.frozen) send({ kind: "resume" });
+    freeze: () => {
+      if (scene.frozen) return resume();
+      scene.frozen = true;
+      send({ kind: "freeze" });
     },
-    reset: () => send({ kind: "reset", row: scene.row }),
+    branch: () => {
+      scene.frozen = true;
+      send({ kind: "branch" });
+    },
+    actor: () => {
+      handOver(!scene.actor);
+      if (scene.actor) resume();
+    },
+    reset: () => {
+      scene.frozen = true;
+      send({ kind: "reset", row: scene.row });
+    },
   };
   const letters = { b: "branch", a: "actor", r: "reset" };
 
@@ -306,7 +331,7 @@ function render({ model, el }) {
         held.add(event.key);
         tapped = event.key === "ArrowLeft" ? 1 : -1;
         torque.value = 0;
-        if (scene.frozen) send({ kind: "resume" });
+        if (scene.frozen) resume();
       }
     } else if (event.key === " " && onStage) {
       if (!event.repeat) commands.freeze();
@@ -363,12 +388,14 @@ function render({ model, el }) {
     }
     if (late) describe();
     late = false;
-    requestAnimationFrame(() => {
-      paint();
-      due = Math.max(due + 1000 * facts.dt, performance.now());
-      clearTimeout(timer);
-      timer = setTimeout(step, due - performance.now());
-    });
+    // A slow machine keeps to real time by drawing every other step.
+    skipped = message.kind === "frame" && !skipped && performance.now() > due + 500 * facts.dt;
+    if (skipped) goOn();
+    else
+      requestAnimationFrame(() => {
+        paint();
+        goOn();
+      });
   };
   model.on("msg:custom", heard);
 
@@ -411,11 +438,18 @@ function render({ model, el }) {
       `dream ${sum(mine, "dreamt_reward")}, other branch ${sum(other, "dreamt_reward")}.`;
   };
 
-  const paint = () => {
-    if (!scene || !stage.clientWidth) return;
+  /** Take the page's colours: light ink means a dark page. */
+  const dress = () => {
     const ink = getComputedStyle(root).color;
     const [red, green, blue] = ink.match(/[\d.]+/g).map(Number);
     look = { ...(red + green + blue > 380 ? facts.dark : facts.light), ink };
+    const legend = { world: look.world, dream: look.dream, others: look.dream + "66", ghost: ink };
+    for (const [name, colour] of Object.entries(legend)) find(`[data-of=${name}]`).style.setProperty("--colour", colour);
+    paint();
+  };
+
+  const paint = () => {
+    if (!scene || !look || !stage.clientWidth) return;
     const frame = scene.trail.at(-1);
     drawStage(stage, scene, look);
     drawCharts(charts, scene, facts, look);
@@ -427,27 +461,23 @@ function render({ model, el }) {
     numbers.uncertainty.textContent = frame.uncertainty.toFixed(2);
     numbers.speed.textContent = scene.frozen || !speed() ? "–" : `${speed().toFixed(1)} steps/s`;
     torque.setAttribute("aria-valuetext", `${Math.abs(torque.value * facts.torque).toFixed(1)} newton metres ${torque.value > 0 ? "clockwise" : "anticlockwise"}`);
-    for (const [name, colour, style] of [["world", look.world, "solid"], ["dream", look.dream, "solid"], ["others", look.dream + "66", "solid"], ["ghost", ink, "dashed"]]) {
-      const entry = find(`[data-of=${name}]`);
-      entry.style.setProperty("--colour", colour);
-      entry.style.setProperty("--style", style);
-    }
     compare();
     Object.assign(root.dataset, { step: frame.step, dream: frame.dreams[0][0], world: frame.world[0], speed: speed()?.toFixed(1) ?? "" });
   };
 
   const watch = setInterval(() => {
+    if (!scene) model.send({ kind: "look" }); // what is sent while a page still connects can be lost
     if (!asked || performance.now() - asked < SILENCE) return;
     late = true;
     const text = "The kernel does not answer: it is busy with another cell, or this cell has to be run again.";
     (scene ? find(".status") : silent).textContent = text;
-  }, 500);
-  const resized = new ResizeObserver(paint);
+  }, 1000);
+  const resized = new ResizeObserver(dress);
   resized.observe(root);
-  const themed = new MutationObserver(() => setTimeout(paint, 300)); // the theme's style sheet takes a moment
+  const themed = new MutationObserver(() => setTimeout(dress, 300)); // the theme's style sheet takes a moment
   themed.observe(document.body, { attributes: true });
-  const seen = new IntersectionObserver(([entry]) => {
-    onScreen = entry.isIntersecting;
+  const seen = new IntersectionObserver((entries) => {
+    onScreen = entries.at(-1).isIntersecting;
     step();
   });
   seen.observe(root);
