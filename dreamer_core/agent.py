@@ -182,7 +182,7 @@ class Dreamer(Agent):
         config = self.config.replay
         window = self.model.warm_up(self.replay.sample(config.batch, config.burn_in + config.length), config.burn_in)
         losses, beliefs = self.model.loss(window)
-        norm = descend(losses["total"], self.optimizers["model"], self.config.model.clip_norm)
+        (norm,) = descend(losses["total"], self.optimizers["model"], self.config.model.clip_norm)
         self.grad_steps += 1
         if config.write_back:
             self.replay.write_back(window.index, beliefs.h, beliefs.z, self.grad_steps)

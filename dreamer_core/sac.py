@@ -198,7 +198,8 @@ class SAC(nn.Module):
         One backward pass serves both halves: the critics' loss holds no actor gradient, and the
         actor's loss reads the target Q only, so neither can reach the other.
 
-        Returns metrics as scalars: "critic_loss", "actor_loss", "q_mean", "return_mean", "entropy".
+        Returns metrics as scalars: "critic_loss", "actor_loss", "q_mean", "return_mean", "entropy",
+        and the norms of both gradients before clipping, "actor_grad_norm" and "critic_grad_norm".
         """
         config = self.config
         weight = batch.weight[:, None] * alive_weight(batch.cont)
@@ -208,7 +209,7 @@ class SAC(nn.Module):
             actor_loss, log_prob = self.pathwise_loss(batch.state[:, :-1], weight)
         else:
             actor_loss, log_prob = self.score_loss(batch, returns, weight)
-        descend(critic_loss + actor_loss, optimizer, config.clip_norm)
+        actor_norm, critic_norm = descend(critic_loss + actor_loss, optimizer, config.clip_norm)
         ema_update(self.q_target, self.q, config.polyak)
         self.updates += 1
         return {
@@ -217,13 +218,15 @@ class SAC(nn.Module):
             "q_mean": q_mean,
             "return_mean": returns.mean(),
             "entropy": -log_prob,
+            "actor_grad_norm": actor_norm,
+            "critic_grad_norm": critic_norm,
         }
 
 
-def descend(loss: Tensor, optimizer: torch.optim.Optimizer, clip_norm: float) -> Tensor:
-    """One Adam step with each group's gradient norm clipped; returns the first group's norm before clipping."""
+def descend(loss: Tensor, optimizer: torch.optim.Optimizer, clip_norm: float) -> list[Tensor]:
+    """One Adam step with each group's gradient norm clipped; returns the norm of each group before clipping."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     norms = [nn.utils.clip_grad_norm_(group["params"], clip_norm, foreach=True) for group in optimizer.param_groups]
     optimizer.step()
-    return norms[0]
+    return norms

@@ -369,7 +369,7 @@ def test_normalised_advantage_divides_by_a_running_std():
 def test_descend_clips_the_norm_and_reports_it():
     """A gradient (30, 40) has norm 50; plain descent with clip 1 then moves by (0.6, 0.8)."""
     x = nn.Parameter(torch.zeros(2))
-    norm = descend((x * torch.tensor([30.0, 40.0])).sum(), torch.optim.SGD([x], 1.0), 1.0)
+    (norm,) = descend((x * torch.tensor([30.0, 40.0])).sum(), torch.optim.SGD([x], 1.0), 1.0)
     assert norm.item() == pytest.approx(50)
     assert x.tolist() == pytest.approx([-0.6, -0.8], rel=1e-4)
 
@@ -377,9 +377,9 @@ def test_descend_clips_the_norm_and_reports_it():
 def test_descend_clips_each_group_by_itself():
     """The critics' long gradient does not shorten the actor's."""
     x, y = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
-    norm = descend((0.5 * x + 80 * y).sum(), torch.optim.SGD([{"params": [x]}, {"params": [y]}], 1.0), 1.0)
+    norm, other = descend((0.5 * x + 80 * y).sum(), torch.optim.SGD([{"params": [x]}, {"params": [y]}], 1.0), 1.0)
     assert (x.item(), y.item()) == pytest.approx((-0.5, -1.0), rel=1e-4)
-    assert norm.item() == pytest.approx(0.5)
+    assert (norm.item(), other.item()) == pytest.approx((0.5, 80))
 
 
 def test_descend_leaves_short_gradients_alone_and_starts_from_zero():
@@ -429,7 +429,7 @@ def test_update_moves_the_target_by_the_ema_of_the_new_critic(grad):
     for old, target, fast in zip(before, sac.q_target.parameters(), sac.q.parameters()):
         torch.testing.assert_close(target, 0.9 * old + 0.1 * fast)
         assert not torch.equal(target, old)
-    assert set(metrics) == {"critic_loss", "actor_loss", "q_mean", "return_mean", "entropy"}
+    assert set(metrics) == {"critic_loss", "actor_loss", "q_mean", "return_mean", "entropy", "actor_grad_norm", "critic_grad_norm"}
     assert all(value.ndim == 0 and not value.requires_grad for value in metrics.values())
     assert int(sac.updates) == 1
 

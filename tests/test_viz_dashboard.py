@@ -67,11 +67,13 @@ def test_rows_of_something_else_are_turned_away():
 
 
 def test_the_training_loop_logs_what_is_drawn(tmp_path):
-    """All but the three that a notebook adds or the loop does not measure."""
+    """And the dashboard's own difference is of this row's two returns."""
     rows = finish(Trainer(tiny(), tmp_path))
     assert read_metrics(tmp_path) == json.loads(json.dumps(rows))
     names = {name for row in rows for name in row}
-    assert EVERYTHING - names == {"agent/actor_grad_norm", "agent/critic_grad_norm", "imagined_minus_real"}
+    assert EVERYTHING - names == {"imagined_minus_real"}
+    gap = lines(next(axis for axis in dashboard(rows).get_axes() if axis.get_title() == "Imagined minus real"))["imagined - real"]
+    assert np.allclose(gap[1], [row["imagined_return_mean"] - row["eval_return_mean"] for row in rows])
 
 
 def test_the_scale_fits_the_values():

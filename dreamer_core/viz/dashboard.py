@@ -14,7 +14,7 @@ Row = Mapping[str, float]  # the metrics of one evaluation, as `Trainer.run` yie
 STEP = "env_steps"
 # Panel: y-axis label, and which metrics it draws with their names in the legend.
 PANELS: dict[str, tuple[str, dict[str, str]]] = {
-    "Return": ("mean return", {"eval_return_mean": "evaluation"}),
+    "Return": ("mean return", {"eval_return_mean": "real", "imagined_return_mean": "imagined"}),
     "Reconstruction": ("half squared error\n(standard units)", {"model/observation": "observation"}),
     "Reward head": ("negative log-\nlikelihood (nats)", {"model/reward": "reward"}),
     "KL": ("nats per row", {"model/stat_kl": "KL[q || p]"}),
@@ -37,6 +37,13 @@ def read_metrics(folder: Path | str) -> list[dict[str, float]]:
 def series(rows: Sequence[Row], name: str) -> np.ndarray:
     """(M, 2): environment step and value, for the rows that hold the metric `name`."""
     return np.array([(row[STEP], row[name]) for row in rows if name in row], float).reshape(-1, 2)
+
+
+def difference(row: Row) -> Row:
+    """What the agent expects of an episode minus what it gets, where a row holds both."""
+    if "imagined_return_mean" not in row:
+        return {}
+    return {"imagined_minus_real": row["imagined_return_mean"] - row["eval_return_mean"]}
 
 
 def omissions(rows: Sequence[Row]) -> list[str]:
@@ -66,13 +73,13 @@ def dashboard(rows: Sequence[Row], free_nats: float | None = None, title: str = 
     """One panel for each part of the agent; what cannot be drawn is written below.
 
     Args:
-        rows: metrics, oldest first; a metric may begin late. Add "imagined_minus_real" to a row
-            (see `optimism.py`) to have it drawn too.
+        rows: metrics, oldest first; a metric may begin late.
         free_nats: `config.model.free_nats`, drawn as a line in the KL panel.
 
     Raises:
         ValueError: no row holds any metric that a panel draws.
     """
+    rows = [row | difference(row) for row in rows]
     names = {name for row in rows for name in row}
     panels = {panel: parts for panel, parts in PANELS.items() if names & set(parts[1])}
     if not panels:

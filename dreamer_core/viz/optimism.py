@@ -26,7 +26,7 @@ class Returns(NamedTuple):
 
     @property
     def gap(self) -> float:
-        """Mean of imagined minus real: above 0 the agent expects too much. The dashboard's "imagined_minus_real"."""
+        """Mean of imagined minus real: above 0 the agent expects too much."""
         return float((self.imagined - self.real).mean())
 
 
