@@ -34,7 +34,7 @@ def page(browser):
     """An empty page; `page.errors` collects console errors, uncaught exceptions and requests that leave this machine."""
     page = browser.new_page(viewport={"width": 1100, "height": 1000})
     page.errors = []
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(45_000)  # on a busy machine a page may take that long; it rarely needs two
     page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: page.errors.append(str(error)))
 

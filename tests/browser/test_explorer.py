@@ -40,17 +40,23 @@ def notebook(*fragments):
     return book
 
 
-@pytest.fixture
-def from_disk(page, fragment, tmp_path):
-    """The page of an exported notebook that holds two explorers."""
+@pytest.fixture(scope="module")
+def exported(fragment, tmp_path_factory):
+    """The file of an exported notebook that holds two explorers."""
     exporter = pytest.importorskip("nbconvert", reason="nbconvert is not installed").HTMLExporter()
     # These would be fetched for other people's cells: widgets, formulas and diagrams.
     exporter.require_js_url = exporter.mathjax_url = exporter.jquery_url = exporter.jupyter_widgets_base_url = ""
     body, _ = exporter.from_notebook_node(notebook(fragment, fragment))
     body = re.sub(r'<script type="module">.*?</script>', "", body, flags=re.DOTALL)  # mermaid
-    path = tmp_path / "notebook.html"
+    path = tmp_path_factory.mktemp("exported") / "notebook.html"
     path.write_text(body, encoding="utf-8")
-    page.goto(path.as_uri())
+    return path
+
+
+@pytest.fixture
+def from_disk(page, exported):
+    """A page that shows it, with both explorers alive."""
+    page.goto(exported.as_uri())
     page.wait_for_function("document.querySelectorAll('.dream-explorer[data-ready]').length === 2")
     return page
 
