@@ -18,7 +18,7 @@ const PAGE = `
   <div class="row" data-lm-suppress-shortcuts="true">
     <label>Torque <span aria-hidden="true">↺</span><input class="torque" type="range" min="-1" max="1" step="0.05" value="0">
       <span aria-hidden="true">↻</span></label>
-    <label>Start from row <input class="start" type="range" min="0" step="1"><output class="at"></output></label>
+    <label>Start from row <input class="start" type="range" min="0" step="1"><span class="at" aria-hidden="true"></span></label>
   </div>
   <dl class="numbers"></dl>
   <div class="legend">
@@ -30,7 +30,9 @@ const PAGE = `
   <p class="help"><kbd>←</kbd> <kbd>→</kbd> push anticlockwise, clockwise · <kbd>space</kbd> freeze, go on ·
     <kbd>B</kbd> back to where you last froze (the upright dashes in the charts) to try another way; what you did becomes the other branch ·
     <kbd>A</kbd> the trained actor drives, seeing only the dream; any push takes over · <kbd>R</kbd> start again ·
-    <kbd>Tab</kbd> to the buttons and sliders</p>`;
+    <kbd>Tab</kbd> to the buttons and sliders</p>
+  <p class="help">Drift: how far the dream is from the world. Uncertainty: how far the dreams are from one another. The unit is the
+    standard deviation of what the model has seen, averaged over cos, sin and velocity.</p>`;
 
 const NUMBERS = ["time", "torque", "reward", "dreamt reward", "drift", "uncertainty", "speed"];
 const SILENCE = 3000; // ms without an answer before the page says so
@@ -116,9 +118,10 @@ function drawStage(canvas, scene, look) {
     Object.assign(pen, { fillStyle: look.ink, textAlign: "center", textBaseline: "top", font: "600 15px system-ui, sans-serif" });
     const titled = pen.measureText(title).width;
     Object.assign(pen, { font: "13px system-ui, sans-serif" });
-    const whole = titled + 8 + pen.measureText(note).width;
+    const roomy = width > 560;
+    const whole = titled + (roomy ? 8 + pen.measureText(note).width : 0);
     Object.assign(pen, { textAlign: "left", globalAlpha: 0.75 });
-    pen.fillText(note, x - whole / 2 + titled + 8, 5);
+    if (roomy) pen.fillText(note, x - whole / 2 + titled + 8, 5);
     Object.assign(pen, { globalAlpha: 1, font: "600 15px system-ui, sans-serif" });
     pen.fillText(title, x - whole / 2, 3);
     if (title === "The dream") {
@@ -188,7 +191,7 @@ function drawCharts(canvas, scene, facts, look) {
       lines: [[(f) => f.reward, world], [(f) => f.dreamt_reward, dream]],
     },
     {
-      title: "drift (solid: from the world to the dream) and uncertainty (dashed: among the dreams), in standard deviations",
+      title: "drift (solid) and uncertainty (dashed), in standard deviations",
       low: 0, high: highest, ticks: [0, highest / 2, highest], unit: "",
       lines: [[(f) => f.drift, { colour: look.drift }], [(f) => f.uncertainty, { colour: look.uncertainty, dash: [5, 3], mine: true }]],
     },
@@ -322,7 +325,8 @@ function render({ model, el }) {
   const letters = { b: "branch", a: "actor", r: "reset" };
 
   const keydown = (event) => {
-    if (!scene || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!scene || event.ctrlKey || event.metaKey || event.altKey || event.key === "Tab") return;
+    event.stopPropagation(); // the notebook would take the focus away
     const onStage = event.target === find(".stage");
     if (event.key.startsWith("Arrow") && !onStage) return; // a slider's own keys
     if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
@@ -339,7 +343,6 @@ function render({ model, el }) {
       if (!event.repeat) commands[letters[event.key.toLowerCase()]]();
     } else return;
     event.preventDefault();
-    event.stopPropagation();
   };
   const keyup = (event) => held.delete(event.key);
 
