@@ -127,12 +127,16 @@ def test_dreamt_z_is_a_draw_from_the_prior():
     agent = dreamer()
     one = DreamGame(agent, recorded(), dreams=4000)
     one.resume()
-    one.step(0.3)
-    with torch.no_grad():
-        mean, raw = agent.model.rssm.prior(one.now.h).chunk(2, -1)
-    noise = (one.now.z - mean) / (torch.log1p(torch.exp(raw)) + 0.1)
+    noises = []
+    for push in (0.3, 0.3):
+        one.step(push)
+        with torch.no_grad():
+            mean, raw = agent.model.rssm.prior(one.now.h).chunk(2, -1)
+        noises.append((one.now.z - mean) / (torch.log1p(torch.exp(raw)) + 0.1))
+    noise = torch.cat(noises)
     torch.testing.assert_close(noise.mean(0), torch.zeros(3), atol=0.07, rtol=0)
     torch.testing.assert_close(noise.std(0), torch.ones(3), atol=0.07, rtol=0)
+    assert abs((noises[0] * noises[1]).mean()) < 0.05  # each step has luck of its own
 
 
 def test_the_belief_at_a_row_knows_the_past_and_only_the_past():

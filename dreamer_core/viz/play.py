@@ -30,6 +30,7 @@ from dreamer_core.viz.show import BLUE, GREY, ORANGE, PURPLE, RED, SKY, picture
 WINDOW = 200  # steps that the charts show
 FILM = 70  # steps of the filmstrip
 HERE = Path(__file__).parent
+CAPTION = "The actor acts on what it dreams; the world gets the same pushes. Run this cell in JupyterLab to drive the dream yourself."
 
 
 class Play(anywidget.AnyWidget):
@@ -68,7 +69,7 @@ class Play(anywidget.AnyWidget):
     def _ipython_display_(self) -> None:
         """First the filmstrip, which every page can show; play.js hides it once the widget is alive."""
         frames = film(self.game)
-        strip = picture(filmstrip(frames), filmstrip_alt(frames), "Run this cell in JupyterLab to drive the dream yourself.")
+        strip = picture(filmstrip(frames), filmstrip_alt(frames), CAPTION)
         display(HTML(f'<div id="{self.facts["still"]}">{strip.data}</div>'))
         data, metadata = self._repr_mimebundle_()
         display(data | {"text/html": "", "text/plain": "a dream to drive, in JupyterLab"}, metadata=metadata, raw=True)
