@@ -25,7 +25,8 @@ from dreamer_core.ceiling import DT, MAX_TORQUE
 from dreamer_core.errors import DreamerError
 from dreamer_core.viz.dream import Episode
 from dreamer_core.viz.game import DreamGame, Frame
-from dreamer_core.viz.show import BLUE, GREY, ORANGE, PURPLE, RED, SKY, picture
+from dreamer_core.viz.pendulum import Rod, stage
+from dreamer_core.viz.show import BLUE, ORANGE, PURPLE, RED, SKY, picture
 
 WINDOW = 200  # steps that the charts show
 FILM = 70  # steps of the filmstrip
@@ -134,13 +135,12 @@ def filmstrip(frames: Sequence[Frame], pictures: int = 8) -> Figure:
     chosen = [frames[n] for n in np.linspace(0, len(frames) - 1, pictures).round().astype(int)]
     figure, axes = plt.subplots(2, pictures, figsize=(1.15 * pictures + 0.6, 2.75), layout="constrained")
     for (above, below), frame in zip(axes.T, chosen):
-        for axis in (above, below):
-            axis.set(xlim=(-1.25, 1.25), ylim=(-1.25, 1.25), xticks=[], yticks=[], aspect="equal")
-            axis.spines[:].set_color("#cccccc")
-        rod(above, frame.world[0], BLUE, 5)
+        stage(above)
+        stage(below)
+        Rod(above, BLUE, 5).move(direction(frame.world[0]))
         for angle in frame.dreams[1:, 0]:
-            rod(below, angle, ORANGE, 1, alpha=0.35)
-        rod(below, frame.dreams[0, 0], ORANGE, 5)
+            Rod(below, ORANGE, 1, alpha=0.35).move(direction(angle))
+        Rod(below, ORANGE, 5).move(direction(frame.dreams[0, 0]))
         above.set_title(f"{frame.step * DT:.1f} s", fontsize=10)
         below.set_xlabel(f"drift {frame.drift:.2f}", fontsize=9)
     axes[0, 0].set_ylabel("the world", color=BLUE, fontsize=11)
@@ -148,10 +148,9 @@ def filmstrip(frames: Sequence[Frame], pictures: int = 8) -> Figure:
     return figure
 
 
-def rod(axis: plt.Axes, angle: float, colour: str, width: float, alpha: float = 1.0) -> None:
-    """A pendulum: upright at angle 0, anticlockwise positive."""
-    axis.plot([0, -math.sin(angle)], [0, math.cos(angle)], color=colour, linewidth=width, alpha=alpha, solid_capstyle="round")
-    axis.plot(0, 0, "o", color=GREY, markersize=3)
+def direction(angle: float) -> np.ndarray:
+    """The observation of a pendulum at this angle: its cosine and sine (2,)."""
+    return np.array([math.cos(angle), math.sin(angle)])
 
 
 def filmstrip_alt(frames: Sequence[Frame]) -> str:

@@ -12,7 +12,7 @@ import urllib.request
 
 import pytest
 
-LIMIT = 150  # seconds for one test, its set-up not counted: a browser that hangs must not hang the suite
+LIMIT = 240  # seconds for one test, its set-up not counted: a browser that hangs must not hang the suite
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 

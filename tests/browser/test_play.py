@@ -10,27 +10,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-# A notebook of the course that shows the widget, or None for a small one written here.
-NOTEBOOK: Path | None = None
-CELLS = [
-    """
-import torch
-
-torch.set_num_threads(1)
-from dreamer_core.config import preset
-from dreamer_core.train import Trainer
-from dreamer_core.viz.dream import play
-from dreamer_core.viz.play import Play
-
-config = preset("dropin")
-config.env_steps, config.evaluation.episodes = 120, 1
-config.schedule.prefill, config.schedule.pretrain_model, config.schedule.pretrain_both = 120, 40, 5
-trainer = Trainer(config)
-list(trainer.run())
-episode = play(trainer.agent, trainer.evaluation_envs[0], seed=1)
-""",
-    "Play(trainer.agent, episode)",
-]
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+NOTEBOOK = NOTEBOOKS / "00_play_in_a_dream.ipynb"
 READY = """() => {
     const session = window.jupyterapp?.shell.currentWidget?.context?.sessionContext;
     return session?.isReady && session.session?.kernel?.status === 'idle';
@@ -42,7 +23,7 @@ HARMLESS = ("favicon", "/lsp/", "Failed to load resource: the server responded w
 def widget(page, lab):
     """The widget, alive, in a notebook that was run from end to end."""
     address, root = lab
-    write_notebook(root / "play.ipynb")
+    copy_notebook(root)
     page.goto(f"{address}/lab/tree/play.ipynb?reset", wait_until="commit", timeout=60_000)
     page.wait_for_function(READY, timeout=90_000)
     page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
@@ -52,12 +33,14 @@ def widget(page, lab):
     return widget
 
 
-def write_notebook(path):
-    if NOTEBOOK is not None:
-        shutil.copy(NOTEBOOK, path)
-        return
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text.strip()) for text in CELLS], metadata=metadata), path)
+def copy_notebook(folder):
+    """The course's own notebook, without its outputs, and what it loads."""
+    notebook = nbformat.read(NOTEBOOK, 4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    nbformat.write(notebook, folder / "play.ipynb")
+    shutil.copytree(NOTEBOOKS / "assets", folder / "assets", dirs_exist_ok=True)
 
 
 def data(widget, name):
@@ -141,7 +124,7 @@ def test_buttons_and_sliders_do_the_same(page, widget):
 
 def test_an_exported_page_shows_the_filmstrip(page, tmp_path):
     """Executed without a browser and opened from disk, the picture is there, with its text."""
-    write_notebook(tmp_path / "play.ipynb")
+    copy_notebook(tmp_path)
     command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "html", "--execute", "--ExecutePreprocessor.timeout=100", "play.ipynb"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=140)
     page.goto((tmp_path / "play.html").as_uri(), wait_until="commit")
