@@ -6,13 +6,13 @@
 A Dreamer with a fault still learns *something*, and its loss still falls. So give it worlds so small
 that the right answer is known on paper, each needing one part more than the ones below:
 
-    rung         tests                                    must come out
-    constant     reward head                              1
-    observation  encoder, posterior, row of the reward    the number shown
-    memory       h, from row to row and in the dream      the cue of four rows ago
-    chance       z, sampled from the prior                mean 1/2, deviation 1/2: a fair coin
-    action       a on its way into f; actor               the sign shown
-    horizon      critic, bootstrap, discount; time limit  g / (1 - g) = 1 and 1 / (1 - g) = 2
+    rung         tests                                     must come out
+    constant     reward head                               1
+    observation  encoder, posterior, row of the reward     the number shown
+    memory       h, from row to row and in the dream       the cue of four rows ago
+    chance       z, sampled from the prior                 mean 1/2, deviation 1/2: a fair coin
+    action       a on its way into f; actor                1 for half the sign, 0 for the opposite
+    horizon      critic, bootstrap, discount; time limit   g / (1 - g) = 1 and 1 / (1 - g) = 2
     ending       continue head, and its use in the target  1 and 1 + g = 1.5, where no end would give 2
 
 A rung stands on those below it: the *lowest* failed one says where to look.
@@ -20,17 +20,21 @@ A rung stands on those below it: the *lowest* failed one says where to look.
 **How exact.** Each question names the right answer and a wrong one, which the fault it looks for
 would give. The tolerance is a third of their distance, so whatever passes is at least twice as close
 to right as to wrong. A sound agent misses by less, for known reasons: squared error trades noise in
-z against its KL, so an answer shrinks by about kl_scale (a hundredth); 512 draws of a coin miss its
-mean by 0.022 (one standard deviation); and a small net trained for a second or two is off by some
+z against its KL, so an answer shrinks by less than kl_scale (a hundredth); 512 draws of a coin miss
+its mean by 0.022 (one standard deviation); and a small net trained for a second or two is off by some
 hundredths per dreamt reward, which a value adds up to at most 1 / (1 - g) = 2 times as much.
 
-**Entropy.** alpha is 0 here, so soft values are plain ones and no answer needs an entropy term.
+**Entropy.** alpha is 0 here, so soft values are plain ones and no answer needs an entropy term. The
+price: an actor without entropy may run to the edge before its critic knows the curve, so where two
+actions compete, the question is on which side of 0 it chose.
 **Reward scale.** Rewards are doubled before learning (`sac.reward_scale`), and readings divided by
 that again: they are in the world's own units.
 """
 
+import contextlib
 import dataclasses
 import importlib
+import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, Literal, NamedTuple
@@ -41,12 +45,14 @@ from torch import Tensor
 
 from dreamer_core import probe_worlds as worlds
 from dreamer_core.agent import Carry, Dreamer
+from dreamer_core.cli import one_sentence
 from dreamer_core.config import Config, from_dict
 from dreamer_core.errors import ConfigError, DreamerError
 from dreamer_core.train import Trainer
 
 COPIES = 512  # beliefs and dreams that each reading averages
 GAMMA = 0.5
+AVERAGE = 1 - 1 / 3 - 1 / 4  # what a random action pays in the world of the lever
 STEPS = 400  # random steps an agent learns from
 
 # Builds an agent from a configuration and the sizes O and A; `Dreamer` itself is one.
@@ -185,21 +191,31 @@ def toss(agent: Dreamer) -> Tensor:
     return reward(agent, dream(agent, watch(agent, [[0.0], [1.0]]), 2))
 
 
-def lever(shown: float) -> tuple[Question, Question]:
-    """What the model expects of pushing the lever up, and what the actor does."""
+def lever(sign: float) -> tuple[Question, Question, Question]:
+    """What the model expects of the best action and of its opposite, and what the actor does."""
 
     def seen(agent: Dreamer) -> Carry:
-        return watch(agent, [[-shown], [shown]])
+        return watch(agent, [[-sign], [sign]])
+
+    def dreamt(action: float, right: float) -> Question:
+        return Question(
+            f"reward dreamt, sign {sign:+.0f}, action {action:+.1f}",
+            right,
+            AVERAGE,
+            ACTION,
+            lambda agent: reward(agent, dream(agent, seen(agent), 1, action)),
+        )
 
     return (
+        dreamt(sign / 2, 1.0),
+        dreamt(-sign / 2, 0.0),
         Question(
-            f"reward dreamt for action +1, sign {shown:+.0f}",
-            shown,
-            0.0,
-            ACTION,
-            lambda agent: reward(agent, dream(agent, seen(agent), 1, 1.0)),
+            f"share of actions on its side, sign {sign:+.0f}",
+            1.0,
+            0.5,
+            ACTOR,
+            lambda agent: (sign * choice(agent, seen(agent)) > 0).float(),
         ),
-        Question(f"action chosen, sign {shown:+.0f}", shown, 0.0, ACTOR, lambda agent: choice(agent, seen(agent))),
     )
 
 
@@ -253,12 +269,12 @@ RUNGS = (
         ),
         stoch=1,
     ),
-    Rung("action", worlds.Lever, "action on its way into f; actor", 100, 60, (*lever(1.0), *lever(-1.0))),
+    Rung("action", worlds.Lever, "action on its way into f; actor", 100, 120, (*lever(1.0), *lever(-1.0))),
     Rung(
         "horizon",
         worlds.Delay,
         "critic, bootstrap, discount; time limit",
-        120,
+        160,
         120,
         (
             Question("chance to go on at the time limit", 1.0, 0.5, LIMIT, lambda agent: goes_on(agent, watch(agent, DELAY_ROWS, 1.0))),
@@ -327,11 +343,11 @@ def settings(rung: Rung, preset: str = "dropin", latent: str = "gaussian", seed:
             "env_steps": STEPS,
             "seed": seed,
             "device": "cpu",
-            "model": dict(latent=latent, stoch=rung.stoch, classes=4, deter=32, units=48, lr=6e-3),
+            "model": dict(latent=latent, stoch=rung.stoch, classes=8, deter=32, units=48, lr=6e-3),
             "replay": dict(batch=32, length=8),
             "imagination": dict(starts=128, horizon=4),
             "sac": dict(
-                gamma=GAMMA, alpha=0.0, alpha_final=0.0, reward_scale=2.0, units=48, polyak=0.9, critic_lr=5e-3, actor_lr=2e-3,
+                gamma=GAMMA, alpha=0.0, alpha_final=0.0, reward_scale=2.0, units=48, polyak=0.9, critic_lr=5e-3, actor_lr=1e-3,
                 batch=0 if score else 256, actor_out_scale=0.01, mean_limit=3.0,
             ),
             "schedule": dict(
@@ -429,11 +445,27 @@ def load(name: str) -> Build:
     return found
 
 
+def parse(words: list[str]) -> Arguments:
+    """Arguments from the command line.
+
+    Raises:
+        ConfigError: a flag does not exist, or its value is wrong. SystemExit: after printing --help.
+    """
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(Arguments, prog="python -m dreamer_core.ladder", args=words)
+    except SystemExit as error:
+        if not error.code:
+            raise
+        raise ConfigError(one_sentence(error, complaint.getvalue())) from None
+
+
 def main(words: list[str] | None = None) -> None:
     """Run the command line; exits with 1 if a rung failed, with 2 and one sentence for a mistake on the line."""
-    arguments = tyro.cli(Arguments, prog="python -m dreamer_core.ladder", args=words, config=(tyro.conf.FlagConversionOff,))
     failed = []
     try:
+        arguments = parse(sys.argv[1:] if words is None else words)
         build = load(arguments.agent)
         print(header())
         for result in climb(build, arguments.preset, arguments.latent, arguments.seed):

@@ -101,7 +101,7 @@ class Coin(World):
 
 
 class Lever(World):
-    """Each row shows +1 or -1, and the action a that leaves it brings a reward of a times that number with the next row."""
+    """Each row shows a sign, +1 or -1; the next row pays 1 - (a - sign / 2)^2 for the action: half the sign is the best."""
 
     def begin(self) -> None:
         self.sign = self.np_random.choice([-1.0, 1.0])
@@ -110,7 +110,7 @@ class Lever(World):
         return [self.sign]
 
     def move(self, action: float) -> float:
-        reward = self.sign * action
+        reward = 1 - (action - self.sign / 2) ** 2
         self.begin()
         return reward
 
