@@ -149,8 +149,8 @@ def departure(
 ) -> int | None:
     """The first row from which one entry of the observation stays outside its band for `patience` rows; None if there is none.
 
-    From there on the dream is not only unsure but wrong. A right band is left too, now and then,
-    but seldom for several rows in a row.
+    A hint that the model is wrong there, not only unsure. No proof: rows hang together, and even the band
+    of a perfect model is left for several rows in some tests of many steps.
 
     Args:
         real, low, high: (L, O), what happened and the band of the dreams.
@@ -203,5 +203,5 @@ def dream_figure(
         alt=f"{', '.join(names)} against the step: the model is shown rows 0 to {start}, then dreams {end - 1 - start} steps "
         f"{len(dreams)} times. The real episode {leaves}.",
         caption=f"Orange holds 90 % of {len(dreams)} dreams. A dream departs where one observation stays outside for {PATIENCE} steps, by "
-        f"more than {MARGIN:.0%} of the range of what happened: there the model is wrong, not only unsure.",
+        f"more than {MARGIN:.0%} of the range of what happened: a hint that the model is wrong there, not only unsure.",
     )

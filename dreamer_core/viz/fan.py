@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.viz.dream import BAND, Episode, act_out, believe, dream_on
-from dreamer_core.viz.show import BLUE, GREEN, GREY, ORANGE, PURPLE, describe
+from dreamer_core.viz.show import GREEN, GREY, PURPLE, RED, SKY, describe
 
-COLOURS = [BLUE, ORANGE, GREEN, PURPLE, GREY]
+COLOURS = [SKY, RED, PURPLE, GREEN, GREY]  # not those of real and dreamt observations
 
 
 @torch.no_grad()
