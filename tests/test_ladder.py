@@ -131,7 +131,7 @@ def test_the_other_preset_too():
 
 
 def test_categorical_z_too():
-    assert_all_hold(list(climb(latent="categorical", rungs=rungs("observation", "memory", "chance"))))
+    assert_all_hold(list(climb(latent="categorical", rungs=rungs("memory", "chance"))))
 
 
 def test_settings_say_what_the_answers_assume():
@@ -241,7 +241,7 @@ def no_end(config, *sizes):
         (wrong_discount, "action", "horizon", "the critic's target"),
         (TimeLimitIsDeath, "horizon", "horizon", "the continue target"),
         (no_end, "ending", "ending", "the continue head"),
-        (Immortal, "action", "ending", "the critic's target: gamma must be multiplied by the continue"),
+        (Immortal, "horizon", "ending", "the critic's target: gamma must be multiplied by the continue"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
@@ -264,9 +264,9 @@ def outcome(name, measured):
 def test_lines_name_each_answer_and_where_to_look():
     text = lines(outcome("chance", 0.2)).splitlines()
     assert text[0].startswith("chance: z") and len(text) == 4
-    assert text[1].split()[-5:] == ["0.50", "0.17", "1.00", "0.70", "FAIL"]
-    assert text[2].split()[-5:] == ["0.50", "0.17", "0.00", "0.70", "FAIL"]
-    assert text[3].startswith("  Look at the prior")
+    assert text[1].split()[-5:] == ["0.50", "0.17", "0.00", "0.70", "FAIL"]
+    assert text[2].split()[-5:] == ["0.50", "0.17", "1.00", "0.70", "FAIL"]
+    assert text[3].startswith("  Look at how the dream draws z")
     assert "Look" not in lines(outcome("chance", 0.1)) and lines(outcome("chance", 0.1)).count("pass") == 2
     assert all(len(row) <= 100 for rung in RUNGS for row in lines(outcome(rung.name, 0.0)).splitlines())
 
@@ -285,7 +285,7 @@ def test_the_command_stops_at_the_lowest_failed_rung(line, reached, capsys, monk
     out = capsys.readouterr().out
     assert stop.value.code == 1 and asked == [(Dreamer, "advantage", "categorical", 3)]
     assert [name for name in NAMES if f"\n{name}: " in out] == NAMES[:reached]
-    assert "The lowest failed rung is chance. Look at the prior" in out
+    assert "The lowest failed rung is chance. Look at how the dream draws z" in out
 
 
 def test_the_command_says_when_all_hold(capsys, monkeypatch):
