@@ -42,14 +42,18 @@ AT_ONCE = 10  # episodes for which the mixture is held in memory
 
 def small_model(latent: Literal["gaussian", "categorical"]) -> WorldModel:
     """A world model for observations (reading or 0, visible) and "actions" (a, visible), in the world's own units."""
-    sizes = {"gaussian": dict(stoch=6, min_std=0.1), "categorical": dict(stoch=8, classes=8)}[latent]
-    config = WorldModelConfig(latent=latent, deter=48, units=64, standardize=False, **sizes)
+    kind = {"gaussian": dict(stoch=6), "categorical": dict(stoch=8, classes=8, unimix=0.001)}[latent]
+    config = WorldModelConfig(latent=latent, deter=48, units=64, standardize=False, **kind)
     return WorldModel(config, observation=2, action=2)
 
 
-def decoder_std(world: World) -> float:
-    """The fixed sigma around a decoded reading: half the sensor's, so that z has to carry most of its noise."""
-    return world.sensor_std / 2
+def decoder_std(world: World, model: WorldModel) -> float:
+    """The fixed sigma around a decoded reading, for what z does not carry.
+
+    Half the sensor's with a Gaussian z, so that z has to pass on most of a reading. Classes are
+    coarser: theirs is 3/4 of it, since a sigma finer than the code makes the belief too sure of itself.
+    """
+    return world.sensor_std * (0.5 if model.config.latent == "gaussian" else 0.75)
 
 
 def as_window(model: WorldModel, episodes: Episodes) -> Window:
@@ -90,14 +94,14 @@ def fit(
     episodes: Episodes,
     updates: int,
     batch: int = 16,
-    lr: float = 4e-3,
+    lr: float = 8e-3,
     on_update: Callable[[dict[str, Tensor]], None] | None = None,
 ) -> None:
     """Train the model in place on batches of whole episodes; Adam's learning rate falls to 0 along a cosine.
 
     `on_update` is called with the losses of each update. Random numbers come from torch's global generator.
     """
-    window, sigma = as_window(model, episodes), decoder_std(world)
+    window, sigma = as_window(model, episodes), decoder_std(world, model)
     trained = [*model.encoder.parameters(), *model.rssm.parameters(), *model.decoder.parameters()]
     optimizer = torch.optim.Adam(trained, lr, fused=True)
     for update in range(updates):
@@ -131,14 +135,14 @@ def foresee(world: World, model: WorldModel, episodes: Episodes, chains: int = 3
     With few samples the sum misses the true reading and the density comes out too low, with one
     by several nats: that would be a fault of the measurement, not of the model.
     """
-    parts = []
+    sigma, parts = decoder_std(world, model), []
     for start in range(0, len(episodes.reading), AT_ONCE):
         part = Episodes(*(rows[start : start + AT_ONCE] for rows in episodes))
         decoded = _decode_prior(model, part, chains, samples)  # (N, T + 1, S * K)
         reading = torch.from_numpy(part.reading).float().unsqueeze(-1)
-        each = gaussian_nll(decoded, torch.tensor(decoder_std(world)), reading)
+        each = gaussian_nll(decoded, torch.tensor(sigma), reading)
         nll = math.log(chains * samples) - torch.logsumexp(-each, -1)
-        std = (decoded.var(-1, correction=0) + decoder_std(world) ** 2).sqrt()
+        std = (decoded.var(-1, correction=0) + sigma**2).sqrt()
         parts.append(Foreseen(decoded.mean(-1).numpy(), std.numpy(), nll.numpy()))
     return Foreseen(*(np.concatenate(rows) for rows in zip(*parts)))
 

@@ -66,7 +66,7 @@ def riccati(world: World, steps: int | None = None) -> tuple[np.ndarray, np.ndar
     cost = np.zeros((2, 2))
     gains, costs = [], [cost]
     for _ in range(world.steps if steps is None else steps):
-        ahead = cost + np.diag([1.0, 0.0])  # the next position is paid for on arrival
+        ahead = cost + np.eye(2)  # the next state is paid for on arrival
         gain = B @ ahead @ F / (world.action_cost + B @ ahead @ B)
         cost = F.T @ ahead @ F - np.outer(F.T @ ahead @ B, gain)
         gains.append(gain)
@@ -100,7 +100,7 @@ def lqg_cost(world: World, visible: np.ndarray) -> np.ndarray:
     mean, cov = start(world, len(visible))
     total = np.full(len(visible), world.start_std**2 * np.trace(costs[0]))
     for t, gain in enumerate(gains):
-        ahead = costs[t + 1] + np.diag([1.0, 0.0])
+        ahead = costs[t + 1] + np.eye(2)
         mean, cov = see(world, mean, cov, np.zeros(len(visible)), visible[:, t])
         total += G @ ahead @ G + (world.action_cost + B @ ahead @ B) * (gain @ cov @ gain)
         cov = F @ cov @ F.T + np.outer(G, G)

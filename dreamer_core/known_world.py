@@ -6,7 +6,7 @@ its velocity, and now and then goes blind for a while. In one step of dt seconds
     v' = v + dt (-stiffness y - damping v + gain a) + process_std w,     w ~ N(0, 1)
     y' = y + dt v'                                                       (semi-implicit Euler)
     reading = y + sensor_std e,                                          e ~ N(0, 1)
-    reward' = -(y'^2 + action_cost a^2)
+    reward' = -(y'^2 + v'^2 + action_cost a^2)
 
 Everything is linear and Gaussian, so the exact belief is a Kalman filter's and the best return is
 LQG's (`known_answer.py`): what an agent learns here can be held against the truth.
@@ -56,8 +56,8 @@ class World:
     """Chance that a seeing sensor is blind at the next step. The first reading is always seen."""
     blind_end: Fraction = 0.12
     """Chance that a blind sensor sees again at the next step."""
-    action_cost: Positive = 2.0
-    """Cost of an action against that of a position; so high that the best controller hardly ever meets the bound of 1."""
+    action_cost: Positive = 3.0
+    """Cost of an action against that of position and velocity; so high that the best controller hardly ever meets the bound of 1."""
     steps: Count = 60
     """Actions in an episode."""
 
@@ -123,7 +123,7 @@ def draw(world: World, rng: np.random.Generator, episodes: int) -> Noise:
 def move(world: World, state: np.ndarray, action: np.ndarray, process: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One step of N worlds: states (N, 2), actions (N,) and chance pushes (N,) -> next states (N, 2), rewards (N,)."""
     state = state @ world.transition.T + action[:, None] * world.push + process[:, None] * world.disturbance
-    return state, -(state[:, 0] ** 2 + world.action_cost * action**2)
+    return state, -((state**2).sum(-1) + world.action_cost * action**2)
 
 
 def read(world: World, state: np.ndarray, sensor: np.ndarray) -> np.ndarray:
