@@ -159,7 +159,10 @@ DREAM_STEP = "the dream step: watching remembers but dreaming forgets, so does i
 PRIOR = "the prior: the KL must train it to cover every outcome, each as often as it happens"
 SAMPLE = "how the dream draws z: a sample of the prior, with fresh noise at every step, never its mean or mode"
 ACTION = "what enters f: the action that left the row before, in training and in the dream alike"
-ACTOR = "the actor: the model knows what the lever does, so look at the sign of the actor's loss and at what its optimiser holds"
+ACTOR = (
+    "the actor: the model knows what the lever does, so look at the sign of the actor's loss, at what its optimiser holds, "
+    "and whether the target critics it reads follow the others"
+)
 LIMIT = "the continue target: it is 0 only where the episode was terminated, never for a time limit"
 CREDIT = "the way from a late reward to an early action: the critic's bootstrap and what the actor climbs"
 TARGET = "the critic's target: r + gamma c Q(s', a') with s' the next state, this gamma, once per step, and target critics that follow"
@@ -294,7 +297,7 @@ RUNGS = (
         worlds.Ending,
         "continue head, and its use in the target",
         60,
-        60,
+        90,
         (
             Question("chance to go on, dreamt, on row 2", 1.0, 0.0, ENDING, lambda agent: goes_on(agent, dream(agent, clock(agent, 1), 1))),
             Question("chance to go on, dreamt, on row 3", 0.0, 1.0, ENDING, lambda agent: goes_on(agent, dream(agent, clock(agent, 2), 1))),
@@ -395,12 +398,12 @@ def climb(
 
 # --- saying it ------------------------------------------------------------------------------------
 
-ROW = "{:<38} {:>7} {:>7} {:>7} {:>9}  {}"
+ROW = "{:<40} {:>7} {:>7} {:>7} {:>9}  {}"
 
 
 def header() -> str:
     """The names of the columns of `lines`."""
-    return ROW.format("", "right", "+-", "wrong", "measured", "")
+    return ROW.format("", "right", "+-", "wrong", "measured", "").rstrip()
 
 
 def lines(result: Result) -> str:
@@ -484,7 +487,7 @@ def main(words: list[str] | None = None) -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     if failed:
-        print(f"\nThe lowest failed rung is {failed[0].rung.name}. Look at {failed[0].look}")
+        print(f"\nThe lowest failed rung is {failed[0].rung.name}: start there, what stands on it may fail for the same reason.")
         raise SystemExit(1)
     print(f"\nAll {len(RUNGS)} rungs hold.")
 

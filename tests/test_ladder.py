@@ -236,7 +236,7 @@ def no_end(config, *sizes):
         (blind, "constant", "observation", "what the reward head reads"),
         (forgetful, "constant", "memory", "the h chain"),
         (sleepwalker, "constant", "chance", "how the dream draws z"),
-        (numb, "constant", "action", "what enters f"),
+        (numb, "chance", "action", "what enters f"),
         (wrong_sign, "action", "action", "the actor"),
         (wrong_discount, "action", "horizon", "the critic's target"),
         (TimeLimitIsDeath, "horizon", "horizon", "the continue target"),
@@ -268,7 +268,7 @@ def test_lines_name_each_answer_and_where_to_look():
     assert text[2].split()[-5:] == ["0.50", "0.17", "1.00", "0.70", "FAIL"]
     assert text[3].startswith("  Look at how the dream draws z")
     assert "Look" not in lines(outcome("chance", 0.1)) and lines(outcome("chance", 0.1)).count("pass") == 2
-    assert all(len(row) <= 100 for rung in RUNGS for row in lines(outcome(rung.name, 0.0)).splitlines())
+    assert all(len(row) <= 80 for rung in RUNGS for row in lines(outcome(rung.name, 0.0)).splitlines())
 
 
 @pytest.mark.parametrize("line, reached", [([], 4), (["--all"], 7)])
@@ -285,7 +285,7 @@ def test_the_command_stops_at_the_lowest_failed_rung(line, reached, capsys, monk
     out = capsys.readouterr().out
     assert stop.value.code == 1 and asked == [(Dreamer, "advantage", "categorical", 3)]
     assert [name for name in NAMES if f"\n{name}: " in out] == NAMES[:reached]
-    assert "The lowest failed rung is chance. Look at how the dream draws z" in out
+    assert "The lowest failed rung is chance: start there" in out and "\n  Look at how the dream draws z" in out
 
 
 def test_the_command_says_when_all_hold(capsys, monkeypatch):
