@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from dreamer_core.known_agent import costs
+from dreamer_core.known_agent import agent_config, costs
 from dreamer_core.known_answer import LQG
 from dreamer_core.known_world import World
+from dreamer_core.train import Trainer
 
 WORLD = World()
 
@@ -42,3 +43,14 @@ def test_an_agent_that_does_nothing_costs_what_doing_nothing_costs():
     difference = found.agent - found.best
     assert found.excess == pytest.approx(difference.mean() / found.best.mean())
     assert found.excess_error == pytest.approx(difference.std(ddof=1) / np.sqrt(20) / found.best.mean())
+
+
+def test_the_agents_settings_fit_the_world():
+    """Windows are whole episodes, and the reading's standard deviation in its ELBO is between half the sensor's and the sensor's own."""
+    config = agent_config(3)
+    assert config.seed == 3 and config.replay.length == WORLD.steps
+    assert WORLD.sensor_std / 2 < config.model.kl_scale**0.5 < WORLD.sensor_std
+    trainer = Trainer(config)
+    for _ in range(WORLD.steps + 1):
+        trainer._act()
+    assert trainer.episode == 1 and len(trainer.agent.replay) == WORLD.steps + 2

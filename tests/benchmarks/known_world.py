@@ -1,0 +1,167 @@
+"""A world with a known answer: how far belief and agent are from the best there is.
+
+    python tests/benchmarks/known_world.py                            everything, 3 seeds each: about 20 minutes on a free core
+    python tests/benchmarks/known_world.py --parts gaussian --seeds 1  a part of it
+    python tests/benchmarks/known_world.py --keep                     also draw the ribbon into notebooks/assets
+
+Everything runs on one core, one thing after the other. Each finished run leaves a JSON file in
+build/bench/known and is not measured again, unless settings changed or --fresh is given. The
+test episodes (400, seed 1000000) and the agent's test chances (500, reset seeds 30000 to 30499)
+are the same for all runs and never trained or tuned on; no seed is left out.
+"""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from learning import OUT, ROOT, available_cpus, pin
+
+from dreamer_core import config as configs
+from dreamer_core.belief_gap import compare, exact, fit, foresee, small_model
+from dreamer_core.known_agent import agent_config, costs
+from dreamer_core.known_answer import LQG, lqg_cost
+from dreamer_core.known_world import World, noise_of, random_episodes, simulate
+from dreamer_core.train import Trainer
+
+WORLD = World()
+EPISODES = 20_000  # recorded for training
+UPDATES = {"gaussian": 4000, "categorical": 2500}  # as many as fit into 60 s on one free core
+TEST = random_episodes(WORLD, np.random.default_rng(1_000_000), 400)
+CHANCES = range(30_000, 30_500)
+BELIEF = ("visible", "blind", "reappearance", "spread", "spread_blind")
+
+
+def settings(part: str, seed: int) -> dict[str, Any]:
+    """What a stored result must agree with."""
+    if part == "agent":
+        return configs.to_dict(agent_config(seed))
+    return configs.to_dict(small_model(part).config) | {"seed": seed, "episodes": EPISODES, "updates": UPDATES[part]}
+
+
+def train_belief(latent: str, seed: int):
+    """A world model trained on this seed's episodes, from this seed's weights."""
+    torch.manual_seed(seed)
+    data = random_episodes(WORLD, np.random.default_rng(seed), EPISODES)
+    model = small_model(latent)
+    clock, cpu = time.perf_counter(), time.process_time()
+    fit(WORLD, model, data, UPDATES[latent])
+    return model, {"wall_s": time.perf_counter() - clock, "cpu_s": time.process_time() - cpu}
+
+
+def measure_belief(latent: str, seed: int, out: Path) -> dict[str, float]:
+    """Train, compare with the filter on the test episodes, and draw one of them."""
+    from dreamer_core.viz.belief import belief_figure
+    from dreamer_core.viz.show import png
+
+    model, times = train_belief(latent, seed)
+    torch.manual_seed(0)
+    found, truth = foresee(WORLD, model, TEST), exact(WORLD, TEST)
+    shown = int(np.argmax(blackout_in_the_middle(TEST.visible)))
+    title = f"Belief of a world model with {latent} z, seed {seed}, beside the exact one"
+    rows = ((answer.mean[shown], answer.std[shown]) for answer in (found, truth))
+    (out / f"{latent}-seed{seed}.png").write_bytes(png(belief_figure(TEST.reading[shown], TEST.visible[shown], *rows, title=title)))
+    return times | compare(found, truth, TEST.visible)
+
+
+def blackout_in_the_middle(visible: np.ndarray) -> np.ndarray:
+    """(N,): whether the sensor is blind exactly at rows 20 to 33, and nowhere else, as nearly as the episodes offer."""
+    wanted = np.ones(visible.shape[1])
+    wanted[20:34] = 0
+    return (visible == wanted).sum(1)
+
+
+def measure_agent(seed: int) -> dict[str, Any]:
+    """Train the agent and let it and LQG meet the same chances."""
+    trainer = Trainer(agent_config(seed))
+    reference = costs_of_lqg(trainer.config.evaluation)
+    cpu = time.process_time()
+    curve = [(metrics["env_steps"], -metrics["eval_return_mean"] / reference - 1) for metrics in trainer.run()]
+    found = costs(trainer.agent, CHANCES)
+    means = {name: float(values.mean()) for name, values in found._asdict().items()}
+    return means | {
+        "excess": found.excess, "error": found.excess_error, "curve": curve, "wall_s": trainer.wall_s, "cpu_s": time.process_time() - cpu,
+    }  # fmt: skip
+
+
+def costs_of_lqg(evaluation: configs.EvaluationConfig) -> float:
+    """LQG's mean cost on the episodes of a training run's evaluations."""
+    noise = noise_of(WORLD, range(evaluation.seed, evaluation.seed + evaluation.episodes))
+    return float(simulate(WORLD, noise, LQG(WORLD, evaluation.episodes)).cost.mean())
+
+
+def measure_lqg() -> dict[str, float]:
+    """The best controller itself: exact and measured cost, and how often it meets the bound on its action."""
+    noise = noise_of(WORLD, CHANCES)
+    played = simulate(WORLD, noise, LQG(WORLD, len(CHANCES)))
+    return {
+        "exact": float(lqg_cost(WORLD, noise.visible).mean()),
+        "measured": float(played.cost.mean()),
+        "clipped": float((np.abs(played.action) == 1).mean()),
+    }
+
+
+def run(part: str, seed: int, out: Path, fresh: bool) -> dict[str, Any]:
+    """One run, or its stored result."""
+    file = out / f"{part}-seed{seed}.json"
+    wanted = settings(part, seed)
+    if file.exists() and not fresh and (stored := json.loads(file.read_text()))["settings"] == wanted:
+        return stored["result"]
+    result = measure_agent(seed) if part == "agent" else measure_belief(part, seed, out)
+    file.write_text(json.dumps({"settings": wanted, "load": os.getloadavg()[0], "result": result}, indent=1))
+    print(f"{part}, seed {seed}: {json.dumps({key: round(value, 4) for key, value in result.items() if key != 'curve'})}", flush=True)
+    return result
+
+
+def table(results: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """What was found, one row per seed: no mean hides a bad one."""
+    lines = []
+    beliefs = [(part, seed, row) for part in UPDATES for seed, row in enumerate(results.get(part, []))]
+    if beliefs:
+        names = ["gap, seen", "gap, blind", "gap, reappearance", "spread", "spread, blind"]
+        lines += ["| z | seed | " + " | ".join(names) + " | CPU s | wall s |", "|---" * 9 + "|"]
+        for part, seed, row in beliefs:
+            numbers = " | ".join(f"{row[name]:.3f}" for name in BELIEF)
+            lines.append(f"| {part} | {seed} | {numbers} | {row['cpu_s']:.0f} | {row['wall_s']:.0f} |")
+        lines += ["", "Gaps in nats per step over the exact belief; spreads are ratios of standard deviations.", ""]
+    if results.get("agent"):
+        lines += ["| agent, seed | cost | LQG | excess | nothing | random | CPU s | wall s |", "|---" * 8 + "|"]
+        for seed, row in enumerate(results["agent"]):
+            excess = f"{100 * row['excess']:.1f} ± {100 * row['error']:.1f} %"
+            numbers = " | ".join(f"{row[name]:.1f}" for name in ("nothing", "random"))
+            lines.append(
+                f"| {seed} | {row['agent']:.2f} | {row['best']:.2f} | {excess} | {numbers} | {row['cpu_s']:.0f} | {row['wall_s']:.0f} |"
+            )
+        best = measure_lqg()
+        lines += ["", f"Costs per episode, mean of the same {len(CHANCES)} for everyone; ± is one standard error of the paired difference."]
+        lines += [f"LQG: expected {best['exact']:.2f} without a bound on actions; at the bound in {100 * best['clipped']:.2f} % of steps."]
+    return lines
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = [*UPDATES, "agent"]
+    parser.add_argument("--out", type=Path, default=OUT / "known", help="folder of the results (default: build/bench/known)")
+    parser.add_argument("--parts", nargs="+", choices=parts, default=parts, help="what to measure (default: all)")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, ... (default: 3)")
+    parser.add_argument("--fresh", action="store_true", help="measure again what is stored already")
+    parser.add_argument("--keep", action="store_true", help="also copy the first Gaussian seed's ribbon to notebooks/assets/belief.png")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    pin(available_cpus()[:1])
+    torch.set_num_threads(1)
+    results = {part: [run(part, seed, arguments.out, arguments.fresh) for seed in range(arguments.seeds)] for part in arguments.parts}
+    text = "\n".join(table(results))
+    (arguments.out / "report.md").write_text(text + "\n")
+    print(text)
+    if arguments.keep:
+        (ROOT / "notebooks" / "assets" / "belief.png").write_bytes((arguments.out / "gaussian-seed0.png").read_bytes())
+
+
+if __name__ == "__main__":
+    main()
