@@ -30,6 +30,7 @@ def widget(page, lab):
     widget = page.locator(".dream-play")
     widget.wait_for(state="visible", timeout=90_000)
     widget.scroll_into_view_if_needed()
+    until(lambda: "Frozen" in widget.get_by_role("status").inner_text(), 60)  # the first scene has come from the kernel
     return widget
 
 
@@ -62,7 +63,7 @@ def until(condition, seconds=30, complaint=lambda: "waited in vain"):
 def test_keys_drive_the_dream(page, widget):
     """Everything is done with the keyboard, from the first push to the branch."""
     status = widget.get_by_role("status")
-    assert data(widget, "step") == 0 and "Frozen" in status.inner_text()
+    assert data(widget, "step") == 0
     start = data(widget, "dream"), data(widget, "world")
 
     widget.locator(".stage").focus()
