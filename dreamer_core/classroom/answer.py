@@ -1,0 +1,70 @@
+"""A learner's function as text: is it attempted at all, and can it be taken to another notebook?"""
+
+import ast
+import inspect
+import linecache
+import math
+import textwrap
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from dreamer_core.classroom.spec import Exercise
+
+
+def source_of(function: Callable) -> str:
+    """The function's text without its decorators; empty where there is none to be had."""
+    try:
+        text = textwrap.dedent(inspect.getsource(function))
+        node = ast.parse(text).body[0]
+    except (OSError, TypeError, SyntaxError, IndexError, ValueError):
+        return ""
+    return "\n".join(text.splitlines()[node.lineno - 1 : node.end_lineno])
+
+
+def attempted(function: Callable) -> bool:
+    """Whether every `...` that stands for "your code" has been replaced.
+
+    `x[..., 0]` is code, not a gap.
+    """
+    source = source_of(function)
+    if not source:
+        code = getattr(function, "__code__", None)
+        return code is None or code.co_code != empty.__code__.co_code
+    body = ast.parse(source).body[0].body
+    if all(gap(statement) for statement in body):
+        return False
+    return not any(isinstance(value, ast.Constant) and value.value is ... for value in map(whole_value, ast.walk(ast.Module(body, []))))
+
+
+def empty() -> None:
+    """What an untouched function compiles to."""
+    ...
+
+
+def gap(statement: ast.stmt) -> bool:
+    """A docstring, `...` or `pass`: nothing that does anything."""
+    return isinstance(statement, ast.Pass) or (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
+
+
+def whole_value(node: ast.AST) -> ast.AST | None:
+    """The value of a statement that is nothing but a value: `...`, `x = ...`, `return ...`."""
+    return node.value if isinstance(node, (ast.Expr, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return)) else None
+
+
+def revive(exercise: Exercise, source: str) -> Callable:
+    """The function again, from its text, with what the reference's module knows and the usual short names.
+
+    Raises:
+        Exception: whatever the text raises when it is run.
+    """
+    names = dict(vars(inspect.getmodule(exercise.reference)))
+    names |= {"torch": torch, "Tensor": torch.Tensor, "nn": torch.nn, "F": F, "np": np, "math": math}
+    # A name of its own, so that its lines can be shown where it fails.
+    file = f"<your answer to {exercise.id}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    exec(compile(source, file, "exec"), names)
+    wanted = ast.parse(source).body[0].name
+    return names[wanted]

@@ -1,0 +1,227 @@
+"""What a learner types: begin, exercise, hint, solution, progress.
+
+An exercise that is not attempted, or wrong, is filled in with the course's own version, so that a
+notebook always goes on. One that is right becomes part of the agent, here and in later notebooks.
+"""
+
+import inspect
+import os
+import textwrap
+import warnings
+from collections.abc import Callable
+
+from dreamer_core.classroom import ledger, transplant
+from dreamer_core.classroom.answer import attempted, revive, source_of
+from dreamer_core.classroom.exercises import collect
+from dreamer_core.classroom.judge import CourseFault, Verdict, judge, one_line
+from dreamer_core.classroom.spec import Exercise
+
+EXERCISES = collect()
+states: dict[str, str] = {}  # of this kernel; the ledger may not be writable
+hints_given: dict[str, int] = {}
+
+
+class Unsolved(Exception):
+    """Strict mode: an exercise is not attempted or wrong. Shown as one sentence."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+def strict() -> bool:
+    """Whether an exercise that is not solved stops the notebook (environment variable DREAMER_STRICT=1), for grading and tests."""
+    return os.environ.get("DREAMER_STRICT") == "1"
+
+
+def begin(notebook: str) -> None:
+    """Open a notebook: load every earlier right answer into the agent and say how things stand.
+
+    Args:
+        notebook: its number, as "03".
+    """
+    entries, trouble = ledger.load()
+    if trouble:
+        print(trouble)
+    for number, entry in entries.items():
+        states[number] = entry["state"]
+        if number in EXERCISES and entry.get("source"):
+            revive_part(EXERCISES[number], "\n".join(entry["source"]))
+    own = [exercise for exercise in EXERCISES.values() if notebook_of(exercise.id) == notebook]
+    if own:
+        minutes = sum(exercise.minutes for exercise in own)
+        print(f"Exercises here: {own[0].id} to {own[-1].id}, about {minutes} minutes in all. Skip any of them: the notebook goes on.")
+    mine = sum(part.mine for part in agent_parts())
+    print(f"Parts of the agent that are your own code: {mine} of {len(agent_parts())}.")
+
+
+def notebook_of(number: str) -> str:
+    """ "3.2" -> "03"."""
+    return number.split(".")[0].zfill(2)
+
+
+def revive_part(exercise: Exercise, source: str) -> None:
+    """Install an earlier answer, if it still stands on its own."""
+    try:
+        function = revive(exercise, source)
+        verdict = judge(exercise, function)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        verdict = Verdict(False, f"It stopped with {one_line(error)}.")
+    if verdict.right:
+        transplant.install(exercise, function)
+    else:
+        print(f"Your earlier {exercise.id} ({exercise.title}) does not pass here, so the course's version runs. {verdict.message}")
+
+
+def exercise(number: str) -> Callable[[Callable], Callable]:
+    """Decorator: check the function below, say what came of it, and return what the notebook goes on with.
+
+    Not attempted or wrong: the course's version (or your own from before). Right: your function,
+    and the agent runs it from here on.
+
+    Args:
+        number: the exercise, as "3.2".
+
+    Raises:
+        Unsolved: in strict mode alone, if it is not attempted or wrong.
+    """
+
+    def check(function: Callable) -> Callable:
+        asked = EXERCISES.get(str(number))
+        if asked is None:
+            print(f"There is no exercise {number!r}: progress() lists them all.")
+            return function
+        if not callable(function):
+            print(f"{asked.id} · @exercise stands above a function (def ...), not above {function!r:.40}.")
+            return settle(asked)
+        if not attempted(function):
+            return unsolved(asked, f"· {asked.id} {asked.title}: not attempted yet.")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                verdict = judge(asked, function)
+        except KeyboardInterrupt:
+            return unsolved(asked, f"✗ {asked.id} {asked.title}: you stopped the check while your function was running.")
+        except CourseFault as fault:
+            print(f"{asked.id} {asked.title}: {fault}. This is a fault of the course, not yours, and your attempt does not count.")
+            return settle(asked)
+        if verdict.printed:
+            print(f"Your function printed:\n{textwrap.indent(verdict.printed.rstrip(), '    ')}")
+        return accept(asked, function) if verdict.right else refuse(asked, verdict)
+
+    return check
+
+
+def accept(asked: Exercise, function: Callable) -> Callable:
+    """A right answer: count it, install it, and keep its text if it can stand alone."""
+    source, note = portable(asked, function)
+    states[asked.id] = "right"
+    trouble = ledger.record(asked.id, state="right", source=source.splitlines())
+    transplant.install(asked, function)
+    told = "The agent runs your version from here on." if asked.target else "Well done."
+    print(" ".join(filter(None, (f"✓ {asked.id} {asked.title}: right. {told}", note, trouble))))
+    return function
+
+
+def portable(asked: Exercise, function: Callable) -> tuple[str, str]:
+    """The text to keep, and a remark if it cannot be taken to the next notebook."""
+    source = source_of(function)
+    if not source:
+        return "", "Its text could not be read, so it counts in this notebook only."
+    try:
+        again = judge(asked, revive(asked, source))
+        reason = again.message
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        again, reason = Verdict(False), one_line(error)
+    if again.right:
+        return source, ""
+    reason = reason.split(". It was given")[0].removeprefix("Your function stopped with ")
+    return "", f"On its own it stops with {reason}, so it counts in this notebook only: move what it needs inside, to take it along."
+
+
+def refuse(asked: Exercise, verdict: Verdict) -> Callable:
+    """A wrong answer: say what is wrong, once, and go on."""
+    if states.get(asked.id) != "right":
+        states[asked.id] = "wrong"
+        ledger.record(asked.id, state="wrong")
+    return unsolved(asked, f"✗ {asked.id} {asked.title}: {verdict.message}")
+
+
+def unsolved(asked: Exercise, sentence: str) -> Callable:
+    """Say so and go on with the course's version, or stop in strict mode.
+
+    Raises:
+        Unsolved: in strict mode.
+    """
+    if strict():
+        raise Unsolved(sentence)
+    own = asked.id in transplant.installed
+    stands = "your earlier version stays" if own else "the course's version stands in"
+    print(f'{sentence}\n  For now {stands}, so you can go on. hint("{asked.id}") helps.')
+    return settle(asked)
+
+
+def settle(asked: Exercise) -> Callable:
+    """What the notebook goes on with: the learner's earlier right answer, or the reference."""
+    return transplant.current(asked) if asked.id in transplant.installed else asked.reference
+
+
+def find(number: str) -> Exercise | None:
+    """The exercise of that number; says so if there is none."""
+    found = EXERCISES.get(str(number))
+    if found is None:
+        print(f"There is no exercise {number!r}: progress() lists them all.")
+    return found
+
+
+def hint(number: str) -> None:
+    """The next hint, mildest first; after the last one they begin again."""
+    if asked := find(number):
+        given = hints_given.get(asked.id, 0) % len(asked.hints)
+        hints_given[asked.id] = given + 1
+        print(f"Hint {given + 1} of {len(asked.hints)} for {asked.id}: {asked.hints[given]}")
+
+
+def solution(number: str) -> None:
+    """The course's own version, as the agent runs it."""
+    if asked := find(number):
+        print(textwrap.dedent(inspect.getsource(asked.reference)).rstrip())
+
+
+def progress(reset: bool = False) -> None:
+    """A table of all exercises and how they stand.
+
+    Args:
+        reset: begin anew; your answers are kept in a file with another name.
+    """
+    if reset:
+        for number in list(transplant.installed):
+            transplant.remove(EXERCISES[number])
+        states.clear()
+        hints_given.clear()
+        print(ledger.reset())
+        return
+    entries, trouble = ledger.load()
+    if trouble:
+        print(trouble)
+    known = {number: entry["state"] for number, entry in entries.items()} | states
+    marks = {"right": "✓", "wrong": "✗"}
+    for asked in EXERCISES.values():
+        mark, hard, weighs = marks.get(known.get(asked.id), "·"), dots(asked.difficulty), dots(asked.importance)
+        print(f"{mark} {asked.id:<5}{asked.title:<44} difficulty {hard}  importance {weighs} {asked.minutes:>3} min")
+    done = sum(known.get(number) == "right" for number in EXERCISES)
+    mine = sum(part.mine for part in agent_parts())
+    print(f"{done} of {len(EXERCISES)} solved. The agent in this notebook runs {mine} of your {len(agent_parts())} parts.")
+
+
+def dots(level: int) -> str:
+    """1 to 3 as filled circles."""
+    return "●" * level + "○" * (3 - level)
+
+
+def agent_parts() -> list[transplant.Part]:
+    """Every part of the agent that an exercise builds, and whether it is the learner's own now."""
+    return [transplant.Part(e.id, e.title, e.target, e.id in transplant.installed) for e in EXERCISES.values() if e.target]
