@@ -74,13 +74,13 @@ def judge(exercise: Exercise, function: Callable) -> Verdict:
         difference = str(seen) if isinstance(seen, Complaint) else first_difference(seen, truth)
         if not difference:
             return Verdict(True, printed=printed.getvalue())
+        reference = outcome(exercise, exercise.reference)
+        if isinstance(reference, Complaint) or first_difference(reference, truth):
+            raise CourseFault(f"the check of {exercise.id} does not accept the course's own answer")
         numbers_ = "" if isinstance(seen, Complaint) else f" {difference}"
         for mistake in exercise.mistakes:
             if alike(seen, outcome(exercise, mistake.wrong)):
                 return Verdict(False, f"{mistake.message}{numbers_}", mistake.name, printed.getvalue())
-        reference = outcome(exercise, exercise.reference)
-        if isinstance(reference, Complaint) or first_difference(reference, truth):
-            raise CourseFault(f"the check of {exercise.id} does not accept the course's own answer")
     except CourseFault:
         raise
     except Exception as error:

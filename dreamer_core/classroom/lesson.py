@@ -95,9 +95,9 @@ def exercise(number: str) -> Callable[[Callable], Callable]:
         if not callable(function):
             print(f"{asked.id} · @exercise stands above a function (def ...), not above {function!r:.40}.")
             return settle(asked)
-        if not attempted(function):
-            return unsolved(asked, f"· {asked.id} {asked.title}: not attempted yet.")
         try:
+            if not attempted(function):
+                return unsolved(asked, f"· {asked.id} {asked.title}: not attempted yet.")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 verdict = judge(asked, function)

@@ -1,0 +1,23 @@
+import pytest
+
+from classroom import toys
+from dreamer_core.classroom import lesson, transplant
+
+
+@pytest.fixture(autouse=True)
+def ledger_file(tmp_path, monkeypatch):
+    """A ledger of this test's own; whatever was installed is taken out again."""
+    file = tmp_path / "answers.json"
+    monkeypatch.setenv("DREAMER_LEDGER", str(file))
+    monkeypatch.delenv("DREAMER_STRICT", raising=False)
+    monkeypatch.setattr(lesson, "states", {})
+    monkeypatch.setattr(lesson, "hints_given", {})
+    yield file
+    for exercise in list(transplant.installed.values()):
+        transplant.remove(exercise)
+
+
+@pytest.fixture
+def toy_lesson(monkeypatch):
+    monkeypatch.setattr(lesson, "EXERCISES", toys.ALL)
+    return lesson
