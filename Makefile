@@ -28,7 +28,8 @@ test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest tests
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks
+	rm -f build/test_answers*.json  # your own answers are neither read nor changed
+	DREAMER_LEDGER=$(CURDIR)/build/test_answers.json $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks
 
 bench: $(BENCH_READY)
 	$(BIN)/python tests/benchmarks/run.py --keep
@@ -37,7 +38,7 @@ assets: $(READY)
 	$(BIN)/python -m dreamer_core.viz.assets
 
 notebooks: $(READY)
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=120 --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
+	DREAMER_LEDGER=$(CURDIR)/build/no_answers.json $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=120 --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }

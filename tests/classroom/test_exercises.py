@@ -1,0 +1,131 @@
+"""Every exercise of the course: its truth, its answers right and wrong, and its place in the agent."""
+
+import importlib
+import inspect
+
+import numpy as np
+import pytest
+import torch
+from runs import tiny
+
+from dreamer_core.classroom import transplant
+from dreamer_core.classroom.answer import attempted
+from dreamer_core.classroom.exercises import collect
+from dreamer_core.classroom.judge import judge
+from dreamer_core.classroom.lesson import notebook_of
+from dreamer_core.train import Trainer
+
+EXERCISES = collect()
+RIGHT = {
+    number: answers
+    for name in sorted({notebook_of(number) for number in EXERCISES})
+    for number, answers in importlib.import_module(f"classroom.right_answers.nb{name}").RIGHT.items()
+}
+each = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=list(EXERCISES))
+MISTAKES = [(exercise, mistake) for exercise in EXERCISES.values() for mistake in exercise.mistakes]
+
+
+@each
+def test_the_reference_passes(exercise):
+    verdict = judge(exercise, exercise.reference)
+    assert verdict.right, verdict.message
+
+
+@each
+def test_right_answers_written_differently_pass(exercise):
+    assert RIGHT[exercise.id]
+    for answer in RIGHT[exercise.id]:
+        verdict = judge(exercise, answer)
+        assert verdict.right, verdict.message
+        assert inspect.getsource(answer) != inspect.getsource(exercise.reference)
+
+
+@pytest.mark.parametrize("exercise, mistake", MISTAKES, ids=[f"{e.id}-{m.name}" for e, m in MISTAKES])
+def test_a_wrong_answer_gets_the_message_of_its_mistake(exercise, mistake):
+    """Its own, not that of another mistake which looks the same."""
+    verdict = judge(exercise, mistake.wrong)
+    assert not verdict.right and verdict.mistake == mistake.name, verdict
+    assert verdict.message.startswith(mistake.message)
+
+
+@each
+def test_it_says_what_a_learner_and_a_teacher_need(exercise):
+    assert 3 <= len(exercise.mistakes) <= 8 and len({mistake.name for mistake in exercise.mistakes}) == len(exercise.mistakes)
+    assert len(exercise.hints) >= 2 and all(len(hint) > 15 for hint in exercise.hints)
+    assert exercise.difficulty in (1, 2, 3) and exercise.importance in (1, 2, 3) and 1 <= exercise.minutes <= 30
+    assert 5 < len(exercise.title) <= 43
+    for mistake in exercise.mistakes:
+        assert mistake.message.endswith((".", "?", "`.")) and len(mistake.message) < 400
+
+
+@each
+def test_the_target_is_the_reference(exercise):
+    """So the learner re-implements the very function that the agent runs."""
+    assert transplant.current(exercise) is exercise.reference
+    assert inspect.signature(exercise.reference).parameters and attempted(exercise.reference)
+    assert inspect.getdoc(exercise.reference)
+
+
+def test_each_notebook_has_three_to_six_and_the_course_about_forty():
+    counts = [sum(notebook_of(number) == f"{n:02d}" for number in EXERCISES) for n in range(10)]
+    assert all(3 <= count <= 6 for count in counts) and 36 <= sum(counts) <= 50, counts
+    assert [exercise.difficulty for exercise in EXERCISES.values()].count(3) >= 4
+    numbers = [tuple(map(int, number.split("."))) for number in EXERCISES]
+    assert numbers == sorted(numbers)
+
+
+AGENTS = {
+    "gaussian": {},
+    "categorical": {"model": {"latent": "categorical"}},
+    "advantage": {"preset": "advantage", "imagination": {"horizon": 3, "starts": 16}},
+    "chunks": {"replay": {"layout": "chunks", "burn_in": 2}},
+    "learned reward": {"model": {"reward_std": 0.0}},
+    "sac": {"agent": "sac"},
+}
+
+
+def short_run(name: str, steps: int = 90) -> list[dict]:
+    """The evaluations of a tiny training run."""
+    return list(Trainer(tiny(env_steps=steps, **AGENTS[name])).run())
+
+
+CORE = [exercise for exercise in EXERCISES.values() if exercise.target and not exercise.target.startswith("dreamer_core.viz")]
+
+
+def test_every_part_is_called_by_an_agent_that_learns():
+    """A part nobody calls would be no part. Counted in tiny runs of all kinds."""
+    calls = {exercise.id: 0 for exercise in CORE}
+
+    def counting(exercise):
+        def call(*args, **kwargs):
+            calls[exercise.id] += 1
+            return exercise.reference(*args, **kwargs)
+
+        return call
+
+    for exercise in CORE:
+        transplant.install(exercise, counting(exercise))
+    for name in AGENTS:
+        short_run(name)
+    assert not [number for number, count in calls.items() if count == 0], calls
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_an_agent_made_of_other_right_answers_learns_the_same(name):
+    """All parts swapped for differently written ones: the same numbers, up to rounding, and no part has given up."""
+    wanted = short_run(name)
+    for exercise in CORE:
+        transplant.install(exercise, RIGHT[exercise.id][0])
+    got = short_run(name)
+    assert set(transplant.installed) == {exercise.id for exercise in CORE}
+    for one, other in zip(wanted, got):
+        for key in one.keys() - {"wall_s"}:
+            np.testing.assert_allclose(other[key], one[key], rtol=0.02, atol=1e-3, err_msg=key)
+
+
+def test_checks_leave_no_trace():
+    """Judging every reference changes neither the random state nor what the agent runs."""
+    state, grad = torch.get_rng_state(), torch.is_grad_enabled()
+    for exercise in EXERCISES.values():
+        judge(exercise, exercise.reference)
+    assert torch.equal(torch.get_rng_state(), state) and torch.is_grad_enabled() == grad and not transplant.installed

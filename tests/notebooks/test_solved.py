@@ -1,0 +1,62 @@
+"""A learner who solves everything: every exercise of every notebook, in order, with one ledger.
+
+The answers are not the reference but functions written differently. Strict mode turns an answer
+that is not accepted into a failure. By notebook 09 every part of the agent is the learner's.
+"""
+
+import importlib
+
+import nbformat
+import pytest
+
+from dreamer_core.classroom.lesson import EXERCISES
+from notebooks.books import PATHS, STUB, read, run, stubs, text
+
+
+def solved(path) -> nbformat.NotebookNode:
+    """The notebook with every stub replaced by an answer, under the name the notebook goes on with."""
+    notebook = read(path)
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and (found := STUB.findall(cell.source)):
+            ((number, name),) = found
+            module = f"classroom.right_answers.nb{path.name[:2]}"
+            cell.source = f'from {module} import RIGHT\n\n{name} = exercise("{number}")(RIGHT["{number}"][0])'
+    return notebook
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory):
+    return tmp_path_factory.mktemp("solved") / "answers.json"
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_solving_everything_from_first_to_last(path, ledger):
+    answers = importlib.import_module(f"classroom.right_answers.nb{path.name[:2]}").RIGHT
+    assert list(answers) == list(stubs(path))
+    cells = run(solved(path), ledger, DREAMER_STRICT="1")
+    printed = "".join(map(text, cells))
+    for number in answers:
+        assert f"✓ {number} " in printed
+    assert "does not pass here" not in printed and "counts in this notebook only" not in printed and "stopped with" not in printed
+    if path == PATHS[-1]:
+        parts = sum(exercise.target is not None for exercise in EXERCISES.values())
+        earlier = sum(e.target is not None and not e.id.startswith("9.") for e in EXERCISES.values())
+        assert f"your own code: {earlier} of {parts}" in printed
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_attempting_everything_wrongly_still_reaches_the_end(path, tmp_path):
+    """The first named mistake of each exercise, and the notebook goes on to its last cell."""
+    notebook = read(path)
+    expected = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and (found := STUB.findall(cell.source)):
+            ((number, name),) = found
+            cell.source = (
+                f"from dreamer_core.classroom.lesson import EXERCISES as _all\n"
+                f'{name} = exercise("{number}")(_all["{number}"].mistakes[0].wrong)'
+            )
+            expected.append(EXERCISES[number].mistakes[0].message)
+    printed = "".join(map(text, run(notebook, tmp_path / "answers.json")))
+    for message in expected:
+        assert message in printed

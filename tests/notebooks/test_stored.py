@@ -1,0 +1,118 @@
+"""The notebooks as they are stored: what a reader on a page sees without running anything."""
+
+import json
+import re
+import subprocess
+import sys
+from datetime import datetime
+
+import pytest
+
+from dreamer_core.classroom.lesson import EXERCISES, notebook_of
+from notebooks.books import PATHS, ROOT, code_cells, prose, read, stubs
+
+each = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+TIME = re.compile(r"\*\*Time\*\* (\d+) min reading · (\d+) s running · (\d+) min exercises")
+
+
+def test_there_are_ten_in_reading_order():
+    assert [path.name[:2] for path in PATHS] == [f"{number:02d}" for number in range(10)]
+
+
+@each
+def test_it_is_stored_as_it_ran(path):
+    code = code_cells(path)
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
+    assert max(len(cell.source.splitlines()) for cell in code) <= 25
+    assert path.stat().st_size < 1_500_000
+
+
+@each
+def test_every_figure_has_alternative_text(path):
+    outputs = [output for cell in code_cells(path) for output in cell.outputs]
+    html = "".join("".join(output.get("data", {}).get("text/html", "")) for output in outputs)
+    images = re.findall(r"<img[^>]*>", html)
+    assert images and all(re.search(r'alt="[^"]{20,}"', image) for image in images)
+    assert not [output for output in outputs if "image/png" in output.get("data", {})]
+
+
+@each
+def test_links_resolve(path):
+    for target in re.findall(r"\]\(([^)#]+)\)", prose(path)):
+        assert target.startswith("http") or (path.parent / target).exists(), target
+
+
+@each
+def test_it_links_to_its_neighbours_and_to_the_overview(path):
+    text, number = prose(path), PATHS.index(path)
+    assert "(../README.md)" in text
+    for neighbour in PATHS[max(number - 1, 0) : number + 2]:
+        assert neighbour == path or f"({neighbour.name})" in text, neighbour.name
+
+
+@each
+def test_no_magics_and_no_shell_lines(path):
+    """An unknown magic would skip the rest of its cell in silence, and a failing shell line would pass."""
+    for cell in code_cells(path):
+        assert not re.search(r"^\s*[%!]|^.*\?$", cell.source, re.MULTILINE), cell.source
+        assert "raises-exception" not in cell.metadata.get("tags", [])
+
+
+@each
+def test_it_has_the_parts_every_notebook_has(path):
+    text = prose(path)
+    for heading in ("## Recap", "## What can go wrong", "## Further reading"):
+        assert heading in text, heading
+    assert "**After this notebook you can**" in text and "**Needs**" in text
+    first = code_cells(path)[0].source
+    assert "from dreamer_core.classroom import" in first or "from dreamer_core.classroom import" in code_cells(path)[1].source
+    number = path.name[:2]
+    calls = "\n".join(cell.source for cell in code_cells(path))
+    assert f'begin("{number}")' in calls and f'glossary("{number}")' in calls
+
+
+@each
+def test_stated_minutes_are_true_within_a_factor_of_two(path):
+    """Running: against the times stored with the outputs. Exercises: against the minutes each exercise states."""
+    _, running, exercises = map(int, TIME.search(prose(path)).groups())
+    spent = 0.0
+    for cell in code_cells(path):
+        times = cell.metadata["execution"]
+        spent += (
+            datetime.fromisoformat(times["shell.execute_reply"]) - datetime.fromisoformat(times["iopub.execute_input"])
+        ).total_seconds()
+    assert spent / 2 <= running <= 2 * spent, f"stated {running} s, ran {spent:.0f} s"
+    own = sum(exercise.minutes for exercise in EXERCISES.values() if notebook_of(exercise.id) == path.name[:2])
+    assert own / 2 <= exercises <= 2 * own, f"stated {exercises} min, exercises say {own}"
+    assert spent < 180
+
+
+@each
+def test_its_exercises_are_the_ones_the_course_defines(path):
+    own = [number for number in EXERCISES if notebook_of(number) == path.name[:2]]
+    assert list(stubs(path)) == own
+    for number in own:
+        assert re.search(rf"^### Exercise {re.escape(number)} · ", prose(path), re.MULTILINE), f"no heading for {number}"
+
+
+def test_nothing_is_misspelt():
+    """British and American forms both pass."""
+    done = subprocess.run(
+        [sys.executable, "-m", "codespell_lib", "--ignore-words-list", "te,nd,sac,hist", "-"],
+        input="\n\n".join(prose(path) for path in PATHS) + "\n".join(cell.source for path in PATHS for cell in code_cells(path)),
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "", done.stdout
+
+
+@each
+def test_it_is_valid_and_carries_no_widget_state(path):
+    import nbformat
+
+    notebook = read(path)
+    nbformat.validate(notebook)
+    assert "widgets" not in notebook.metadata
+    assert json.loads(path.read_text())["metadata"]["kernelspec"]["name"] == "python3"
+    assert str(ROOT) not in path.read_text()
