@@ -45,6 +45,14 @@ def squared_error(prediction: Tensor, target: Tensor) -> Tensor:
     return 0.5 * (prediction - target).square().sum(-1)
 
 
+def positive(raw: Tensor, floor: float) -> Tensor:
+    """A standard deviation from an unbounded number: softplus(raw) + floor, elementwise.
+
+    Smooth, above `floor` everywhere, and about `raw` itself where that is large.
+    """
+    return F.softplus(raw) + floor
+
+
 def gaussian_nll(mean: Tensor, std: Tensor, target: Tensor) -> Tensor:
     """-log N(target; mean, std), elementwise. All shapes broadcast."""
     return 0.5 * ((target - mean) / std).square() + torch.log(std) + 0.5 * math.log(2 * math.pi)

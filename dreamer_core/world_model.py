@@ -17,6 +17,11 @@ from dreamer_core.replay import Window
 from dreamer_core.rssm import RSSM, Beliefs
 
 
+def reward_loss(mean: Tensor, std: Tensor, reward: Tensor, first: Tensor) -> Tensor:
+    """-log N(r_t; mean, std), averaged over *all* rows; the first row of an episode brings no reward and counts 0. (B, T) -> ()."""
+    return ((1 - first) * nets.gaussian_nll(mean, std, reward)).mean()
+
+
 class WorldModel(nn.Module):
     """Everything that is trained on experience.
 
@@ -78,7 +83,7 @@ class WorldModel(nn.Module):
         if self.config.reward_std > 0:
             return mean, torch.full_like(mean, self.config.reward_std)
         # A learned std on a nearly noiseless reward runs to 0 and its NLL to -inf: keep a floor.
-        return mean, nn.functional.softplus(raw) + self.config.reward_min_std
+        return mean, nets.positive(raw, self.config.reward_min_std)
 
     def predict_continue(self, features: Tensor) -> Tensor:
         """The logit that the episode goes on after s_t: (..., F) -> (...)."""
@@ -101,8 +106,7 @@ class WorldModel(nn.Module):
         mean, std = self.predict_reward(features)
         losses = {
             "observation": nets.squared_error(self.decoder(features), self.standardized(window.observation)).mean(),
-            # The first row of an episode brings no reward: nothing to learn there.
-            "reward": config.reward_scale * ((1 - window.first) * nets.gaussian_nll(mean, std, window.reward)).mean(),
+            "reward": config.reward_scale * reward_loss(mean, std, window.reward, window.first),
             "continue": nets.bernoulli_nll(self.predict_continue(features), 1 - window.terminal).mean(),
             "kl": config.kl_scale * latents.balanced_kl(kl_dyn, kl_rep, config.kl_balance, config.free_nats).mean(),
         }

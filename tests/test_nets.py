@@ -67,6 +67,16 @@ def test_squared_error_is_a_unit_normal_up_to_a_constant():
     torch.testing.assert_close(nets.squared_error(prediction, target) + constant, nll)
 
 
+def test_positive_is_above_its_floor_and_smooth():
+    """log(1 + e^raw) + floor: the floor far below, raw itself far above, slope sigmoid(raw) between."""
+    raw = torch.tensor([-200.0, -1.0, 0.0, 2.0, 200.0], dtype=torch.float64, requires_grad=True)
+    std = nets.positive(raw, 0.05)
+    by_hand = [0.05, math.log1p(math.exp(-1)) + 0.05, math.log(2) + 0.05, math.log1p(math.exp(2)) + 0.05, 200.05]
+    torch.testing.assert_close(std, torch.tensor(by_hand, dtype=torch.float64))
+    std.sum().backward()
+    torch.testing.assert_close(raw.grad, 1 / (1 + torch.exp(-raw.detach())))
+
+
 def test_gaussian_nll_matches_torch():
     mean, target = torch.randn(2, 50, dtype=torch.float64)
     std = torch.rand(50, dtype=torch.float64) + 0.1

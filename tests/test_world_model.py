@@ -7,7 +7,7 @@ import torch
 from toys import model_config, random_window
 
 from dreamer_core.replay import Window
-from dreamer_core.world_model import WorldModel
+from dreamer_core.world_model import WorldModel, reward_loss
 
 DOUBLE = torch.float64
 
@@ -91,6 +91,16 @@ def test_the_first_row_of_an_episode_brings_no_reward():
     assert torch.equal(model.loss(data, noise)[0]["reward"], before)
     data.reward[1, 4] += 100
     assert model.loss(data, noise)[0]["reward"] > before + 10
+
+
+def test_reward_loss_by_hand():
+    """Four rows, one of them first: the other three have misses of 0, 1 and 2 std; the mean is over all four."""
+    reward = torch.tensor([[99.0, 1.0], [2.0, 3.0]], dtype=DOUBLE)
+    first = torch.tensor([[1.0, 0.0], [0.0, 0.0]], dtype=DOUBLE)
+    std = torch.full((2, 2), 0.5, dtype=DOUBLE)
+    mean = reward - torch.tensor([[7.0, 0.0], [0.5, 1.0]], dtype=DOUBLE)
+    each = math.log(0.5) + 0.5 * math.log(2 * math.pi)
+    assert reward_loss(mean, std, reward, first).item() == pytest.approx((3 * each + 0.5 + 2) / 4)
 
 
 def test_only_a_terminal_ends_an_episode():
