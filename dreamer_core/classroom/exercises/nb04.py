@@ -1,0 +1,487 @@
+"""Exercises of notebook 04, the reward model."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dreamer_core import nets, world_model
+from dreamer_core.classroom.spec import Exercise, Mistake, Observations, gradient
+from dreamer_core.viz import calibration
+
+# --- 4.1 which state a reward is read from ---------------------------------------------------------
+
+
+def pair_up(state: Tensor, reward: Tensor) -> tuple[Tensor, Tensor]:
+    """s_0 .. s_T and r_1 .. r_T -> the states that the rewards are read from, and those rewards: (B, T + 1, F), (B, T)."""
+    return state[:, 1:], reward
+
+
+def observe_pairs(f) -> Observations:
+    """Two episodes of three steps; state (b, t) holds 10 b + t, and the reward that step t + 1 returned 100 b + t + 1."""
+    state = torch.tensor([[[0.0], [1], [2], [3]], [[10], [11], [12], [13]]])
+    states, rewards = f(state, torch.tensor([[1.0, 2, 3], [101, 102, 103]]))
+    return {"the numbers of the states": states[..., 0], "the rewards": rewards}
+
+
+def expected_pairs() -> Observations:
+    """Written out: the reward of the first step arrives with s_1."""
+    return {
+        "the numbers of the states": torch.tensor([[1.0, 2, 3], [11, 12, 13]]),
+        "the rewards": torch.tensor([[1.0, 2, 3], [101, 102, 103]]),
+    }
+
+
+def late(reward: Tensor) -> Tensor:
+    """Each reward one place later, 0 in front."""
+    return F.pad(reward[:, :-1], (1, 0))
+
+
+PAIRS = Exercise(
+    id="4.1",
+    title="Which state a reward is read from",
+    minutes=5,
+    difficulty=1,
+    importance=3,
+    reference=pair_up,
+    target=None,
+    observe=observe_pairs,
+    expected=expected_pairs,
+    mistakes=(
+        Mistake(
+            "state_that_was_left",
+            lambda state, reward: (state[:, :-1], reward),
+            "You pair each reward with the state its action left. In that state the action has not been taken yet, so a head could "
+            "only learn an average over actions: r_{t+1} arrives with s_{t+1}.",
+        ),
+        Mistake(
+            "reward_one_late",
+            lambda state, reward: (state[:, 1:], late(reward)),
+            "Every reward sits one row too late. The list starts with r_1 already, and r_1 belongs to s_1: it needs no 0 in front "
+            "once s_0 has been dropped.",
+        ),
+        Mistake(
+            "reward_one_early",
+            lambda state, reward: (state[:, 1:], F.pad(reward[:, 1:], (0, 1))),
+            "You dropped the first reward, r_1, and moved all others up. It is the *state* of row 0 that has no partner: no reward "
+            "arrives with a reset.",
+        ),
+        Mistake(
+            "first_state_kept",
+            lambda state, reward: (state[:, :-1], late(reward)),
+            "You paired s_0 with a made-up reward of 0 and left out s_T. No reward arrives with a reset, so row 0 has nothing to "
+            "teach; and the last row's reward is real.",
+        ),
+    ),
+    hints=(
+        "Write the row numbers under both lists: states 0, 1, .., T; rewards 1, .., T.",
+        "One list is longer by one. Which entry of it has no partner?",
+        "The states without the first of them, along axis 1; the rewards as they are.",
+    ),
+)
+
+# --- 4.2 the negative log-likelihood of a Normal ----------------------------------------------------
+
+MEAN, STD, TARGET = [[0.0, 1.0, -2.0], [0.5, 3.0, 0.0]], [[1.0, 0.5, 2.0], [0.05, 1.5, 4.0]], [[0.0, 2.0, 1.0], [0.6, 3.0, -6.0]]
+
+
+def observe_gaussian(f) -> Observations:
+    """Six rewards in a (B, T) table, from far off to dead on."""
+    mean = torch.tensor(MEAN, requires_grad=True)
+    std = torch.tensor(STD, requires_grad=True)
+    nll = f(mean, std, torch.tensor(TARGET))
+    slope_mean, slope_std = gradient(nll.sum(), mean, std)
+    return {"the value": nll.detach(), "the gradient in mean": slope_mean, "the gradient in std": slope_std}
+
+
+def log_density(mean: float, std: float, target: float) -> float:
+    """log N by brute force: the bell exp(-x^2 / 2 std^2) is divided by its own area, found by the trapezoidal rule."""
+    x = np.linspace(-12 * std, 12 * std, 20_001)
+    area = np.trapezoid(np.exp(-0.5 * (x / std) ** 2), x)
+    return -0.5 * ((target - mean) / std) ** 2 - math.log(area)
+
+
+def expected_gaussian() -> Observations:
+    """The bell normalised by a numeric integral; slopes by central differences."""
+    rows = np.stack([MEAN, STD, TARGET], -1).reshape(-1, 3)
+    small = 1e-5
+    table = {
+        "the value": [-log_density(m, s, r) for m, s, r in rows],
+        "the gradient in mean": [(log_density(m - small, s, r) - log_density(m + small, s, r)) / (2 * small) for m, s, r in rows],
+        "the gradient in std": [(log_density(m, s - small, r) - log_density(m, s + small, r)) / (2 * small) for m, s, r in rows],
+    }
+    return {name: torch.tensor(values, dtype=torch.float32).view(2, 3) for name, values in table.items()}
+
+
+HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
+
+GAUSSIAN = Exercise(
+    id="4.2",
+    title="The price of a surprise (Gaussian)",
+    minutes=8,
+    difficulty=1,
+    importance=3,
+    reference=nets.gaussian_nll,
+    target="dreamer_core.nets:gaussian_nll",
+    observe=observe_gaussian,
+    expected=expected_gaussian,
+    mistakes=(
+        Mistake(
+            "no_log_std",
+            lambda mean, std, target: 0.5 * ((target - mean) / std).square() + HALF_LOG_TAU,
+            "The log std is missing. Without it a wider bell costs nothing, so a learned std would grow without end.",
+        ),
+        Mistake(
+            "std_for_variance",
+            lambda mean, std, target: 0.5 * (target - mean).square() / std + 0.5 * torch.log(std) + HALF_LOG_TAU,
+            "You treat std as if it were the variance. The miss is divided by std *before* it is squared.",
+        ),
+        Mistake(
+            "std_not_squared",
+            lambda mean, std, target: 0.5 * (target - mean).square() / std + torch.log(std) + HALF_LOG_TAU,
+            "The squared miss is divided by std, but needs std squared: divide the miss by std first, then square.",
+        ),
+        Mistake(
+            "no_constant",
+            lambda mean, std, target: 0.5 * ((target - mean) / std).square() + torch.log(std),
+            "The constant log(2 pi) / 2 is missing. It changes no gradient, but without it exp(-nll) is no density, and a loss in nats "
+            "cannot be compared with any other.",
+        ),
+        Mistake(
+            "sign",
+            lambda mean, std, target: -nets.gaussian_nll(mean, std, target),
+            "The sign is turned round: this is the log-likelihood, and minimising it would drive the mean away from the reward.",
+        ),
+        Mistake(
+            "no_half",
+            lambda mean, std, target: ((target - mean) / std).square() + torch.log(std) + HALF_LOG_TAU,
+            "The 1/2 in front of the squared miss is missing.",
+        ),
+        Mistake(
+            "log_of_variance",
+            lambda mean, std, target: 0.5 * ((target - mean) / std).square() + 2 * torch.log(std) + HALF_LOG_TAU,
+            "The log of the *variance* is charged in full. It is log std, or half the log of the variance.",
+        ),
+    ),
+    hints=(
+        "Take the logarithm of the density in the equation above, term by term, and turn the sign.",
+        "Three terms: half the squared miss in units of std, the log of std, and a constant.",
+        "0.5 * ((target - mean) / std) ** 2 + torch.log(std) + ... : the constant is half of log(2 pi).",
+    ),
+)
+
+# --- 4.3 a std with a floor -------------------------------------------------------------------------
+
+RAW = [[-60.0, -3.0, 0.5], [1.0, 5.0, 80.0]]
+
+
+def observe_positive(f) -> Observations:
+    """Raw outputs of a net from -60 to 80, and two floors."""
+    raw = torch.tensor(RAW, requires_grad=True)
+    std = f(raw, 0.05)
+    return {
+        "the std with a floor of 0.05": std.detach(),
+        "its gradient in raw": gradient(std.sum(), raw),
+        "the std with a floor of 1": f(torch.tensor(RAW), 1.0),
+    }
+
+
+def expected_positive() -> Observations:
+    """log(1 + e^raw) in double precision, entry by entry; its slope is the logistic function."""
+    soft = torch.tensor([[math.log1p(math.exp(raw)) for raw in row] for row in RAW])
+    slope = torch.tensor([[1 / (1 + math.exp(-raw)) for raw in row] for row in RAW])
+    return {"the std with a floor of 0.05": soft + 0.05, "its gradient in raw": slope, "the std with a floor of 1": soft + 1}
+
+
+POSITIVE = Exercise(
+    id="4.3",
+    title="A standard deviation with a floor",
+    minutes=4,
+    difficulty=1,
+    importance=2,
+    reference=nets.positive,
+    target="dreamer_core.nets:positive",
+    observe=observe_positive,
+    expected=expected_positive,
+    mistakes=(
+        Mistake(
+            "no_floor",
+            lambda raw, floor: F.softplus(raw),
+            "The floor is missing: far below 0 softplus comes as close to 0 as it likes.",
+        ),
+        Mistake(
+            "clamped",
+            lambda raw, floor: F.softplus(raw).clamp(min=floor),
+            "You cut off at the floor instead of adding it. Below the cut the gradient is exactly 0, so a std that got there could "
+            "never grow again.",
+        ),
+        Mistake(
+            "exponential",
+            lambda raw, floor: torch.exp(raw) + floor,
+            "That is exp, not softplus. A raw output of 5 would mean a std of 148: exp turns small steps into leaps.",
+        ),
+        Mistake(
+            "floor_inside",
+            lambda raw, floor: F.softplus(raw + floor),
+            "The floor is added inside softplus. There it only shifts raw a little; it must be added to the result.",
+        ),
+        Mistake(
+            "relu",
+            lambda raw, floor: F.relu(raw) + floor,
+            "That is relu, not softplus: for every negative raw its gradient is 0, and the std is stuck at the floor.",
+        ),
+    ),
+    hints=(
+        "A smooth function that turns every number into a positive one: log(1 + e^x). torch has it under the name softplus.",
+        "The result must lie above `floor` everywhere and still have a gradient: add, do not cut.",
+        "F.softplus(raw) plus the floor.",
+    ),
+)
+
+# --- 4.4 coverage -----------------------------------------------------------------------------------
+
+ROWS = [(0.0, 1.0, 0.5), (0.0, 2.0, -1.5), (5.0, 0.5, 5.8), (-1.0, 0.2, -1.1), (2.0, 3.0, -5.0), (1.0, 1.5, 1.2), (0.0, 0.4, -0.9)]
+WIDTHS = [0.3, 1.0, 2.0]
+
+
+def observe_coverage(f) -> Observations:
+    """Seven rewards, each with its own mean and std."""
+    return {"the shares": f(*torch.tensor(ROWS).unbind(1), torch.tensor(WIDTHS))}
+
+
+def expected_coverage() -> Observations:
+    """Counted one by one."""
+    counts = [sum(mean - width * std <= reward <= mean + width * std for mean, std, reward in ROWS) for width in WIDTHS]
+    return {"the shares": torch.tensor([count / len(ROWS) for count in counts])}
+
+
+COVERAGE = Exercise(
+    id="4.4",
+    title="Does the interval keep its promise?",
+    minutes=8,
+    difficulty=2,
+    importance=2,
+    reference=calibration.coverage,
+    target=None,
+    observe=observe_coverage,
+    expected=expected_coverage,
+    mistakes=(
+        Mistake(
+            "one_sided",
+            lambda mean, std, reward, widths: (reward <= mean + widths[:, None] * std).float().mean(1),
+            "Only the upper end is checked: a reward far *below* the mean counts as inside. Take the absolute value of the miss.",
+        ),
+        Mistake(
+            "half_as_wide",
+            lambda mean, std, reward, widths: ((reward - mean).abs() <= widths[:, None] * std / 2).float().mean(1),
+            "Your interval is half as wide: it reaches `width` standard deviations to *each* side of the mean.",
+        ),
+        Mistake(
+            "variance",
+            lambda mean, std, reward, widths: ((reward - mean).abs() <= widths[:, None] * std.square()).float().mean(1),
+            "You measure the miss in variances. The interval is a number of standard deviations.",
+        ),
+        Mistake(
+            "one_std_for_all",
+            lambda mean, std, reward, widths: ((reward - mean).abs() <= widths[:, None] * std.mean()).float().mean(1),
+            "You use one std for all rows. Each reward is held against the std that was predicted for *it*.",
+        ),
+        Mistake(
+            "outside",
+            lambda mean, std, reward, widths: ((reward - mean).abs() > widths[:, None] * std).float().mean(1),
+            "That is the share *outside* the interval.",
+        ),
+        Mistake(
+            "counts",
+            lambda mean, std, reward, widths: ((reward - mean).abs() <= widths[:, None] * std).float().sum(1),
+            "You count the rewards inside. A share is that count divided by their number.",
+        ),
+    ),
+    hints=(
+        "How many of its own standard deviations is each reward away from its mean, whichever side?",
+        "`widths[:, None]` is (W, 1): compared with a tensor (N,), it gives a table (W, N) of true and false.",
+        "((reward - mean) / std).abs() <= widths[:, None], as floats, averaged over axis 1.",
+    ),
+)
+
+# --- 4.5 the masked loss ------------------------------------------------------------------------------
+
+
+def nll_table() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Two windows of four rows: one begins with an episode, in the other a new episode begins on row 2."""
+    mean = torch.tensor([[0.5, 1.0, 0.0, -1.0], [2.0, 0.0, 0.7, 1.0]], requires_grad=True)
+    std = torch.tensor([[1.0, 0.5, 2.0, 1.0], [1.0, 1.5, 1.0, 0.8]])
+    reward = torch.tensor([[0.2, 2.0, 0.5, -1.0], [1.0, 0.3, -0.4, 3.0]])
+    first = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]])
+    return mean, std, reward, first
+
+
+def observe_reward_loss(f) -> Observations:
+    """The loss, what reaches each row's mean, and the loss of a batch without any first row."""
+    mean, std, reward, first = nll_table()
+    loss = f(mean, std, reward, first)
+    return {
+        "the loss": loss.detach(),
+        "the gradient in mean": gradient(loss, mean),
+        "the loss where no episode starts": f(mean.detach(), std, reward, torch.zeros_like(first)),
+    }
+
+
+def expected_reward_loss() -> Observations:
+    """Row by row in plain Python, with the log density found by brute force."""
+    parts = [part.detach().double().flatten().tolist() for part in nll_table()]
+    rows = [(-log_density(mean, std, reward), (mean - reward) / std**2, first) for mean, std, reward, first in zip(*parts)]
+    return {
+        "the loss": torch.tensor(sum(nll for nll, _, first in rows if not first) / len(rows)),
+        "the gradient in mean": torch.tensor([0.0 if first else slope / len(rows) for _, slope, first in rows]).view(2, 4),
+        "the loss where no episode starts": torch.tensor(sum(nll for nll, _, _ in rows) / len(rows)),
+    }
+
+
+def kept_rows_mean(mean: Tensor, std: Tensor, reward: Tensor, first: Tensor) -> Tensor:
+    """The mean over the rows that count."""
+    keep = 1 - first
+    return (keep * nets.gaussian_nll(mean, std, reward)).sum() / keep.sum()
+
+
+REWARD_LOSS = Exercise(
+    id="4.5",
+    title="The reward loss of a window",
+    minutes=6,
+    difficulty=2,
+    importance=3,
+    reference=world_model.reward_loss,
+    target="dreamer_core.world_model:reward_loss",
+    observe=observe_reward_loss,
+    expected=expected_reward_loss,
+    mistakes=(
+        Mistake(
+            "mask_ignored",
+            lambda mean, std, reward, first: nets.gaussian_nll(mean, std, reward).mean(),
+            "First rows count too. Whatever is stored there is no reward: none arrives with a reset, and the head would learn it as one.",
+        ),
+        Mistake(
+            "mean_over_kept_rows",
+            kept_rows_mean,
+            "You divide by the number of rows that are left. That is a sound loss as well, but not v1's: v1 divides by *all* rows, so "
+            "that a row weighs the same in every batch, however many episodes start in it.",
+        ),
+        Mistake(
+            "mask_turned_round",
+            lambda mean, std, reward, first: (first * nets.gaussian_nll(mean, std, reward)).mean(),
+            "The mask is turned round: `first` is 1 exactly where nothing should be learned.",
+        ),
+        Mistake(
+            "target_masked",
+            lambda mean, std, reward, first: nets.gaussian_nll(mean, std, (1 - first) * reward).mean(),
+            "You set the *reward* of first rows to 0 and then train on it. The row's loss must be 0, not its target.",
+        ),
+        Mistake(
+            "squared_error",
+            lambda mean, std, reward, first: ((1 - first) * 0.5 * (reward - mean).square()).mean(),
+            "That is half the squared error: the std is not used. Take the Gaussian's negative log-likelihood.",
+        ),
+        Mistake(
+            "sum",
+            lambda mean, std, reward, first: ((1 - first) * nets.gaussian_nll(mean, std, reward)).sum(),
+            "You add the rows up. v1 takes the mean over all rows, so that the loss does not grow with the batch.",
+        ),
+        Mistake(
+            "everything_after_row_0",
+            lambda mean, std, reward, first: nets.gaussian_nll(mean, std, reward)[:, 1:].sum() / reward.numel(),
+            "You leave out row 0 of each *window*. A window may begin in mid-episode, and an episode may begin in mid-window: ask `first`.",
+        ),
+    ),
+    hints=(
+        "A number for every row first; then decide which rows count.",
+        "`1 - first` is 1 where a row counts. Multiply with it, and take the mean of the whole table.",
+        "((1 - first) * nets.gaussian_nll(...)).mean()",
+    ),
+)
+
+# --- 4.6 the negative log-likelihood of a coin ----------------------------------------------------------
+
+LOGIT, GOES_ON = [[0.0, 2.0, -1.5], [2.0, 100.0, -100.0], [4.0, 100.0, -100.0]], [[1.0, 1.0, 1.0], [0.0, 1.0, 0.0], [0.997, 0.0, 1.0]]
+
+
+def observe_bernoulli(f) -> Observations:
+    """Nine rows from doubt to certainty, some of them certainly wrong, one with a target between 0 and 1."""
+    logit = torch.tensor(LOGIT, requires_grad=True)
+    nll = f(logit, torch.tensor(GOES_ON))
+    return {"the value": nll.detach(), "the gradient in logit": gradient(nll.sum(), logit)}
+
+
+def expected_bernoulli() -> Observations:
+    """-log of both probabilities in plain Python, weighted by the target; the slope is probability minus target."""
+
+    def surprise(logit: float) -> float:  # -log p with p = 1 / (1 + e^-logit)
+        return math.log(1 + math.exp(-logit))
+
+    pairs = [list(zip(*row)) for row in zip(LOGIT, GOES_ON)]
+    return {
+        "the value": torch.tensor([[c * surprise(logit) + (1 - c) * surprise(-logit) for logit, c in row] for row in pairs]),
+        "the gradient in logit": torch.tensor([[1 / (1 + math.exp(-logit)) - c for logit, c in row] for row in pairs]),
+    }
+
+
+def by_probability(logit: Tensor, target: Tensor, small: float = 0.0) -> Tensor:
+    """The textbook formula, by way of the probability."""
+    p = torch.sigmoid(logit)
+    return -(target * torch.log(p + small) + (1 - target) * torch.log(1 - p + small))
+
+
+BERNOULLI = Exercise(
+    id="4.6",
+    title="The price of a surprise (a coin)",
+    minutes=8,
+    difficulty=3,
+    importance=3,
+    reference=nets.bernoulli_nll,
+    target="dreamer_core.nets:bernoulli_nll",
+    observe=observe_bernoulli,
+    expected=expected_bernoulli,
+    mistakes=(
+        Mistake(
+            "sigmoid_twice",
+            lambda logit, target: nets.bernoulli_nll(torch.sigmoid(logit), target),
+            "The logit went through a sigmoid twice: once by you and once by the function you called. Then no probability can leave "
+            "the range from 0.5 to 0.73.",
+        ),
+        Mistake(
+            "target_flipped",
+            lambda logit, target: nets.bernoulli_nll(logit, 1 - target),
+            "Target and its opposite are exchanged: with a target of 1, a large logit must be cheap.",
+        ),
+        Mistake(
+            "unstable",
+            by_probability,
+            "Right on paper, but at a logit of 100 the sigmoid rounds to exactly 1, log(1 - 1) is -inf, and 0 * inf is NaN. Work with "
+            "the logit itself: -log sigmoid(x) = softplus(-x).",
+        ),
+        Mistake(
+            "patched",
+            lambda logit, target: by_probability(logit, target, 1e-8),
+            "A small number inside the logarithm avoids the NaN, but a certain mistake then costs at most some 18 nats, and its "
+            "gradient is 0 just where it is needed most. Work with the logit: -log sigmoid(x) = softplus(-x).",
+        ),
+        Mistake(
+            "sign",
+            lambda logit, target: -nets.bernoulli_nll(logit, target),
+            "The sign is turned round: a loss must be large where the outcome was thought unlikely.",
+        ),
+        Mistake(
+            "only_ones",
+            lambda logit, target: target * F.softplus(-logit),
+            "Rows with a target of 0 cost nothing. Their share, (1 - target), pays -log(1 - p).",
+        ),
+    ),
+    hints=(
+        "With p = sigmoid(logit): -log p where the target is 1, -log(1 - p) where it is 0, and a weighted sum between.",
+        "1 - sigmoid(x) = sigmoid(-x), and -log sigmoid(x) = log(1 + e^-x) = softplus(-x). So no probability is ever formed.",
+        "target * F.softplus(-logit) + (1 - target) * ...",
+    ),
+)
+
+EXERCISES = [PAIRS, GAUSSIAN, POSITIVE, COVERAGE, REWARD_LOSS, BERNOULLI]
