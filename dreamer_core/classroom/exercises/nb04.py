@@ -97,9 +97,9 @@ def observe_gaussian(f) -> Observations:
 
 
 def log_density(mean: float, std: float, target: float) -> float:
-    """log N by brute force: the bell exp(-x^2 / 2 std^2) is divided by its own area, found by the trapezoidal rule."""
+    """log N by brute force: the bell exp(-x^2 / 2 std^2) is divided by its own area, a sum over thin strips."""
     x = np.linspace(-12 * std, 12 * std, 20_001)
-    area = np.trapezoid(np.exp(-0.5 * (x / std) ** 2), x)
+    area = np.exp(-0.5 * (x / std) ** 2).sum() * (x[1] - x[0])
     return -0.5 * ((target - mean) / std) ** 2 - math.log(area)
 
 
