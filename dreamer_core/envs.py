@@ -29,11 +29,19 @@ def make(name: str, config: WrapperConfig) -> gym.Env:
     env = Guard(env, name)
     if config.action_repeat > 1:
         env = ActionRepeat(env, config.action_repeat)
-    env = gym.wrappers.RescaleAction(env, np.float32(-1), np.float32(1))
+    low, high = env.action_space.low, env.action_space.high
+    unit = Box(-1, 1, low.shape, env.action_space.dtype)
+    env = gym.wrappers.TransformAction(env, lambda action: rescale(action, low, high), unit)
     space = env.observation_space
     space = Box(space.low.astype(np.float32), space.high.astype(np.float32))
     env = gym.wrappers.TransformObservation(env, lambda observation: np.asarray(observation, np.float32), space)
     return Hide(env, config.hide) if config.hide else env
+
+
+def rescale(action: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The agent's action in [-1, 1] in the environment's own units, [low, high]; all (A,). -1 becomes low, 0 the middle, 1 high."""
+    slope = 2 / (high - low)  # of the way back; dividing by it is gymnasium's own arithmetic (RescaleAction) to the last bit
+    return (low + high) / 2 + action / slope
 
 
 def first_line(error: Exception) -> str:

@@ -67,6 +67,17 @@ def check_windows(config: Config) -> None:
             )
 
 
+def ending(terminated: bool, truncated: bool) -> tuple[bool, bool]:
+    """What the two flags of a step mean: (the episode is over, nothing can follow).
+
+    The first says when to reset. Only the second is stored as `terminal`: a time limit stops the
+    recording and not the world, so what would have followed still counts. Both flags may be up in
+    the same step, and then it is an end. Source: Pardo et al., Time Limits in Reinforcement
+    Learning, arXiv 1712.00378 ("partial-episode bootstrapping").
+    """
+    return terminated or truncated, terminated
+
+
 class Evaluation(NamedTuple):
     """One real episode in each of E environments."""
 
@@ -209,10 +220,11 @@ class Trainer:
         self.step += 1
         if self.step <= self.config.schedule.prefill and len(self.actions) == self.config.schedule.prefill_episode:
             truncated = True
-        if terminated or truncated:  # the last row brings the last reward; no action leaves it
+        over, terminal = ending(terminated, truncated)
+        if over:  # the last row brings the last reward; no action leaves it
             observation = torch.from_numpy(self.observation).to(self.agent.device)
             self.carry = self.agent.policy(self.carry, observation[None], self._flag(False), explore=True)
-            self.agent.remember(self.carry, observation, self.reward, False, terminated)
+            self.agent.remember(self.carry, observation, self.reward, False, terminal)
             self._start_episode()
 
     def _flag(self, value: bool) -> torch.Tensor:

@@ -60,6 +60,20 @@ def test_actions_are_rescaled_from_unit_to_the_environments_own(scripted):
     assert np.allclose(env.unwrapped.seen, [[-2, 0], [0, 5], [2, 7.5]])
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 0.4])
+def test_symmetric_actions_are_rescaled_as_gymnasium_does_to_the_last_bit(scripted, limit):
+    space = Box(-limit, limit, (3,))
+    ours = scripted(action_space=space)
+    theirs = gym.wrappers.RescaleAction(Scripted(action_space=space), np.float32(-1), np.float32(1))
+    actions = np.random.default_rng(0).uniform(-1, 1, (100, 3)).astype(np.float32)
+    for env in (ours, theirs):
+        env.reset(seed=0)
+        for action in actions:
+            env.step(action)
+    assert np.array_equal(ours.unwrapped.seen, theirs.unwrapped.seen)
+    assert ours.unwrapped.seen[0].dtype == np.float32
+
+
 def test_observations_arrive_as_float32_in_their_own_units(scripted):
     largest = np.finfo(np.float32).max  # how some environments write "no bound"
     space = Box(np.array([-8, 0, -np.inf, -largest, 0]), np.array([8, 10, np.inf, largest, np.inf]), dtype=np.float64)

@@ -127,6 +127,14 @@ class Counter(gym.Env):
         return np.full(1, self.t), 100.0 + self.t, self.t == self.length, False, {}
 
 
+@pytest.mark.parametrize(
+    "flags, over, terminal",
+    [((False, False), False, False), ((True, False), True, True), ((False, True), True, False), ((True, True), True, True)],
+)
+def test_what_the_two_flags_of_a_step_mean(flags, over, terminal):
+    assert training.ending(*flags) == (over, terminal)
+
+
 @pytest.mark.parametrize("ending", ["terminated", "time limit", "cut short"])
 def test_termination_is_stored_and_a_time_limit_is_not(ending):
     gym.register(f"{ending.title().replace(' ', '')}-v0", Counter, max_episode_steps=3 if ending == "time limit" else 50,

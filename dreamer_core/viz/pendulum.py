@@ -37,16 +37,24 @@ def tip(observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return -observation[..., 1], observation[..., 0]
 
 
+def angle(observation: np.ndarray) -> np.ndarray:
+    """Where the rod points, in radians: (..., O) -> (...) in (-pi, pi], 0 upright, growing counter-clockwise."""
+    return np.arctan2(observation[..., 1], observation[..., 0])
+
+
+def apart(one: np.ndarray | float, other: np.ndarray | float) -> np.ndarray | float:
+    """Degrees between two directions given in degrees, the short way round: 0 to 180. Elementwise; full turns do not count."""
+    return np.abs((one - other + 180) % 360 - 180)
+
+
 def angle_and_velocity(observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pendulum's (..., 3) cosine, sine and velocity -> angle in (-pi, pi], upright 0, and velocity, each (...)."""
-    return np.arctan2(observation[..., 1], observation[..., 0]), observation[..., 2]
+    return angle(observation), observation[..., 2]
 
 
 def angle_error(real: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Degrees between two pendulums, 0 to 180: (..., O), (..., O) -> (...)."""
-    cross = real[..., 0] * other[..., 1] - real[..., 1] * other[..., 0]
-    dot = real[..., 0] * other[..., 0] + real[..., 1] * other[..., 1]
-    return np.degrees(np.abs(np.arctan2(cross, dot)))
+    return apart(np.degrees(angle(real)), np.degrees(angle(other)))
 
 
 def stage(axis: Axes) -> None:
