@@ -119,7 +119,8 @@ def accept(asked: Exercise, function: Callable) -> Callable:
     states[asked.id] = "right"
     trouble = ledger.record(asked.id, state="right", source=source.splitlines())
     transplant.install(asked, function)
-    told = "The agent runs your version from here on." if asked.target else "Well done."
+    told = "The agent runs" if asked.in_agent else "The course's pictures use" if asked.target else ""
+    told = f"{told} your version from here on." if told else "Well done."
     print(" ".join(filter(None, (f"✓ {asked.id} {asked.title}: right. {told}", note, trouble))))
     return function
 
@@ -224,4 +225,4 @@ def dots(level: int) -> str:
 
 def agent_parts() -> list[transplant.Part]:
     """Every part of the agent that an exercise builds, and whether it is the learner's own now."""
-    return [transplant.Part(e.id, e.title, e.target, e.id in transplant.installed) for e in EXERCISES.values() if e.target]
+    return [transplant.Part(e.id, e.title, e.target, e.id in transplant.installed) for e in EXERCISES.values() if e.in_agent]

@@ -45,7 +45,7 @@ class Exercise:
     reference: Callable
     """The course's own answer: the core's function itself wherever there is one."""
     target: str | None
-    """What the learner's function replaces in the agent, "module:function" or "module:Class.method"; None if it is no part of the agent."""
+    """What the learner's function replaces, "module:function" or "module:Class.method"; None if it stands alone."""
     observe: Callable[[Callable], Observations]
     """Calls the function on small inputs and names what came out."""
     expected: Callable[[], Observations]
@@ -58,6 +58,11 @@ class Exercise:
     """The batched unroll of the RSSM goes around this part: with a learner's part the agent runs the plain loop."""
     inplace: bool = False
     """The function is meant to change its inputs."""
+
+    @property
+    def in_agent(self) -> bool:
+        """Whether it becomes a part of the agent itself, not of its pictures or of nothing."""
+        return self.target is not None and not self.target.startswith("dreamer_core.viz")
 
 
 def gradient(loss: Tensor, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:

@@ -89,7 +89,7 @@ def short_run(name: str, steps: int = 90) -> list[dict]:
     return list(Trainer(tiny(env_steps=steps, **AGENTS[name])).run())
 
 
-CORE = [exercise for exercise in EXERCISES.values() if exercise.target and not exercise.target.startswith("dreamer_core.viz")]
+CORE = [exercise for exercise in EXERCISES.values() if exercise.in_agent]
 
 
 def test_every_part_is_called_by_an_agent_that_learns():

@@ -48,7 +48,11 @@ def run(notebook: nbformat.NotebookNode, ledger: Path, **settings: str) -> list[
         cell.get("metadata", {}).pop("execution", None)
     notebook.cells.insert(0, nbformat.v4.new_code_cell(WATCH))
     notebook.cells.append(nbformat.v4.new_code_cell(REPORT))
-    environment = {"DREAMER_LEDGER": str(ledger), "DREAMER_QUICK": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])} | settings
+    environment = {
+        "DREAMER_LEDGER": str(ledger),
+        "DREAMER_QUICK": "1",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+    } | settings
     before = dict(os.environ)
     os.environ.update(environment)
     try:

@@ -39,8 +39,8 @@ def test_solving_everything_from_first_to_last(path, ledger):
         assert f"✓ {number} " in printed
     assert "does not pass here" not in printed and "counts in this notebook only" not in printed and "stopped with" not in printed
     if path == PATHS[-1]:
-        parts = sum(exercise.target is not None for exercise in EXERCISES.values())
-        earlier = sum(e.target is not None and not e.id.startswith("9.") for e in EXERCISES.values())
+        parts = sum(exercise.in_agent for exercise in EXERCISES.values())
+        earlier = sum(e.in_agent and not e.id.startswith("9.") for e in EXERCISES.values())
         assert f"your own code: {earlier} of {parts}" in printed
 
 
