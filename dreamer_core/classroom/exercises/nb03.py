@@ -286,9 +286,8 @@ def kl_without_one(mean_q, std_q, mean_p, std_p):
     return latents.gaussian_kl(mean_q, std_q, mean_p, std_p) + 0.5 * mean_q.shape[-1]
 
 
-def kl_shift_by_q(mean_q, std_q, mean_p, std_p):
-    ratio = (std_q / std_p).square()
-    return 0.5 * (ratio + ((mean_q - mean_p) / std_q).square() - 1 - torch.log(ratio)).sum(-1)
+def kl_not_summed(mean_q, std_q, mean_p, std_p):
+    return 0.5 * ((std_q / std_p).square() + ((mean_q - mean_p) / std_p).square() - 1) - torch.log(std_q / std_p)
 
 
 GAUSSIAN_KL = Exercise(
@@ -332,10 +331,9 @@ GAUSSIAN_KL = Exercise(
             "Too much by 1/2 for each number of z: the -1 is missing. Check: two equal Normals must give exactly 0.",
         ),
         Mistake(
-            "shift_by_q",
-            kl_shift_by_q,
-            "You measure the distance of the means in units of q's std. It is p that has to explain q's samples, so it "
-            "is p's std that counts.",
+            "not_summed",
+            kl_not_summed,
+            "You return one number for each number of z. The KL of the whole z is their sum over the last axis.",
         ),
         Mistake(
             "no_gradient",
@@ -373,8 +371,7 @@ def expected_balanced_kl() -> Observations:
 
 
 def clip_the_batch(dyn, rep, balance, free):
-    """The mean over the batch is clipped, not each row; spread over the rows again so that the shape is right."""
-    return (balance * dyn.mean().clamp(min=free) + (1 - balance) * rep.mean().clamp(min=free)).expand_as(dyn)
+    return balance * dyn.mean().clamp(min=free) + (1 - balance) * rep.mean().clamp(min=free)
 
 
 BALANCED_KL = Exercise(
@@ -407,8 +404,8 @@ BALANCED_KL = Exercise(
         Mistake(
             "clipped_after_mean",
             clip_the_batch,
-            "You clip the mean of the batch. The free nats are counted row by row: a row below them is left alone even "
-            "where the others are far above.",
+            "You return one number for the whole batch. The free nats are counted row by row, so each row is clipped by itself; "
+            "the mean is taken later, by the caller.",
         ),
         Mistake(
             "free_subtracted",
@@ -521,8 +518,8 @@ UNIMIX = Exercise(
         Mistake(
             "overflow",
             overflowing,
-            "Right for small logits, but exp(1000) is infinite and infinite over infinite is not a number. torch.softmax subtracts the "
-            "largest logit first; do the same, or use it.",
+            "exp(1000) is infinite, and infinite over infinite is not a number. torch.softmax subtracts the largest logit first; "
+            "do the same, or use it.",
         ),
     ),
     hints=(
