@@ -202,10 +202,16 @@ GAUSSIAN_SAMPLE = Exercise(
             "You draw noise of your own. The noise is handed in, so that the sample is a pure function of its inputs.",
         ),
         Mistake(
+            "torch_sample",
+            lambda mean, std, noise: torch.normal(mean.detach(), std.detach()),
+            "You let torch draw. That sets the given noise aside, and no gradient gets through a draw: compute z from "
+            "mean, std and noise instead.",
+        ),
+        Mistake(
             "no_gradient",
             lambda mean, std, noise: (mean + std * noise).detach(),
-            "The sample is right, but no gradient gets through it. torch's own `.sample()`, `detach` or `no_grad` would do that; "
-            "plain arithmetic on mean and std keeps it.",
+            "The sample is right, but no gradient gets through it: look for `detach` or `no_grad`. Plain arithmetic on "
+            "mean and std keeps it.",
         ),
         Mistake(
             "std_detached",
