@@ -24,7 +24,8 @@ DREAM_NOISE = {
 
 def small_rssm(kind: str) -> RSSM:
     """An RSSM with D = 3 and Z = 2 (or two groups of two classes), whose weights are the same for everyone."""
-    rssm = RSSM(WorldModelConfig(deter=3, units=4, latent=kind, stoch=2, classes=2), embed=2, action=1)
+    with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and replaced at once
+        rssm = RSSM(WorldModelConfig(deter=3, units=4, latent=kind, stoch=2, classes=2), embed=2, action=1)
     with torch.no_grad():
         for number, parameter in enumerate(rssm.parameters()):
             parameter.copy_(torch.sin(1.7 * torch.arange(parameter.numel()) + number).view_as(parameter))
