@@ -16,6 +16,17 @@ def soft_value(q: Tensor, log_prob: Tensor, alpha: float | Tensor) -> Tensor:
     return q - alpha * log_prob
 
 
+def backup(reward: Tensor, cont: Tensor, value: Tensor, gamma: float) -> Tensor:
+    """What a step is worth, seen from before it: r + gamma c v. Elementwise.
+
+    Args:
+        reward: that arrives with the state reached. cont: 0 if the episode ended for good there, 1
+            if it went on (also past a time limit), or the probability of going on.
+        value: of the state reached. gamma: discount.
+    """
+    return reward + gamma * cont * value
+
+
 def lambda_return(reward: Tensor, cont: Tensor, value: Tensor, bonus: Tensor, gamma: float, lam: float) -> Tensor:
     """The lambda-return, from the one-step target (lam = 0) to the H-step return (lam = 1).
 
@@ -41,7 +52,7 @@ def lambda_return(reward: Tensor, cont: Tensor, value: Tensor, bonus: Tensor, ga
             future = last
         else:
             future = (1 - lam) * value[:, t] + lam * (bonus[:, t] + returns[-1])
-        returns.append(reward[:, t] + gamma * cont[:, t] * future)
+        returns.append(backup(reward[:, t], cont[:, t], future, gamma))
     return torch.stack(returns[::-1], 1)
 
 

@@ -44,6 +44,26 @@ def squashed_log_prob(noise: Tensor, log_std: Tensor, pre_tanh: Tensor) -> Tenso
     return (normal + 2 * (pre_tanh + F.softplus(-2 * pre_tanh))).sum(-1)
 
 
+def squashed_sample(mean: Tensor, log_std: Tensor, noise: Tensor) -> Action:
+    """The action that `noise` ~ N(0, I) makes of a policy: u = mean + std * noise, and log pi of tanh(u).
+
+    All (..., A). Nothing here is random, so the gradient of both parts reaches mean and log std: the
+    reparameterisation of Kingma and Welling (arXiv 1312.6114, section 2.4). u is kept and not
+    tanh(u), since atanh of a saturated action is infinite.
+    """
+    pre_tanh = mean + torch.exp(log_std) * noise
+    return Action(pre_tanh, squashed_log_prob(noise, log_std, pre_tanh))
+
+
+def twin_critic_loss(q: Tensor, returns: Tensor, weight: Tensor) -> Tensor:
+    """Sum over both critics of their weighted mean squared error: (2, N, H), (N, H), (N, H) -> scalar.
+
+    Each critic regresses on the same returns; the minimum of the two is in the returns already.
+    Returns are data: no gradient reaches them. Source: Spinning Up, sac.py (there, weights are 1).
+    """
+    return ((q - returns.detach()).square() * weight).mean((1, 2)).sum()
+
+
 def ema_update(target: nn.Module, source: nn.Module, polyak: float) -> None:
     """target <- polyak * target + (1 - polyak) * source, parameter by parameter, in place."""
     with torch.no_grad():
@@ -72,9 +92,7 @@ class Actor(nn.Module):
     def sample(self, state: Tensor) -> Action:
         """A reparameterised sample and its log-probability: gradients reach the actor through both."""
         mean, log_std = self(state)
-        noise = torch.randn_like(mean)
-        pre_tanh = mean + torch.exp(log_std) * noise
-        return Action(pre_tanh, squashed_log_prob(noise, log_std, pre_tanh))
+        return squashed_sample(mean, log_std, torch.randn_like(mean))
 
     def draw(self, state: Tensor) -> Tensor:
         """Only u of a sample, for acting and dreaming: (..., F) -> (..., A)."""
@@ -172,7 +190,7 @@ class SAC(nn.Module):
     def critic_loss(self, batch: Trajectories, returns: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Sum over both critics of the weighted mean squared error to `returns` (N, H); and the mean Q."""
         q = self.q(batch.state[:, :-1], torch.tanh(batch.pre_tanh))  # (2, N, H)
-        return ((q - returns).square() * weight).mean((1, 2)).sum(), q.detach().mean()
+        return twin_critic_loss(q, returns, weight), q.detach().mean()
 
     def pathwise_loss(self, state: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         """-E[Qbar(s, a~) - alpha log pi(a~ | s)], differentiated through a~ and the target Q; and log pi."""

@@ -1,0 +1,643 @@
+"""Exercises of notebook 02: the parts of soft actor-critic.
+
+Truths come from outside the code: the density of tanh(u) is the slope of its distribution function
+(a finite difference of the error function), gradients are worked out on paper, the rest are hand
+numbers.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dreamer_core import returns, sac
+from dreamer_core.classroom.spec import Exercise, Mistake, Observations, gradient
+from dreamer_core.sac import Action, squashed_log_prob
+
+# --- 2.1 log-probability -----------------------------------------------------------------------
+
+
+def slope_of_the_distribution(mean: float, log_std: float, pre_tanh: float) -> float:
+    """log pi(a) at a = tanh(u): the slope of P(action < a) = Phi((atanh a - mean) / std), by a central difference."""
+    a, step = math.tanh(pre_tanh), 1e-6
+
+    def below(x: float) -> float:
+        return 0.5 * (1 + math.erf((math.atanh(x) - mean) / math.exp(log_std) / math.sqrt(2)))
+
+    return math.log((below(a + step) - below(a - step)) / (2 * step))
+
+
+MEAN = [[0.3, -0.4], [0.0, 0.5], [-1.0, 0.2]]
+LOG_STD = [[-0.5, 0.2], [0.0, -1.0], [0.3, -0.2]]
+NOISE = [[1.0, -0.6], [0.2, 0.4], [-0.3, 1.5]]
+PRE_TANH = [[m + math.exp(s) * e for m, s, e in zip(*row)] for row in zip(MEAN, LOG_STD, NOISE)]
+
+
+def truth_of_density() -> Tensor:
+    """Two independent dimensions: the densities multiply, so their logarithms add."""
+    return torch.tensor([sum(slope_of_the_distribution(*dim) for dim in zip(*row)) for row in zip(MEAN, LOG_STD, PRE_TANH)])
+
+
+def observe_log_prob(f) -> Observations:
+    noise, log_std, pre_tanh = (torch.tensor(rows, requires_grad=True) for rows in (NOISE, LOG_STD, PRE_TANH))
+    out = f(noise, log_std, pre_tanh)
+    by_noise, by_log_std, by_pre_tanh = gradient(out.sum(), noise, log_std, pre_tanh)
+    # One dimension, mean 0.5, std 0.8: weights of the trapezoidal rule over u, da = (1 - tanh(u)^2) du.
+    u = torch.linspace(-4.5, 5.5, 401)[:, None]
+    pi = torch.exp(f((u - 0.5) / 0.8, torch.full_like(u, math.log(0.8)), u))
+    total = torch.trapezoid(pi * (1 - torch.tanh(u).square()).squeeze(-1), u.squeeze(-1))
+    saturated = f(torch.zeros(1, 1), torch.zeros(1, 1), torch.tensor([[15.0]]))
+    return {
+        "log pi of three actions in two dimensions": out.detach(),
+        "the probability of all actions together": total.detach(),
+        "log pi at u = 15, where tanh(u) rounds to 1": saturated.detach(),
+        "the shape for a (4, 5, 2) batch": tuple(f(*torch.zeros(3, 4, 5, 2)).shape),
+        "d log pi / d noise": by_noise,
+        "d log pi / d log_std": by_log_std,
+        "d log pi / d pre_tanh": by_pre_tanh,
+    }
+
+
+def expected_log_prob() -> Observations:
+    return {
+        "log pi of three actions in two dimensions": truth_of_density(),
+        "the probability of all actions together": torch.tensor(1.0),
+        # 1 - tanh(u)^2 is 4 exp(-2u) to within exp(-4u).
+        "log pi at u = 15, where tanh(u) rounds to 1": torch.tensor([-0.5 * math.log(2 * math.pi) - (math.log(4) - 30)]),
+        "the shape for a (4, 5, 2) batch": (4, 5),
+        "d log pi / d noise": -torch.tensor(NOISE),
+        "d log pi / d log_std": -torch.ones(3, 2),
+        "d log pi / d pre_tanh": torch.tensor([[2 * math.tanh(u) for u in row] for row in PRE_TANH]),
+    }
+
+
+def normal(noise: Tensor, log_std: Tensor) -> Tensor:
+    return -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
+
+
+def log_slope(pre_tanh: Tensor) -> Tensor:
+    return 2 * (math.log(2) - pre_tanh - F.softplus(-2 * pre_tanh))
+
+
+LOG_PROB = Exercise(
+    id="2.1",
+    title="The log-probability of a squashed action",
+    minutes=12,
+    difficulty=3,
+    importance=3,
+    reference=sac.squashed_log_prob,
+    target="dreamer_core.sac:squashed_log_prob",
+    observe=observe_log_prob,
+    expected=expected_log_prob,
+    mistakes=(
+        Mistake(
+            "no_tanh_term",
+            lambda noise, log_std, pre_tanh: normal(noise, log_std).sum(-1) + 0 * pre_tanh.sum(-1),
+            "This is the density of u, not of a = tanh(u): the term for the slope of tanh is missing. "
+            "Squeezing the line into (-1, 1) makes the density higher wherever tanh is flat.",
+        ),
+        Mistake(
+            "sign_of_the_correction",
+            lambda noise, log_std, pre_tanh: (normal(noise, log_std) + log_slope(pre_tanh)).sum(-1),
+            "The slope of tanh is added where it must be subtracted: where tanh is flat, actions crowd together, "
+            "and the density goes up, not down.",
+        ),
+        Mistake(
+            "forgot_log_std",
+            lambda noise, log_std, pre_tanh: (normal(noise, torch.zeros_like(log_std)) - log_slope(pre_tanh)).sum(-1) + 0 * log_std.sum(-1),
+            "log_std has no influence: a Normal half as wide is twice as high, so log N(u) contains -log_std.",
+        ),
+        Mistake(
+            "sign_of_log_std",
+            lambda noise, log_std, pre_tanh: (normal(noise, -log_std) - log_slope(pre_tanh)).sum(-1),
+            "log_std enters with the wrong sign: a wider Normal is lower, so log N(u) contains -log_std.",
+        ),
+        Mistake(
+            "noise_divided_again",
+            lambda noise, log_std, pre_tanh: (normal(noise * torch.exp(-log_std), log_std) - log_slope(pre_tanh)).sum(-1),
+            "The noise is divided by the standard deviation once too often: it is (u - mean) / std already.",
+        ),
+        Mistake(
+            "no_constant",
+            lambda noise, log_std, pre_tanh: (normal(noise, log_std) + 0.5 * math.log(2 * math.pi) - log_slope(pre_tanh)).sum(-1),
+            "The constant of the Normal, -0.5 log(2 pi) for each dimension, is missing: the density does not integrate to 1.",
+        ),
+        Mistake(
+            "mean_over_dimensions",
+            lambda noise, log_std, pre_tanh: (normal(noise, log_std) - log_slope(pre_tanh)).mean(-1),
+            "The action dimensions are averaged, but they are independent: their densities multiply, so their logarithms are *summed*.",
+        ),
+        Mistake(
+            "correction_outside_the_sum",
+            lambda noise, log_std, pre_tanh: normal(noise, log_std).sum(-1) - log_slope(pre_tanh).mean(-1),
+            "The Normal's part is summed over the action dimensions, the slope of tanh is averaged: "
+            "each dimension is squashed, so both are sums.",
+        ),
+        Mistake(
+            "log_of_zero",
+            lambda noise, log_std, pre_tanh: (normal(noise, log_std) - torch.log(1 - torch.tanh(pre_tanh).square())).sum(-1),
+            "The formula is right, but log(1 - tanh(u)^2) takes the logarithm of 0 as soon as tanh(u) rounds to 1. "
+            "Use the equal form 2 (log 2 - u - softplus(-2u)), which does not underflow.",
+        ),
+        Mistake(
+            "epsilon_in_the_log",
+            lambda noise, log_std, pre_tanh: (normal(noise, log_std) - torch.log(1 - torch.tanh(pre_tanh).square() + 1e-6)).sum(-1),
+            "An epsilon inside log(1 - tanh(u)^2) prevents the infinity, but it caps the term near 14: a saturated action looks less "
+            "probable than it is. The form 2 (log 2 - u - softplus(-2u)) is exact.",
+        ),
+    ),
+    hints=(
+        "For each dimension: the Normal density of u, written with the noise, and the slope of tanh at u. Then one operation over the last axis.",
+        "log N(u) = -noise^2 / 2 - log_std - log(2 pi) / 2. Subtract log(1 - tanh(u)^2), written as 2 (log 2 - u - softplus(-2u)).",
+        "(-0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi) - 2 * (math.log(2) - pre_tanh - F.softplus(-2 * pre_tanh))).sum(-1)",
+    ),
+)
+
+# --- 2.2 a sample as a pure function -------------------------------------------------------------
+
+
+def observe_sample(f) -> Observations:
+    mean, log_std = torch.tensor(MEAN, requires_grad=True), torch.tensor(LOG_STD, requires_grad=True)
+    action = f(mean, log_std, torch.tensor(NOISE))
+    by_mean, by_log_std = gradient(action.pre_tanh.sum(), mean, log_std)
+    log_prob_by_mean, log_prob_by_log_std = gradient(action.log_prob.sum(), mean, log_std)
+    batch = f(*torch.zeros(3, 4, 5, 2))
+    return {
+        "pre_tanh": action.pre_tanh.detach(),
+        "log_prob": action.log_prob.detach(),
+        "d pre_tanh / d mean": by_mean,
+        "d pre_tanh / d log_std": by_log_std,
+        "d log_prob / d mean": log_prob_by_mean,
+        "d log_prob / d log_std": log_prob_by_log_std,
+        "the shapes for a (4, 5, 2) batch": (tuple(batch.pre_tanh.shape), tuple(batch.log_prob.shape)),
+    }
+
+
+def expected_sample() -> Observations:
+    """u = m + exp(s) e, so du/dm = 1 and du/ds = exp(s) e; log pi = -e^2/2 - s - log(1 - tanh(u)^2) + const, with e fixed."""
+    std_noise = torch.tensor([[math.exp(s) * e for s, e in zip(*row)] for row in zip(LOG_STD, NOISE)])
+    twice_tanh = torch.tensor([[2 * math.tanh(u) for u in row] for row in PRE_TANH])
+    return {
+        "pre_tanh": torch.tensor(PRE_TANH),
+        "log_prob": truth_of_density(),
+        "d pre_tanh / d mean": torch.ones(3, 2),
+        "d pre_tanh / d log_std": std_noise,
+        "d log_prob / d mean": twice_tanh,
+        "d log_prob / d log_std": twice_tanh * std_noise - 1,
+        "the shapes for a (4, 5, 2) batch": ((4, 5, 2), (4, 5)),
+    }
+
+
+def sample_from(mean: Tensor, log_std: Tensor, noise: Tensor, std: Tensor) -> Action:
+    pre_tanh = mean + std * noise
+    return Action(pre_tanh, squashed_log_prob(noise, log_std, pre_tanh))
+
+
+def squashed_twice(mean: Tensor, log_std: Tensor, noise: Tensor) -> Action:
+    pre_tanh = mean + torch.exp(log_std) * noise
+    return Action(torch.tanh(pre_tanh), squashed_log_prob(noise, log_std, pre_tanh))
+
+
+def cut_sample(mean: Tensor, log_std: Tensor, noise: Tensor) -> Action:
+    pre_tanh = (mean + torch.exp(log_std) * noise).detach()
+    return Action(pre_tanh, squashed_log_prob(noise, log_std, pre_tanh))
+
+
+def cut_log_prob(mean: Tensor, log_std: Tensor, noise: Tensor) -> Action:
+    pre_tanh = mean + torch.exp(log_std) * noise
+    return Action(pre_tanh, squashed_log_prob(noise, log_std, pre_tanh).detach())
+
+
+def log_prob_of_the_action(mean: Tensor, log_std: Tensor, noise: Tensor) -> Action:
+    pre_tanh = mean + torch.exp(log_std) * noise
+    return Action(pre_tanh, squashed_log_prob(noise, log_std, torch.tanh(pre_tanh)))
+
+
+def noise_is_pre_tanh(mean: Tensor, log_std: Tensor, noise: Tensor) -> Action:
+    pre_tanh = mean + torch.exp(log_std) * noise
+    return Action(pre_tanh, squashed_log_prob(pre_tanh, log_std, pre_tanh))
+
+
+SAMPLE = Exercise(
+    id="2.2",
+    title="A sample that a gradient can pass",
+    minutes=6,
+    difficulty=1,
+    importance=3,
+    reference=sac.squashed_sample,
+    target="dreamer_core.sac:squashed_sample",
+    observe=observe_sample,
+    expected=expected_sample,
+    mistakes=(
+        Mistake(
+            "log_std_as_std",
+            lambda mean, log_std, noise: sample_from(mean, log_std, noise, log_std),
+            "The noise is multiplied by log_std itself: the standard deviation is exp(log_std), which is never negative.",
+        ),
+        Mistake(
+            "variance_as_std",
+            lambda mean, log_std, noise: sample_from(mean, log_std, noise, torch.exp(2 * log_std)),
+            "The noise is multiplied by the variance: the standard deviation is exp(log_std), without the 2.",
+        ),
+        Mistake(
+            "no_noise",
+            lambda mean, log_std, noise: sample_from(mean, log_std, noise, torch.zeros_like(log_std)),
+            "The noise does not reach u: this is the mean, not a sample.",
+        ),
+        Mistake(
+            "tanh_already_applied",
+            squashed_twice,
+            "pre_tanh holds tanh(u): return u itself. Whoever acts applies tanh, and from a saturated tanh(u) nobody gets u back.",
+        ),
+        Mistake(
+            "sample_without_gradient",
+            cut_sample,
+            "The value is right, but no gradient reaches mean and log_std through u. The actor learns through this very path: "
+            "no detach, no no_grad, no Normal(...).sample().",
+        ),
+        Mistake(
+            "log_prob_without_gradient",
+            cut_log_prob,
+            "The log-probability is right, but it carries no gradient: the actor could not learn to be more varied.",
+        ),
+        Mistake(
+            "log_prob_of_tanh",
+            log_prob_of_the_action,
+            "squashed_log_prob wants u as its third argument, not tanh(u).",
+        ),
+        Mistake(
+            "pre_tanh_for_noise",
+            noise_is_pre_tanh,
+            "squashed_log_prob wants the standard-normal noise as its first argument, not u.",
+        ),
+    ),
+    hints=(
+        "Scale and shift the noise, then ask squashed_log_prob about it.",
+        "u = mean + std * noise with std = exp(log_std). Return Action(u, log pi).",
+        "pre_tanh = mean + torch.exp(log_std) * noise; return Action(pre_tanh, squashed_log_prob(noise, log_std, pre_tanh))",
+    ),
+)
+
+# --- 2.3 the soft value --------------------------------------------------------------------------
+
+Q, LOG_PI = [[3.0, -1.0], [0.5, 2.0]], [[-2.0, 0.5], [1.0, -0.25]]
+
+
+def observe_soft_value(f) -> Observations:
+    q, log_prob = torch.tensor(Q, requires_grad=True), torch.tensor(LOG_PI, requires_grad=True)
+    out = f(q, log_prob, 0.5)
+    by_q, by_log_prob = gradient(out.sum(), q, log_prob)
+    return {
+        "the soft value with alpha = 0.5": out.detach(),
+        "the soft value with alpha = 0": f(torch.tensor(Q), torch.tensor(LOG_PI), 0.0),
+        "d value / d Q": by_q,
+        "d value / d log pi": by_log_prob,
+    }
+
+
+SOFT_VALUE = Exercise(
+    id="2.3",
+    title="The soft value of one action",
+    minutes=3,
+    difficulty=1,
+    importance=3,
+    reference=returns.soft_value,
+    target="dreamer_core.returns:soft_value",
+    observe=observe_soft_value,
+    expected=lambda: {
+        "the soft value with alpha = 0.5": torch.tensor([[4.0, -1.25], [0.0, 2.125]]),
+        "the soft value with alpha = 0": torch.tensor(Q),
+        "d value / d Q": torch.ones(2, 2),
+        "d value / d log pi": torch.full((2, 2), -0.5),
+    },
+    mistakes=(
+        Mistake(
+            "sign",
+            lambda q, log_prob, alpha: q + alpha * log_prob,
+            "The entropy term has the wrong sign: a surprising action (log pi very negative) must make the value *larger*.",
+        ),
+        Mistake(
+            "no_alpha",
+            lambda q, log_prob, alpha: q - log_prob,
+            "alpha has no influence: it is the price of entropy in units of reward.",
+        ),
+        Mistake(
+            "no_entropy",
+            lambda q, log_prob, alpha: q + 0 * log_prob,
+            "The entropy is missing: this is the plain value, which has no reason to prefer a varied policy.",
+        ),
+        Mistake(
+            "alpha_on_everything",
+            lambda q, log_prob, alpha: alpha * (q - log_prob),
+            "alpha multiplies Q as well: it weighs the entropy only.",
+        ),
+        Mistake(
+            "average_entropy",
+            lambda q, log_prob, alpha: q - alpha * log_prob.mean(),
+            "log pi is averaged over the batch: each action's value takes the surprise of that action. "
+            "The mean over actions comes by itself, from sampling.",
+        ),
+        Mistake(
+            "detached_entropy",
+            lambda q, log_prob, alpha: q - alpha * log_prob.detach(),
+            "The value is right, but log pi is cut off: the actor climbs this very number, and must feel the pull of the entropy.",
+        ),
+    ),
+    hints=(
+        "Entropy is the average surprise, and the surprise of one action is -log pi.",
+        "Q plus alpha times the surprise.",
+        "q - alpha * log_prob",
+    ),
+)
+
+# --- 2.4 the one-step target ---------------------------------------------------------------------
+
+# Four transitions: an ordinary one, one into a terminal state, one at a time limit, and one that goes on with probability 0.5.
+REWARD, CONT, NEXT_VALUE = [1.0, -2.0, 0.5, 0.0], [1.0, 0.0, 1.0, 0.5], [10.0, 30.0, -4.0, 8.0]
+
+
+def observe_backup(f) -> Observations:
+    reward, cont, value = torch.tensor(REWARD), torch.tensor(CONT), torch.tensor(NEXT_VALUE)
+    out = f(reward, cont, value, 0.9)
+    names = ("an ordinary step", "a step into a terminal state", "a step that meets the time limit", "a step that may be the last")
+    shape = tuple(f(*torch.ones(3, 4, 5), 0.9).shape)
+    return {f"the target of {name}": number for name, number in zip(names, out)} | {"the shape for a (4, 5) batch": shape}
+
+
+BACKUP = Exercise(
+    id="2.4",
+    title="The one-step target",
+    minutes=5,
+    difficulty=1,
+    importance=3,
+    reference=returns.backup,
+    target="dreamer_core.returns:backup",
+    observe=observe_backup,
+    expected=lambda: {
+        "the target of an ordinary step": torch.tensor(10.0),  # 1 + 0.9 * 10
+        "the target of a step into a terminal state": torch.tensor(-2.0),
+        "the target of a step that meets the time limit": torch.tensor(-3.1),  # 0.5 - 0.9 * 4
+        "the target of a step that may be the last": torch.tensor(3.6),  # 0.9 * 0.5 * 8
+        "the shape for a (4, 5) batch": (4, 5),
+    },
+    mistakes=(
+        Mistake(
+            "done_ignored",
+            lambda reward, cont, value, gamma: reward + gamma * value + 0 * cont,
+            "cont has no influence: after a terminal state nothing more is earned, so its value must not be added.",
+        ),
+        Mistake(
+            "reward_discounted",
+            lambda reward, cont, value, gamma: gamma * (reward + cont * value),
+            "The reward is discounted as well: it arrives with this very step. Only what comes *after* counts gamma times.",
+        ),
+        Mistake(
+            "no_gamma",
+            lambda reward, cont, value, gamma: reward + cont * value,
+            "gamma has no influence: the future must count a little less than the present, or a sum without end has no value.",
+        ),
+        Mistake(
+            "cont_is_not_done",
+            lambda reward, cont, value, gamma: reward + gamma * (1 - cont) * value,
+            "cont is read as `done`: it is 1 where the episode goes *on*. Multiply by cont, not by 1 - cont.",
+        ),
+        Mistake(
+            "last_reward_lost",
+            lambda reward, cont, value, gamma: cont * (reward + gamma * value),
+            "cont multiplies the reward too: the reward of the last step was earned. Only what follows is lost.",
+        ),
+        Mistake(
+            "gamma_on_the_reward_only",
+            lambda reward, cont, value, gamma: gamma * reward + cont * value,
+            "gamma is on the reward instead of on the value: the present counts fully, the future gamma times.",
+        ),
+    ),
+    hints=(
+        "What you get now, plus what the place you reached is worth, if there is anything left to come.",
+        "Two factors in front of the value: gamma, because it is a step away, and cont, because the episode may be over.",
+        "reward + gamma * cont * value",
+    ),
+)
+
+# --- 2.5 the critics' loss -----------------------------------------------------------------------
+
+# Two critics, two trajectories of two steps.
+Q_BOTH = [[[1.0, 2.0], [0.0, -1.0]], [[3.0, 2.0], [1.0, 0.0]]]
+TARGET, WEIGHT = [[2.0, 2.0], [1.0, 1.0]], [[1.0, 0.5], [0.25, 2.0]]
+
+
+def observe_critic_loss(f) -> Observations:
+    q, goal = torch.tensor(Q_BOTH, requires_grad=True), torch.tensor(TARGET, requires_grad=True)
+    loss = f(q, goal, torch.tensor(WEIGHT))
+    by_q, by_returns = gradient(loss, q, goal)
+    return {
+        "the loss": loss.detach(),
+        "the loss if every weight is 1": f(torch.tensor(Q_BOTH), torch.tensor(TARGET), torch.ones(2, 2)),
+        "d loss / d q": by_q,
+        "d loss / d returns": by_returns,
+    }
+
+
+def expected_critic_loss() -> Observations:
+    """Errors q - returns: critic 0 (-1, 0, -1, -2), critic 1 (1, 0, 0, -1). Four entries each."""
+    return {
+        "the loss": torch.tensor((1 + 0.25 + 8) / 4 + (1 + 2) / 4),
+        "the loss if every weight is 1": torch.tensor(6 / 4 + 2 / 4),
+        "d loss / d q": torch.tensor([[[-0.5, 0.0], [-0.125, -2.0]], [[0.5, 0.0], [0.0, -1.0]]]),  # 2 * weight * error / 4
+        "d loss / d returns": torch.zeros(2, 2),
+    }
+
+
+CRITIC_LOSS = Exercise(
+    id="2.5",
+    title="The loss of both critics",
+    minutes=8,
+    difficulty=2,
+    importance=3,
+    reference=sac.twin_critic_loss,
+    target="dreamer_core.sac:twin_critic_loss",
+    observe=observe_critic_loss,
+    expected=expected_critic_loss,
+    mistakes=(
+        Mistake(
+            "mean_over_critics",
+            lambda q, returns, weight: ((q - returns.detach()).square() * weight).mean(),
+            "The loss is half as large as it should be: average over trajectories and steps, but *sum* over the two critics "
+            "(and no factor 1/2). So each learns as if the other were not there.",
+        ),
+        Mistake(
+            "gradient_into_returns",
+            lambda q, returns, weight: ((q - returns).square() * weight).mean((1, 2)).sum(),
+            "The loss is right, but its gradient reaches the returns: they are the answer to be learned, "
+            "and would be bent towards the critic. Detach them.",
+        ),
+        Mistake(
+            "weight_ignored",
+            lambda q, returns, weight: (q - returns.detach()).square().mean((1, 2)).sum(),
+            "The weight has no influence: a step that is probably never reached should hardly count.",
+        ),
+        Mistake(
+            "weight_squared",
+            lambda q, returns, weight: ((q - returns.detach()) * weight).square().mean((1, 2)).sum(),
+            "The weight is squared together with the error: square the error first, then weigh it.",
+        ),
+        Mistake(
+            "minimum_in_the_loss",
+            lambda q, returns, weight: ((q.amin(0) - returns.detach()).square() * weight).mean(),
+            "Only the smaller of the two critics is trained at each entry. The minimum belongs into the *target*; "
+            "here both regress on the same number.",
+        ),
+        Mistake(
+            "sum_over_everything",
+            lambda q, returns, weight: ((q - returns.detach()).square() * weight).sum(),
+            "The squared errors are summed over trajectories and steps as well, so the loss grows with the batch: "
+            "average over those two axes.",
+        ),
+        Mistake(
+            "divided_by_the_weights",
+            lambda q, returns, weight: (((q - returns.detach()).square() * weight).sum((1, 2)) / weight.sum()).sum(),
+            "The loss is divided by the sum of the weights: then a batch of nearly impossible steps would pull as hard as any other. "
+            "Divide by the number of entries (a plain mean).",
+        ),
+        Mistake(
+            "absolute_error",
+            lambda q, returns, weight: ((q - returns.detach()).abs() * weight).mean((1, 2)).sum(),
+            "This is the absolute error, whose best guess is the median: a value is a *mean* of returns, so square the error.",
+        ),
+    ),
+    hints=(
+        "returns and weight are (N, H), q is (2, N, H): broadcasting repeats them for both critics.",
+        "Square, weigh, mean over the axes N and H, sum over the critics. The returns are data: no gradient may reach them.",
+        "((q - returns.detach()).square() * weight).mean((1, 2)).sum()",
+    ),
+)
+
+# --- 2.6 the moving average ----------------------------------------------------------------------
+
+
+def small_net(weight: float, bias: float) -> nn.Linear:
+    net = nn.Linear(1, 1)
+    with torch.no_grad():
+        net.weight.fill_(weight)
+        net.bias.fill_(bias)
+    return net
+
+
+def numbers(net: nn.Linear) -> Tensor:
+    return torch.cat([p.detach().flatten() for p in net.parameters()])
+
+
+def observe_ema(f) -> Observations:
+    target, source = small_net(1.0, 2.0).requires_grad_(False), small_net(11.0, -8.0)
+    f(target, source, 0.9)
+    once, kept = numbers(target), numbers(source)
+    with torch.no_grad():
+        source.weight.fill_(21.0)  # the source moves on
+    meanwhile = numbers(target)
+    f(target, source, 0.9)
+    return {
+        "the target's weight and bias after one update": once,
+        "the source after the update": kept,
+        "the target after the source moved on, before the next update": meanwhile,
+        "the target after a second update": numbers(target),
+        "the target carries a gradient": any(p.requires_grad for p in target.parameters()),
+    }
+
+
+def with_graph(target: nn.Module, source: nn.Module, polyak: float) -> None:
+    for old, new in zip(target.parameters(), source.parameters()):
+        old.mul_(polyak).add_((1 - polyak) * new)
+
+
+def in_place(change):
+    """`change(old, new, polyak)` for every pair of parameters, without a graph."""
+
+    @torch.no_grad()
+    def update(target: nn.Module, source: nn.Module, polyak: float) -> None:
+        for old, new in zip(target.parameters(), source.parameters()):
+            change(old, new, polyak)
+
+    return update
+
+
+def alias(old: Tensor, new: Tensor, polyak: float) -> None:
+    old.data = new.data
+
+
+def drag_source(old: Tensor, new: Tensor, polyak: float) -> None:
+    old.lerp_(new, 1 - polyak)
+    new.copy_(old)
+
+
+EMA = Exercise(
+    id="2.6",
+    title="A target that follows slowly",
+    minutes=6,
+    difficulty=2,
+    importance=2,
+    reference=sac.ema_update,
+    target="dreamer_core.sac:ema_update",
+    observe=observe_ema,
+    expected=lambda: {
+        "the target's weight and bias after one update": torch.tensor([2.0, 1.0]),  # 0.9 * 1 + 0.1 * 11, 0.9 * 2 - 0.1 * 8
+        "the source after the update": torch.tensor([11.0, -8.0]),
+        "the target after the source moved on, before the next update": torch.tensor([2.0, 1.0]),
+        "the target after a second update": torch.tensor([3.9, 0.1]),  # 0.9 * 2 + 0.1 * 21, 0.9 * 1 - 0.1 * 8
+        "the target carries a gradient": False,
+    },
+    mistakes=(
+        Mistake(
+            "swapped_polyak",
+            in_place(lambda old, new, polyak: old.lerp_(new, polyak)),
+            "The two weights are swapped: polyak (near 1) is the share of the *old* target that stays, "
+            "and 1 - polyak the share of the source.",
+        ),
+        Mistake(
+            "nothing_happens",
+            lambda target, source, polyak: None,
+            "The target did not change. `p = polyak * p + ...` only gives the name p a new tensor: "
+            "write into the parameter, with p.mul_(...), p.lerp_(...) or p.copy_(...).",
+        ),
+        Mistake(
+            "plain_copy",
+            in_place(lambda old, new, polyak: old.copy_(new)),
+            "The target is a copy of the source: then it moves as fast as the critic that chases it. "
+            "Move only a part of the way, 1 - polyak.",
+        ),
+        Mistake(
+            "shared_memory",
+            in_place(alias),
+            "The target now shares its memory with the source: it moves whenever the source does. Copy numbers, not tensors.",
+        ),
+        Mistake(
+            "source_dragged_along",
+            in_place(drag_source),
+            "The source was changed too: the fast critic belongs to its optimiser. Only the target may move here.",
+        ),
+        Mistake(
+            "source_instead_of_target",
+            in_place(lambda old, new, polyak: new.lerp_(old, 1 - polyak)),
+            "The roles are exchanged: the source was moved towards the target. The first argument is the one to change.",
+        ),
+        Mistake(
+            "adds_without_shrinking",
+            in_place(lambda old, new, polyak: old.add_((1 - polyak) * new)),
+            "A share of the source is added, but the old target is not shrunk: multiply it by polyak first, or it grows for ever.",
+        ),
+        Mistake(
+            "with_graph",
+            with_graph,
+            "The numbers are right, but the target now carries the graph of every update so far: memory grows with each one, "
+            "and gradients reach the source through it. Work under torch.no_grad().",
+        ),
+    ),
+    hints=(
+        "Walk through both lists of parameters side by side (zip) and change the target's in place.",
+        "Under torch.no_grad(): p becomes polyak * p + (1 - polyak) * s. In-place methods end with an underscore.",
+        "with torch.no_grad(): for p, s in zip(target.parameters(), source.parameters()): p.mul_(polyak).add_(s, alpha=1 - polyak)",
+    ),
+    inplace=True,
+)
+
+EXERCISES = [LOG_PROB, SAMPLE, SOFT_VALUE, BACKUP, CRITIC_LOSS, EMA]
