@@ -109,11 +109,6 @@ LOG_PROB = Exercise(
             "log_std has no influence: a Normal half as wide is twice as high, so log N(u) contains -log_std.",
         ),
         Mistake(
-            "sign_of_log_std",
-            lambda noise, log_std, pre_tanh: (normal(noise, -log_std) - log_slope(pre_tanh)).sum(-1),
-            "log_std enters with the wrong sign: a wider Normal is lower, so log N(u) contains -log_std.",
-        ),
-        Mistake(
             "noise_divided_again",
             lambda noise, log_std, pre_tanh: (normal(noise * torch.exp(-log_std), log_std) - log_slope(pre_tanh)).sum(-1),
             "The noise is divided by the standard deviation once too often: it is (u - mean) / std already.",
@@ -124,21 +119,16 @@ LOG_PROB = Exercise(
             "The constant of the Normal, -0.5 log(2 pi) for each dimension, is missing: the density does not integrate to 1.",
         ),
         Mistake(
-            "mean_over_dimensions",
-            lambda noise, log_std, pre_tanh: (normal(noise, log_std) - log_slope(pre_tanh)).mean(-1),
-            "The action dimensions are averaged, but they are independent: their densities multiply, so their logarithms are *summed*.",
-        ),
-        Mistake(
-            "correction_outside_the_sum",
-            lambda noise, log_std, pre_tanh: normal(noise, log_std).sum(-1) - log_slope(pre_tanh).mean(-1),
-            "The Normal's part is summed over the action dimensions, the slope of tanh is averaged: "
-            "each dimension is squashed, so both are sums.",
+            "no_sum",
+            lambda noise, log_std, pre_tanh: normal(noise, log_std) - log_slope(pre_tanh),
+            "There is one number for each action dimension, and one for the whole action is wanted: "
+            "the dimensions are independent, so their densities multiply and their logarithms are summed.",
         ),
         Mistake(
             "log_of_zero",
             lambda noise, log_std, pre_tanh: (normal(noise, log_std) - torch.log(1 - torch.tanh(pre_tanh).square())).sum(-1),
-            "The formula is right, but log(1 - tanh(u)^2) takes the logarithm of 0 as soon as tanh(u) rounds to 1. "
-            "Use the equal form 2 (log 2 - u - softplus(-2u)), which does not underflow.",
+            "An infinite number came out. log(1 - tanh(u)^2) is the logarithm of 0 as soon as tanh(u) rounds to 1: "
+            "use the equal form 2 (log 2 - u - softplus(-2u)), which does not underflow.",
         ),
         Mistake(
             "epsilon_in_the_log",
@@ -148,7 +138,7 @@ LOG_PROB = Exercise(
         ),
     ),
     hints=(
-        "For each dimension: the Normal density of u, written with the noise, and the slope of tanh at u. Then one operation over the last axis.",
+        "Per dimension: the Normal density of u, written with the noise, and the slope of tanh at u. Then join the dimensions.",
         "log N(u) = -noise^2 / 2 - log_std - log(2 pi) / 2. Subtract log(1 - tanh(u)^2), written as 2 (log 2 - u - softplus(-2u)).",
         "(-0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi) - 2 * (math.log(2) - pre_tanh - F.softplus(-2 * pre_tanh))).sum(-1)",
     ),
@@ -532,6 +522,7 @@ def observe_ema(f) -> Observations:
     target, source = small_net(1.0, 2.0).requires_grad_(False), small_net(11.0, -8.0)
     f(target, source, 0.9)
     once, kept = numbers(target), numbers(source)
+    tracked = any(p.requires_grad for p in target.parameters())
     with torch.no_grad():
         source.weight.fill_(21.0)  # the source moves on
     meanwhile = numbers(target)
@@ -539,9 +530,9 @@ def observe_ema(f) -> Observations:
     return {
         "the target's weight and bias after one update": once,
         "the source after the update": kept,
+        "the target carries a gradient": tracked,
         "the target after the source moved on, before the next update": meanwhile,
         "the target after a second update": numbers(target),
-        "the target carries a gradient": any(p.requires_grad for p in target.parameters()),
     }
 
 
@@ -582,9 +573,9 @@ EMA = Exercise(
     expected=lambda: {
         "the target's weight and bias after one update": torch.tensor([2.0, 1.0]),  # 0.9 * 1 + 0.1 * 11, 0.9 * 2 - 0.1 * 8
         "the source after the update": torch.tensor([11.0, -8.0]),
+        "the target carries a gradient": False,
         "the target after the source moved on, before the next update": torch.tensor([2.0, 1.0]),
         "the target after a second update": torch.tensor([3.9, 0.1]),  # 0.9 * 2 + 0.1 * 21, 0.9 * 1 - 0.1 * 8
-        "the target carries a gradient": False,
     },
     mistakes=(
         Mistake(
