@@ -4,7 +4,7 @@ import pytest
 import torch
 from toys import random_trajectories
 
-from dreamer_core.returns import alive_weight, lambda_return, soft_value
+from dreamer_core.returns import alive_weight, backup, lambda_return, soft_value
 from dreamer_core.trajectories import Trajectories
 
 DOUBLE = torch.float64
@@ -24,6 +24,11 @@ def test_soft_value_averages_to_q_plus_alpha_entropy():
     action = policy.sample((200_000,))
     mean = soft_value(action.square(), policy.log_prob(action), 0.2).mean().item()
     assert mean == pytest.approx(0.3**2 + 0.7**2 + 0.2 * policy.entropy().item(), abs=0.01)
+
+
+def test_backup_by_hand():
+    """An ordinary step, one into a terminal state, one that may be the last: 1 + 0.9 * 10, -2, 0.9 * 0.5 * 8."""
+    torch.testing.assert_close(backup(row(1, -2, 0), row(1, 0, 0.5), row(10, 30, 8), 0.9), row(10, -2, 3.6))
 
 
 def test_one_step_target_by_hand():

@@ -10,7 +10,7 @@ from torch.distributions.transforms import TanhTransform
 from toys import numbers, random_trajectories, sac_config, same
 
 from dreamer_core.returns import alive_weight
-from dreamer_core.sac import SAC, Actor, TwinQ, descend, ema_update, tanh_normal_log_prob
+from dreamer_core.sac import SAC, Actor, TwinQ, descend, ema_update, squashed_sample, tanh_normal_log_prob, twin_critic_loss
 from dreamer_core.trajectories import Trajectories
 
 DOUBLE = torch.float64
@@ -79,6 +79,14 @@ def test_actor_samples_are_reparameterised():
     torch.testing.assert_close(log_prob, Independent(Normal(mean, log_std.exp()), 1).log_prob(u) - (1 - torch.tanh(u) ** 2).log().sum(-1))
     torch.testing.assert_close(actor.log_prob(state, u), log_prob)
     assert u.requires_grad and log_prob.shape == (5,)
+
+
+def test_squashed_sample_is_mean_plus_scaled_noise():
+    """Nothing in it is random: u = 0.5 + 2 * 0.25, and log pi is that of the u it returns."""
+    mean, log_std, noise = torch.tensor([[0.5]]), torch.tensor([[math.log(2)]]), torch.tensor([[0.25]])
+    u, log_prob = squashed_sample(mean, log_std, noise)
+    assert u.item() == pytest.approx(1)
+    torch.testing.assert_close(log_prob, tanh_normal_log_prob(mean, log_std, u))
 
 
 def test_draw_is_the_action_of_sample():
@@ -181,6 +189,16 @@ def test_critic_loss_is_the_sum_of_two_weighted_errors():
             expected += sum(weight[n, t] * (q - returns[n, t]) ** 2 for q in qs) / 20
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(q_mean, sac.q(batch.state[:, :-1], torch.tanh(batch.pre_tanh)).mean())
+
+
+def test_twin_critic_loss_by_hand():
+    """Errors 1 and 2, -1 and 0, weights 1 and 1/2: (1 + 2) / 2 + 1 / 2; and returns take no gradient."""
+    q, returns = torch.tensor([[[2.0, 5.0]], [[0.0, 3.0]]]), torch.tensor([[1.0, 3.0]], requires_grad=True)
+    q.requires_grad_()
+    loss = twin_critic_loss(q, returns, torch.tensor([[1.0, 0.5]]))
+    assert loss.item() == pytest.approx(2)
+    loss.backward()
+    assert returns.grad is None and q.grad.flatten().tolist() == pytest.approx([1, 1, -1, 0])
 
 
 # --- what the critics regress on -------------------------------------------------------------
