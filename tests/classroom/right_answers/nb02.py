@@ -3,7 +3,6 @@
 import math
 
 import torch
-from torch.distributions import Independent, Normal
 from torch.nn import functional as F
 
 from dreamer_core.sac import Action, squashed_log_prob
@@ -16,15 +15,15 @@ def term_by_term(noise, log_std, pre_tanh):
 
 
 def with_distributions(noise, log_std, pre_tanh):
-    density = Normal(torch.zeros_like(noise), torch.ones_like(noise)).log_prob(noise) - log_std
+    density = torch.distributions.Normal(torch.zeros_like(noise), torch.ones_like(noise)).log_prob(noise) - log_std
     log_cosh = torch.logaddexp(pre_tanh, -pre_tanh) - math.log(2)  # 1 - tanh^2 = 1 / cosh^2
     return torch.einsum("...a->...", density + 2 * log_cosh)
 
 
-def sample_with_rsample_by_hand(mean, log_std, noise):
+def sample_with_the_normal_of_u(mean, log_std, noise):
     std = log_std.exp()
     u = torch.addcmul(mean, std, noise)
-    log_prob = Independent(Normal(mean, std), 1).log_prob(u) - (2 * (math.log(2) - u - F.softplus(-2 * u))).sum(-1)
+    log_prob = torch.distributions.Normal(mean, std).log_prob(u).sum(-1) - (2 * (math.log(2) - u - F.softplus(-2 * u))).sum(-1)
     return Action(pre_tanh=u, log_prob=log_prob)
 
 
@@ -69,7 +68,7 @@ def ema_data(target, source, polyak):
 
 RIGHT = {
     "2.1": [term_by_term, with_distributions],
-    "2.2": [sample_with_rsample_by_hand, sample_in_two_lines],
+    "2.2": [sample_with_the_normal_of_u, sample_in_two_lines],
     "2.3": [soft_value_by_surprise],
     "2.4": [backup_where],
     "2.5": [critic_loss_one_by_one, critic_loss_expanded],
