@@ -17,7 +17,7 @@ block-diagonal GRU with input norms; and z_{t-1} carries no gradient into f, so 
 reaches an earlier row through the h chain alone.
 """
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -94,6 +94,9 @@ class RSSM(nn.Module):
         action: size A of the action.
     """
 
+    batched: ClassVar[bool] = True
+    """Off, every RSSM runs the plain loop, whatever its config says: the fast unroll goes around `step` and `posterior`."""
+
     def __init__(self, config: WorldModelConfig, embed: int, action: int) -> None:
         super().__init__()
         self.config = config
@@ -144,12 +147,12 @@ class RSSM(nn.Module):
         """
         if noise is None:
             noise = self.latent.noise(*embed.shape[:2], device=embed.device)
-        batched = self.config.detach_z and self.config.batched_unroll and torch.is_grad_enabled() and embed.shape[1] > 1
-        unroll = self._observe_batched if batched else self._observe_plain
+        batched = self.batched and self.config.detach_z and self.config.batched_unroll and torch.is_grad_enabled() and embed.shape[1] > 1
+        unroll = self._observe_batched if batched else self.observe_plain
         return unroll(h1, embed, action, first, noise)
 
-    def _observe_plain(self, h1: Tensor, embed: Tensor, action: Tensor, first: Tensor, noise: Tensor) -> Beliefs:
-        """The definition, row by row."""
+    def observe_plain(self, h1: Tensor, embed: Tensor, action: Tensor, first: Tensor, noise: Tensor) -> Beliefs:
+        """The definition of `observe`, row by row; its arguments, with the noise given."""
         keep = 1 - first.unsqueeze(-1)  # (B, T, 1)
         h = h1 * keep[:, 0]
         hs, zs, posteriors = [], [], []
@@ -164,7 +167,7 @@ class RSSM(nn.Module):
         return Beliefs(torch.stack(hs, 1), torch.stack(zs, 1), torch.stack(posteriors, 1))
 
     def _observe_batched(self, h1: Tensor, embed: Tensor, action: Tensor, first: Tensor, noise: Tensor) -> Beliefs:
-        """The same numbers and the same gradients as `_observe_plain`, faster.
+        """The same numbers and the same gradients as `observe_plain`, faster.
 
         Because z is detached between rows, only h links one row to the next. So: find all states
         without gradient, then recompute everything but the h chain as one batch of B * T rows.

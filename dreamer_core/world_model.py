@@ -22,6 +22,26 @@ def reward_loss(mean: Tensor, std: Tensor, reward: Tensor, first: Tensor) -> Ten
     return ((1 - first) * nets.gaussian_nll(mean, std, reward)).mean()
 
 
+def observation_units(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (O,) and standard deviation (O,) of rows (R, O); an entry that never changes keeps its own unit, 1."""
+    std = rows.std(0)
+    return rows.mean(0), torch.where(std > 1e-6, std, 1.0)
+
+
+def one_loss(rows: dict[str, Tensor], weights: dict[str, float]) -> dict[str, Tensor]:
+    """What is trained, by name, with the sum under "total".
+
+    Args:
+        rows: the loss of every row, (B, T) each.
+        weights: for some of the names a factor; the others count as they are.
+
+    Returns:
+        For each name the mean over all rows times its weight, and "total": scalars.
+    """
+    losses = {name: weights.get(name, 1.0) * values.mean() for name, values in rows.items()}
+    return losses | {"total": sum(losses.values())}
+
+
 class WorldModel(nn.Module):
     """Everything that is trained on experience.
 
@@ -54,9 +74,9 @@ class WorldModel(nn.Module):
         moves, was measured too: InvertedPendulum was held by fewer seeds.)
         """
         if self.measured == 0:
-            std = observation.std(0)
-            self.centre.copy_(observation.mean(0))
-            self.scale.copy_(torch.where(std > 1e-6, std, 1.0))
+            centre, scale = observation_units(observation)
+            self.centre.copy_(centre)
+            self.scale.copy_(scale)
         else:
             self.scale.copy_(torch.maximum(self.scale, (observation - self.centre).square().mean(0).sqrt()))
         self.measured.fill_(len(observation))
@@ -104,13 +124,13 @@ class WorldModel(nn.Module):
 
         kl_dyn, kl_rep = rssm.latent.both_kl(beliefs.posterior, prior)  # (B, T)
         mean, std = self.predict_reward(features)
-        losses = {
-            "observation": nets.squared_error(self.decoder(features), self.standardized(window.observation)).mean(),
-            "reward": config.reward_scale * reward_loss(mean, std, window.reward, window.first),
-            "continue": nets.bernoulli_nll(self.predict_continue(features), 1 - window.terminal).mean(),
-            "kl": config.kl_scale * latents.balanced_kl(kl_dyn, kl_rep, config.kl_balance, config.free_nats).mean(),
-        }
-        losses["total"] = sum(losses.values())
+        rows = {
+            "observation": nets.squared_error(self.decoder(features), self.standardized(window.observation)),
+            "reward": reward_loss(mean, std, window.reward, window.first),  # its mean already: first rows are left out there
+            "continue": nets.bernoulli_nll(self.predict_continue(features), 1 - window.terminal),
+            "kl": latents.balanced_kl(kl_dyn, kl_rep, config.kl_balance, config.free_nats),
+        }  # (B, T)
+        losses = one_loss(rows, {"reward": config.reward_scale, "kl": config.kl_scale})
         with torch.no_grad():
             losses["stat_kl"] = kl_dyn.mean()
             losses["stat_prior_entropy"] = rssm.latent.entropy(prior).mean()

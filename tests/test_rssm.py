@@ -181,7 +181,7 @@ def test_batched_unroll_equals_the_plain_loop(kind, firsts, length):
     wanted = given + [p for name, p in rssm.named_parameters() if not name.startswith("prior")]
     weights = None
     results = []
-    for unroll in (rssm._observe_plain, rssm._observe_batched):
+    for unroll in (rssm.observe_plain, rssm._observe_batched):
         beliefs = unroll(h1, embed, action, first, noise)
         if weights is None:
             weights = [torch.randn_like(part) for part in beliefs]
@@ -193,6 +193,20 @@ def test_batched_unroll_equals_the_plain_loop(kind, firsts, length):
     for left, right in zip(plain_grads, batched_grads):
         torch.testing.assert_close(left, right, rtol=1e-10, atol=1e-10)
     assert all(grad.abs().max() > 0 for grad in batched_grads)
+
+
+def test_one_switch_sends_every_rssm_through_the_plain_loop(monkeypatch):
+    """So that a `step`, `posterior` or `observe_plain` put in its place is the one that runs; the numbers stay."""
+    rssm, calls = make(), []
+    args = inputs(rssm)
+    before, plain = rssm.observe(*args), RSSM.observe_plain
+    monkeypatch.setattr(RSSM, "observe_plain", lambda self, *args: calls.append(1) or plain(self, *args))
+    rssm.observe(*args)
+    assert not calls
+    monkeypatch.setattr(RSSM, "batched", False)
+    for left, right in zip(before, rssm.observe(*args)):
+        torch.testing.assert_close(left, right)
+    assert calls == [1]
 
 
 def test_h_chain_gradient_matches_finite_differences():

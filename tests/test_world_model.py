@@ -7,7 +7,7 @@ import torch
 from toys import model_config, random_window
 
 from dreamer_core.replay import Window
-from dreamer_core.world_model import WorldModel, reward_loss
+from dreamer_core.world_model import WorldModel, one_loss, reward_loss
 
 DOUBLE = torch.float64
 
@@ -60,7 +60,7 @@ def test_beliefs_of_the_loss_are_those_of_observe():
     noise = torch.randn(4, 6, 3, dtype=DOUBLE)
     _, from_loss = model.loss(data, noise)
     embed = model.encoder(data.observation)
-    direct = model.rssm._observe_plain(data.h, embed, data.action, data.first, noise)
+    direct = model.rssm.observe_plain(data.h, embed, data.action, data.first, noise)
     for left, right in zip(from_loss, direct):
         torch.testing.assert_close(left, right)
 
@@ -159,6 +159,15 @@ def test_encoder_sees_one_row_at_a_time():
         y = torch.nn.functional.silu(layer.weight @ y + layer.bias)
     torch.testing.assert_close(model.encoder(x)[2, 5], y)
     assert len(layers) == 2
+
+
+def test_one_loss_by_hand():
+    """Means over all rows, the weight on its own part alone, and the sum of what is weighted; gradients reach every part."""
+    a, b = torch.tensor([[1.0, 3.0]], requires_grad=True), torch.tensor([[10.0, 30.0]], requires_grad=True)
+    losses = one_loss({"a": a, "b": b}, {"b": 0.5})
+    assert {name: value.item() for name, value in losses.items()} == {"a": 2.0, "b": 10.0, "total": 12.0}
+    losses["total"].backward()
+    assert a.grad.tolist() == [[0.5, 0.5]] and b.grad.tolist() == [[0.25, 0.25]]
 
 
 # --- units -----------------------------------------------------------------------------------
