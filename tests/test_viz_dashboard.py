@@ -8,7 +8,7 @@ from figures import assert_readable, lines
 from runs import finish, tiny
 
 from dreamer_core.train import Trainer
-from dreamer_core.viz.dashboard import PANELS, dashboard, fitting_scale, omissions, read_metrics, series
+from dreamer_core.viz.dashboard import MODEL_PANELS, PANELS, dashboard, fitting_scale, omissions, read_metrics, series
 
 EVERYTHING = {metric for _, metrics in PANELS.values() for metric in metrics}
 
@@ -58,6 +58,15 @@ def test_a_full_set_of_rows_fills_every_panel():
 def test_panels_without_data_are_not_drawn_empty():
     figure = dashboard([{"env_steps": 100, "model/observation": 2.0, "agent/entropy": -1.0}])
     assert [axis.get_title() for axis in figure.get_axes()] == ["Reconstruction", "Policy entropy"]
+    assert_readable(figure)
+
+
+def test_a_world_model_alone_is_not_asked_for_what_an_agent_logs():
+    rows = [{"updates": n} | {name: 0.1 * n for name in EVERYTHING if name.startswith("model/")} for n in (1, 2)]
+    assert omissions(rows, MODEL_PANELS, "updates") == []
+    figure = dashboard(rows, asked=MODEL_PANELS, step="updates", label="world-model updates")
+    assert [axis.get_title() for axis in figure.get_axes()] == list(MODEL_PANELS) and "Q" not in MODEL_PANELS
+    assert figure.get_axes()[-1].get_xlabel() == "world-model updates" and "Q should" not in figure.caption
     assert_readable(figure)
 
 

@@ -6,7 +6,7 @@ import torch
 from figures import assert_readable
 from toys import model_config, random_window
 
-from dreamer_core.viz.gradient_flow import gradient_flow, gradient_flow_figure, row_losses, unroll, without_seams
+from dreamer_core.viz.gradient_flow import gradient_flow, gradient_flow_figure, paths, paths_figure, row_losses, unroll, without_seams
 from dreamer_core.world_model import WorldModel
 
 T = 6
@@ -101,3 +101,18 @@ def test_the_figure():
     assert "cut: the loss of the last row reaches 6 rows of h, 1 rows of z, 1 rows of the encoder" in figure.alt
     assert_readable(figure)
     assert_readable(gradient_flow_figure({"cut": flows["cut"]}))
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_the_drawn_paths_are_the_measured_ones(cut):
+    """A node is red in the drawing exactly if autograd finds a gradient of the last row's loss there."""
+    flow = gradient_flow(make(), random_window(), cut)
+    red = {(a, t) for (a, t, _, _), reached in paths(T, cut).items() if reached}
+    for kind, part in zip("hze", flow):
+        assert [(kind, t + 1) in red for t in range(T)] == list(part[-1] > 0)
+
+
+def test_the_paths_can_be_drawn():
+    figure = paths_figure()
+    assert "with the cut it reaches 4 of 4 h and 1 of 4 encoder outputs; without the cut it reaches 4 of 4 h and 4 of 4" in figure.alt
+    assert_readable(figure)

@@ -27,6 +27,12 @@ PANELS: dict[str, tuple[str, dict[str, str]]] = {
     "Imagined minus real": ("return", {"imagined_minus_real": "imagined - real"}),
     "Policy entropy": ("nats", {"agent/entropy": "entropy"}),
 }
+# The same for a world model that is trained alone.
+MODEL_PANELS = {
+    panel: (label, {name: legend for name, legend in metrics.items() if name.startswith("model/")})
+    for panel, (label, metrics) in PANELS.items()
+    if any(name.startswith("model/") for name in metrics)
+}
 
 
 def read_metrics(folder: Path | str) -> list[dict[str, float]]:
@@ -34,9 +40,9 @@ def read_metrics(folder: Path | str) -> list[dict[str, float]]:
     return [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
 
 
-def series(rows: Sequence[Row], name: str) -> np.ndarray:
-    """(M, 2): environment step and value, for the rows that hold the metric `name`."""
-    return np.array([(row[STEP], row[name]) for row in rows if name in row], float).reshape(-1, 2)
+def series(rows: Sequence[Row], name: str, step: str = STEP) -> np.ndarray:
+    """(M, 2): step and value, for the rows that hold the metric `name`."""
+    return np.array([(row[step], row[name]) for row in rows if name in row], float).reshape(-1, 2)
 
 
 def difference(row: Row) -> Row:
@@ -46,16 +52,16 @@ def difference(row: Row) -> Row:
     return {"imagined_minus_real": row["imagined_return_mean"] - row["eval_return_mean"]}
 
 
-def omissions(rows: Sequence[Row]) -> list[str]:
+def omissions(rows: Sequence[Row], panels: Mapping[str, tuple[str, dict[str, str]]] = PANELS, step: str = STEP) -> list[str]:
     """Sentences that say what the dashboard of these rows cannot show: metrics never logged, never drawn, or not finite."""
     names = {name for row in rows for name in row}
-    drawn = {metric for _, metrics in PANELS.values() for metric in metrics}
+    drawn = {metric for _, metrics in panels.values() for metric in metrics}
     broken = [
         f"{name} is not finite at step {values[wrong[0], 0]:.0f}" + (f" and {len(wrong) - 1} more" if len(wrong) > 1 else "")
         for name in sorted(names & drawn)
-        if len(wrong := np.flatnonzero(~np.isfinite((values := series(rows, name))[:, 1])))
+        if len(wrong := np.flatnonzero(~np.isfinite((values := series(rows, name, step))[:, 1])))
     ]
-    missing, others = sorted(drawn - names), sorted(names - drawn - {STEP})
+    missing, others = sorted(drawn - names), sorted(names - drawn - {step})
     return (
         ([f"Not logged: {', '.join(missing)}."] if missing else [])
         + ([f"Logged but not drawn: {', '.join(others)}."] if others else [])
@@ -69,49 +75,58 @@ def fitting_scale(values: np.ndarray) -> str:
     return "log" if len(values) and values.min() > 0 and values.max() > 10 * values.min() else "linear"
 
 
-def dashboard(rows: Sequence[Row], free_nats: float | None = None, title: str = "") -> Figure:
+def dashboard(
+    rows: Sequence[Row],
+    free_nats: float | None = None,
+    title: str = "",
+    asked: Mapping[str, tuple[str, dict[str, str]]] = PANELS,
+    step: str = STEP,
+    label: str = "environment steps",
+) -> Figure:
     """One panel for each part of the agent; what cannot be drawn is written below.
 
     Args:
         rows: metrics, oldest first; a metric may begin late.
         free_nats: `config.model.free_nats`, drawn as a line in the KL panel.
+        asked: the panels, such as `MODEL_PANELS` for a world model alone.
+        step, label: which entry of a row counts its steps, and what to call it.
 
     Raises:
         ValueError: no row holds any metric that a panel draws.
     """
     rows = [row | difference(row) for row in rows]
     names = {name for row in rows for name in row}
-    panels = {panel: parts for panel, parts in PANELS.items() if names & set(parts[1])}
+    panels = {panel: parts for panel, parts in asked.items() if names & set(parts[1])}
     if not panels:
         raise ValueError("these rows hold no metric of a run: pass the rows that Trainer.run yields, or read_metrics(folder)")
     height = -(-len(panels) // 3)
     figure, axes = plt.subplots(height, 3, figsize=(9.5, 2.1 * height + 0.6), sharex=True, layout="constrained", squeeze=False)
-    for axis, (panel, (label, metrics)) in zip(axes.flat, panels.items()):
+    for axis, (panel, (unit, metrics)) in zip(axes.flat, panels.items()):
         for (name, legend), colour in zip(metrics.items(), [BLUE, ORANGE, GREEN]):
             if name in names:
-                axis.plot(*series(rows, name).T, color=colour, linewidth=1.6, marker="o", markersize=2.5, label=legend)
+                axis.plot(*series(rows, name, step).T, color=colour, linewidth=1.6, marker="o", markersize=2.5, label=legend)
         if panel == "KL" and free_nats is not None:
             axis.axhline(free_nats, color=RED, linestyle="--", linewidth=1.2, label=f"free nats ({free_nats:g})")
         if panel == "Imagined minus real":
             axis.axhline(0, color="black", linewidth=0.8)
         axis.set_title(panel, fontsize=10)
-        axis.set(ylabel=label, yscale=fitting_scale(np.concatenate([line.get_ydata() for line in axis.lines])))
+        axis.set(ylabel=unit, yscale=fitting_scale(np.concatenate([line.get_ydata() for line in axis.lines])))
         axis.grid(alpha=0.25)
         if len(axis.get_legend_handles_labels()[1]) > 1:
             axis.legend(fontsize=8)
     for axis in axes.flat[len(panels) :]:
         axis.remove()
     for axis in axes.flat[max(0, len(panels) - 3) : len(panels)]:
-        axis.set_xlabel("environment steps")
+        axis.set_xlabel(label)
         axis.tick_params(labelbottom=True)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    notes = omissions(rows)
+    notes = omissions(rows, asked, step)
     figure.supxlabel("\n".join(notes), x=0.01, ha="left", fontsize=8, wrap=True)
-    last = [f"{panel} {series(rows, name)[-1, 1]:.3g}" for panel, parts in panels.items() for name in parts[1] if name in names]
+    last = [f"{panel} {series(rows, name, step)[-1, 1]:.3g}" for panel, parts in panels.items() for name in parts[1] if name in names]
     return describe(
         figure,
-        alt=f"Dashboard of a run with {len(panels)} panels against environment steps; last values: {', '.join(last)}.",
-        caption="Each point is the newest batch at an evaluation. A KL below the free-nats line gives no gradient; Q should follow its "
-        "target without running away; a reward head of fixed spread 1 cannot fall below 0.92 times the share of rows that bring a "
-        f"reward. {' '.join(notes)}",
+        alt=f"Dashboard of a run with {len(panels)} panels against {label}; last values: {', '.join(last)}.",
+        caption="Each point is the newest batch at that step. A KL below the free-nats line gives no gradient; "
+        + ("Q should follow its target without running away; " if "Q" in panels else "")
+        + f"a reward head of fixed spread 1 cannot fall below 0.92 times the share of rows that bring a reward. {' '.join(notes)}",
     )

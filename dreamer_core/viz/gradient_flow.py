@@ -13,7 +13,7 @@ from torch import Tensor
 from dreamer_core import latents, nets
 from dreamer_core.replay import Window
 from dreamer_core.rssm import Beliefs
-from dreamer_core.viz.show import describe
+from dreamer_core.viz.show import GREY, RED, describe
 from dreamer_core.world_model import WorldModel
 
 
@@ -137,4 +137,56 @@ def gradient_flow_figure(flows: Mapping[str, Flow], title: str = "") -> Figure:
         alt=f"Heat maps of gradient norms over {length} rows of a window. {told}.",
         caption="Below the diagonal a later loss trains an earlier row. With z cut, that way leads through h alone: no encoder output "
         "hears of any loss but its own row's.",
+    )
+
+
+def paths(rows: int, cut: bool) -> dict[tuple[str, int, str, int], bool]:
+    """Every arrow of a window's graph, (from, its row, to, its row) -> whether the last row's loss sends its gradient back along it.
+
+    Args:
+        rows: T. cut: whether z is detached where it enters the next row.
+    """
+    arrows = [("z", t, "h", t + 1) for t in range(1, rows)] + [("h", t, "h", t + 1) for t in range(1, rows)]
+    for t in range(1, rows + 1):
+        arrows += [("e", t, "z", t), ("h", t, "z", t), ("h", t, "loss", t), ("z", t, "loss", t)]
+    reached = {("loss", rows)}
+    for _ in range(3 * rows):  # the longest way back has fewer arrows than that
+        reached |= {(a, t) for a, t, b, s in arrows if (b, s) in reached and not (cut and (a, b) == ("z", "h"))}
+    return {(a, t, b, s): (b, s) in reached and not (cut and (a, b) == ("z", "h")) for a, t, b, s in arrows}
+
+
+def paths_figure(rows: int = 4, title: str = "") -> Figure:
+    """The graph of a window, left with z cut as in v1, right without: the ways back of the last row's loss are red."""
+    height = {"e": 0.0, "h": 1.0, "z": 2.0, "loss": 3.0}
+    shift = {"e": 0.22, "h": 0.0, "z": 0.22, "loss": 0.0}  # so that no arrow runs through a third circle
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4.3), sharey=True, layout="constrained")
+    told = []
+    for axis, cut in zip(axes, (True, False)):
+        trained = paths(rows, cut)
+        lit = {(a, t) for (a, t, _, _), red in trained.items() if red} | {("loss", rows)}
+        for (a, t, b, s), red in trained.items():
+            style = dict(color=RED, linewidth=2.2) if red else dict(color=GREY, linewidth=0.9)
+            style |= dict(arrowstyle="-|>", linestyle=":" if cut and (a, b) == ("z", "h") else "-", shrinkA=11, shrinkB=11)
+            axis.annotate("", xy=(s + shift[b], height[b]), xytext=(t + shift[a], height[a]), arrowprops=style)
+        for kind, y in height.items():
+            for t in range(1, rows + 1):
+                axis.plot(t + shift[kind], y, "o", markersize=22, color="white", markeredgecolor=RED if (kind, t) in lit else GREY)
+                name = "L" if kind == "loss" else kind
+                axis.text(t + shift[kind], y, f"${name}_{t}$", ha="center", va="center_baseline", fontsize=10)
+        axis.set(xlim=(0.6, rows + 0.65), ylim=(-0.5, 3.5), title="z cut (v1)" if cut else "z not cut", xlabel="row")
+        axis.set(xticks=range(1, rows + 1), yticks=list(height.values()), yticklabels=["encoder output e", "h", "z", "loss L"])
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+        told.append(
+            f"{'with' if cut else 'without'} the cut it reaches "
+            + " and ".join(f"{sum(kind == a for a, _ in lit)} of {rows} {word}" for kind, word in (("h", "h"), ("e", "encoder outputs")))
+        )
+    axes[0].set_ylabel("what is computed")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    return describe(
+        figure,
+        alt=f"Graph of a window of {rows} rows, encoder output e, state h, z and loss L in each. The way back of the last loss is red: "
+        f"{'; '.join(told)}.",
+        caption="Arrows point forward in time, as numbers are computed; gradients run against them. Red: where the last row's loss "
+        "is felt. Dotted: z enters the next row detached, so its number passes and its gradient does not.",
     )
