@@ -32,7 +32,7 @@ def one_loss(rows: dict[str, Tensor], weights: dict[str, float]) -> dict[str, Te
     """What is trained, by name, with the sum under "total".
 
     Args:
-        rows: the loss of every row, (B, T) each.
+        rows: the loss of every row, (B, T) each, or its mean already, ().
         weights: for some of the names a factor; the others count as they are.
 
     Returns:

@@ -113,6 +113,7 @@ def dashboard(
         axis.set(ylabel=unit, yscale=fitting_scale(np.concatenate([line.get_ydata() for line in axis.lines])))
         axis.grid(alpha=0.25)
         if len(axis.get_legend_handles_labels()[1]) > 1:
+            axis.margins(y=0.3)  # room for the legend above or below the curves
             axis.legend(fontsize=8)
     for axis in axes.flat[len(panels) :]:
         axis.remove()

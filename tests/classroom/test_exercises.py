@@ -80,6 +80,7 @@ AGENTS = {
     "advantage": {"preset": "advantage", "imagination": {"horizon": 3, "starts": 16}},
     "chunks": {"replay": {"layout": "chunks", "burn_in": 2}},
     "learned reward": {"model": {"reward_std": 0.0}},
+    "standard units": {"model": {"standardize": True}},
     "sac": {"agent": "sac"},
 }
 
