@@ -68,10 +68,10 @@ SQUARED_ERROR = Exercise(
 
 
 def observe_one_loss(f):
-    """Three parts of 2 x 2 rows, one of them weighted."""
+    """Three parts of 2 x 2 rows, two of them weighted, and a part that is a mean already."""
     error = torch.tensor([[1.0, 2.0], [3.0, 6.0]], requires_grad=True)
     reward, kl = torch.tensor([[0.0, 4.0], [4.0, 0.0]]), torch.tensor([[10.0, 30.0], [20.0, 20.0]], requires_grad=True)
-    losses = f({"observation": error, "reward": reward, "kl": kl}, {"kl": 0.1, "reward": 3.0})
+    losses = f({"observation": error, "reward": reward, "kl": kl, "continue": torch.tensor(0.5)}, {"kl": 0.1, "reward": 3.0})
     to_error, to_kl = gradient(losses["total"], error, kl)
     return {f"losses[{name!r}]": value.detach() for name, value in losses.items()} | {
         "the gradient of the total at the observation's part": to_error,
@@ -80,12 +80,13 @@ def observe_one_loss(f):
 
 
 def expect_one_loss():
-    """Means 3, 2, 20; weights 1, 3, 0.1; their sum 3 + 6 + 2."""
+    """Means 3, 2, 20, 0.5; weights 1, 3, 0.1, 1; their sum 3 + 6 + 2 + 0.5."""
     return {
         "losses['observation']": torch.tensor(3.0),
         "losses['reward']": torch.tensor(6.0),
         "losses['kl']": torch.tensor(2.0),
-        "losses['total']": torch.tensor(11.0),
+        "losses['continue']": torch.tensor(0.5),
+        "losses['total']": torch.tensor(11.5),
         "the gradient of the total at the observation's part": torch.full((2, 2), 0.25),
         "the gradient of the total at the KL": torch.full((2, 2), 0.025),
     }
