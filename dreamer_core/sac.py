@@ -10,6 +10,7 @@ One class for real and imagined data. Differences from Spinning Up's SAC (PyTorc
 
 import copy
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -68,6 +69,56 @@ def ema_update(target: nn.Module, source: nn.Module, polyak: float) -> None:
     """target <- polyak * target + (1 - polyak) * source, parameter by parameter, in place."""
     with torch.no_grad():
         torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), 1 - polyak)
+
+
+def soft_baseline(q: Tensor, log_prob: Tensor, alpha: float) -> Tensor:
+    """b(s) = E_a[min_i Qbar_i(s, a) - alpha log pi(a | s)], estimated from K actions drawn at each state.
+
+    v1's soft value E[Q] + alpha H stands where DreamerV3 (arXiv 2301.04104v2) subtracts v(s).
+
+    Args:
+        q: (2, K, ...), both target critics at the sampled actions. log_prob: (K, ...), of the same actions.
+        alpha: entropy weight.
+
+    Returns:
+        (...), one number for each state.
+    """
+    return soft_value(q.amin(0), log_prob, alpha).mean(0)
+
+
+def soft_advantage(returns: Tensor, log_prob: Tensor, baseline: Tensor, alpha: float) -> Tensor:
+    """A = R - alpha log pi(a | s) - b(s): how much better the action taken was than the policy's average. All (...).
+
+    R holds the entropy of the *later* steps; that of this one is added here, so that it is counted
+    once, as in the baseline. The advantage is a number, not a function of the actor: it carries no
+    gradient.
+    """
+    return (returns - alpha * log_prob - baseline).detach()
+
+
+def score_actor_loss(advantage: Tensor, log_prob: Tensor, weight: Tensor) -> Tensor:
+    """-mean[w A log pi(a | s)], whose gradient is the score-function estimate (REINFORCE): all (...) -> scalar.
+
+    The entropy is in the advantage already: there is no bonus to add.
+    """
+    return -(advantage * log_prob * weight).mean()
+
+
+def pathwise_actor_loss(q: Callable[[Tensor, Tensor], Tensor], state: Tensor, action: Action, alpha: float, weight: Tensor) -> Tensor:
+    """-mean[w (min_i Qbar_i(s, a~) - alpha log pi(a~ | s))], differentiated through a~ = tanh(u~) and the critics.
+
+    Source: Spinning Up, sac/sac.py, with the target Q in the place of the fast one.
+
+    Args:
+        q: both target critics, (..., F), (..., A) -> (2, ...). state: (..., F).
+        action: a reparameterised sample, so that u~ and its log-probability carry the actor's gradient.
+        alpha: entropy weight. weight: (...), how much each state counts.
+
+    Returns:
+        A scalar.
+    """
+    value = soft_value(q(state, torch.tanh(action.pre_tanh)).amin(0), action.log_prob, alpha)
+    return -(value * weight).mean()
 
 
 class Actor(nn.Module):
@@ -193,22 +244,24 @@ class SAC(nn.Module):
         return twin_critic_loss(q, returns, weight), q.detach().mean()
 
     def pathwise_loss(self, state: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """-E[Qbar(s, a~) - alpha log pi(a~ | s)], differentiated through a~ and the target Q; and log pi."""
+        """What the actor descends under `actor_grad="pathwise"`, for states (..., F) and weights (...); and the mean log pi."""
         action = self.actor.sample(state)
-        return -(self.target_value(state, action) * weight).mean(), action.log_prob.detach().mean()
+        return pathwise_actor_loss(self.q_target, state, action, self.alpha, weight), action.log_prob.detach().mean()
 
     def score_loss(self, batch: Trajectories, returns: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """-sg(R - alpha log pi(a | s) - b(s)) log pi(a | s), with b(s) = E_a[Qbar - alpha log pi]; and log pi."""
+        """What the actor descends under `actor_grad="score"`, for returns and weights (N, H); and the mean log pi."""
         state = batch.state[:, :-1]
         log_prob = self.actor.log_prob(state, batch.pre_tanh)  # (N, H)
         with torch.no_grad():
             many = state.expand(self.config.baseline_samples, *state.shape)
-            baseline = self.target_value(many, self.actor.sample(many)).mean(0)
-            advantage = returns - self.alpha * log_prob - baseline
-            if self.config.normalize_advantage:
-                self.advantage_std.lerp_(advantage.std(unbiased=False), 0.05 if self.updates else 1.0)
-                advantage = advantage / self.advantage_std.clamp(min=1e-3)
-        return -(advantage * log_prob * weight).mean(), log_prob.detach().mean()
+            action = self.actor.sample(many)
+            q = self.q_target(many, torch.tanh(action.pre_tanh))  # (2, K, N, H)
+            baseline = soft_baseline(q, action.log_prob, self.alpha)
+        advantage = soft_advantage(returns, log_prob, baseline, self.alpha)
+        if self.config.normalize_advantage:
+            self.advantage_std.lerp_(advantage.std(unbiased=False), 0.05 if self.updates else 1.0)
+            advantage = advantage / self.advantage_std.clamp(min=1e-3)
+        return score_actor_loss(advantage, log_prob, weight), log_prob.detach().mean()
 
     def update(self, batch: Trajectories, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
         """One step of both critics and of the actor, then of the target Q.
