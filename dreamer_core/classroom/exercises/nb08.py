@@ -185,7 +185,7 @@ LAMBDA_RETURN = Exercise(
             lambda reward, cont, value, bonus, gamma, lam: recursion(
                 reward, cont, value, bonus, gamma, lam, last=value[:, -1] + bonus[:, -1]
             ),
-            "The last state's entropy is counted twice: its value is a soft value and holds it already. The last column of bonus is never read.",
+            "The last state's entropy is counted twice: its soft value holds it already. The last column of bonus is never read.",
         ),
         Mistake(
             "bonus_beside_value",
@@ -450,8 +450,8 @@ SCORE_ACTOR_LOSS = Exercise(
         Mistake(
             "probability_for_its_log",
             lambda advantage, log_prob, weight: -(advantage * log_prob.exp() * weight).mean(),
-            "The probability took the place of its logarithm. The samples come with probability pi already; what is left of its gradient is "
-            "grad pi / pi = grad log pi.",
+            "The probability took the place of its logarithm. The samples come with probability pi already, so what is left of "
+            "its gradient is grad pi / pi = grad log pi.",
         ),
         Mistake(
             "no_weight",
