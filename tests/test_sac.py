@@ -10,7 +10,21 @@ from torch.distributions.transforms import TanhTransform
 from toys import numbers, random_trajectories, sac_config, same
 
 from dreamer_core.returns import alive_weight
-from dreamer_core.sac import SAC, Actor, TwinQ, descend, ema_update, squashed_sample, tanh_normal_log_prob, twin_critic_loss
+from dreamer_core.sac import (
+    SAC,
+    Action,
+    Actor,
+    TwinQ,
+    descend,
+    ema_update,
+    pathwise_actor_loss,
+    score_actor_loss,
+    soft_advantage,
+    soft_baseline,
+    squashed_sample,
+    tanh_normal_log_prob,
+    twin_critic_loss,
+)
 from dreamer_core.trajectories import Trajectories
 
 DOUBLE = torch.float64
@@ -315,6 +329,36 @@ def test_baseline_makes_the_score_gradient_quieter():
             grads.append(gradient(sac.score_loss(batch, returns, torch.ones(64, 1))[0], sac))
         spread[offset] = torch.stack(grads).std(0).mean().item()
     assert spread[10.0] > 5 * spread[0.0]
+
+
+def test_soft_baseline_by_hand():
+    """The smaller critic at each of two actions is 1 and 2; with 0.5 times the surprise 1.5 and 3.5; on average 2.5."""
+    q = torch.tensor([[1.0, 5.0], [3.0, 2.0]])
+    assert soft_baseline(q, torch.tensor([-1.0, -3.0]), 0.5).item() == 2.5
+
+
+def test_soft_advantage_by_hand_and_without_a_gradient():
+    """5 - 0.5 * (-2) - 4 = 2."""
+    log_prob = torch.tensor([-2.0], requires_grad=True)
+    advantage = soft_advantage(torch.tensor([5.0]), log_prob, torch.tensor([4.0]), 0.5)
+    assert advantage.tolist() == [2.0] and not advantage.requires_grad
+
+
+def test_score_actor_loss_by_hand():
+    """-(2 * (-1) * 1 + 3 * 4 * 0.5) / 2 = -2, and the gradient is -A w / 2."""
+    log_prob = torch.tensor([-1.0, 4.0], requires_grad=True)
+    loss = score_actor_loss(torch.tensor([2.0, 3.0]), log_prob, torch.tensor([1.0, 0.5]))
+    loss.backward()
+    assert loss.item() == -2 and log_prob.grad.tolist() == [-1.0, -0.75]
+
+
+def test_pathwise_actor_loss_lets_the_gradient_through_the_action():
+    """Q = -(a - 0.4)^2 at u = 0: -0.16, and d(-Q)/du = 2 (0 - 0.4) * 1 = -0.8; the entropy's gradient is alpha."""
+    u, log_prob = torch.zeros(1, 1, requires_grad=True), torch.tensor([-2.0], requires_grad=True)
+    loss = pathwise_actor_loss(Quadratic(), torch.ones(1, 1), Action(u, log_prob), 0.5, torch.ones(1))
+    loss.backward()
+    assert loss.item() == pytest.approx(0.16 - 1.0)
+    assert u.grad.item() == pytest.approx(-0.8) and log_prob.grad.item() == pytest.approx(0.5)
 
 
 def test_pathwise_loss_by_hand():

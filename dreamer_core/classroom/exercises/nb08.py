@@ -208,13 +208,6 @@ LAMBDA_RETURN = Exercise(
             "The recursion starts from the first value. It runs backwards: what follows the last step is value[:, -1].",
         ),
         Mistake(
-            "value_off_by_one",
-            lambda reward, cont, value, bonus, gamma, lam: recursion(
-                reward, cont, value, bonus, gamma, lam, mixed=torch.cat([value[:, 1:], value[:, -1:]], 1)
-            ),
-            "The value is off by one: value[:, t] already is v_{t+1}, the state that step t reaches.",
-        ),
-        Mistake(
             "time_reversed",
             lambda reward, cont, value, bonus, gamma, lam: recursion(reward, cont, value, bonus, gamma, lam).flip(1),
             "The numbers are right, but in the wrong order: the list was filled from the end, so it has to be turned round.",
