@@ -77,7 +77,11 @@ def test_each_notebook_has_three_to_six_and_the_course_about_forty():
 AGENTS = {
     "gaussian": {},
     "categorical": {"model": {"latent": "categorical"}},
-    "advantage": {"preset": "advantage", "imagination": {"horizon": 3, "starts": 16}},
+    "advantage": {
+        "preset": "advantage",
+        "imagination": {"horizon": 3, "starts": 16},
+        "sac": {"actor_grad": "score", "lam": 1.0, "batch": 0, "normalize_advantage": True},
+    },
     "chunks": {"replay": {"layout": "chunks", "burn_in": 2}},
     "learned reward": {"model": {"reward_std": 0.0}},
     "standard units": {"model": {"standardize": True}},
