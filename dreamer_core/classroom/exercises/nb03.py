@@ -94,6 +94,12 @@ def own_dream_noise(rssm, h, z, action, noise):
     return h, rssm.latent.sample(rssm.prior(h), rssm.latent.noise(len(h)))
 
 
+def normal_by_hand(rssm, h, z, action, noise):
+    h = rssm.step(h, z, action)
+    mean, raw = rssm.prior(h).chunk(2, -1)
+    return h, mean + (F.softplus(raw) + 0.1) * noise
+
+
 DREAM_STEP = Exercise(
     id="3.1",
     title="One step of a dream",
@@ -135,6 +141,12 @@ DREAM_STEP = Exercise(
             own_dream_noise,
             "You draw noise of your own and leave the given one aside. The caller hands the noise in, so that a dream "
             "can be repeated exactly.",
+        ),
+        Mistake(
+            "normal_by_hand",
+            normal_by_hand,
+            "You write the Normal out by hand, which fits one of the two kinds of z. The check also uses the other kind, groups of "
+            "classes: `rssm.latent.sample(parameters, noise)` draws from either.",
         ),
     ),
     hints=(
@@ -430,6 +442,11 @@ BALANCED_KL = Exercise(
             lambda dyn, rep, balance, free: dyn.clamp(min=free) + rep.clamp(min=free),
             "Both KLs are clipped as they should be, but they are added at full weight. Their weights are balance and 1 - balance.",
         ),
+        Mistake(
+            "python_max",
+            lambda dyn, rep, balance, free: balance * max(free, dyn) + (1 - balance) * max(free, rep),
+            "Python's own `max` wants one answer, and a tensor of rows gives many. Row by row it is `clamp(min=...)`.",
+        ),
     ),
     hints=(
         "Two terms of the same form, one for each KL. In each: first the clip, then the weight.",
@@ -506,10 +523,9 @@ UNIMIX = Exercise(
             "The shares are swapped: nearly all of yours is uniform. `unimix` is the *small* share, that of the uniform distribution.",
         ),
         Mistake(
-            "logits_mixed",
-            lambda logits, unimix: torch.softmax((1 - unimix) * logits + unimix / logits.shape[-1], -1),
-            "You mix before the softmax. Logits are not probabilities: a little constant added to all of them changes nothing. "
-            "Softmax first, then mix.",
+            "always_one_per_cent",
+            lambda logits, unimix: 0.99 * torch.softmax(logits, -1) + 0.01 / logits.shape[-1],
+            "You mix in 1 % whatever is asked for. The share arrives as `unimix`, and the softmax keeps 1 - unimix.",
         ),
         Mistake(
             "wrong_axis",
