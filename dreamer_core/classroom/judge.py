@@ -174,7 +174,7 @@ def misfit(result: Any, wanted: Any, subject: str) -> str:
             return f"{subject} {form(result)}, where {type(wanted).__name__}({', '.join(wanted._fields)}) is expected."
         if not isinstance(result, (tuple, list)) or len(result) != len(wanted):
             return f"{subject} {form(result)}, where {form(wanted)} is expected."
-        names = getattr(wanted, "_fields", [str(number) for number in range(len(wanted))])
+        names = getattr(wanted, "_fields", [f"{number} of {len(wanted)}" for number in range(1, len(wanted) + 1)])
         found = (misfit(a, b, f"{subject}, as part {name},") for name, a, b in zip(names, result, wanted))
         return next(filter(None, found), "")
     if isinstance(wanted, dict):
