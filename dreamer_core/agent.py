@@ -14,7 +14,7 @@ from dreamer_core import checkpoint
 from dreamer_core.config import Config, from_dict, to_dict
 from dreamer_core.imagine import imagine
 from dreamer_core.replay import LatentReplay
-from dreamer_core.sac import SAC, descend
+from dreamer_core.sac import SAC, Actor, descend
 from dreamer_core.trajectories import Trajectories
 from dreamer_core.world_model import WorldModel
 
@@ -42,9 +42,8 @@ class Agent:
     grad_steps = 0
 
     def anneal(self) -> None:
-        """Lower all learning rates: the rate / (1 + gradient steps / halving). Late small steps keep what was learned."""
-        halving = self.config.schedule.halving
-        factor = 1 / (1 + self.grad_steps / halving) if halving else 1.0
+        """Lower all learning rates as `rate_factor` says. Late small steps keep what was learned."""
+        factor = rate_factor(self.grad_steps, self.config.schedule.halving)
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
@@ -76,6 +75,51 @@ class Agent:
 def under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors whose names start with `prefix`, without it."""
     return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def rate_factor(grad_steps: int, halving: int) -> float:
+    """What is left of a learning rate: 1 / (1 + grad_steps / halving), so a half after `halving` steps; all of it if `halving` is 0."""
+    return 1 / (1 + grad_steps / halving) if halving else 1.0
+
+
+def turns(models: int, agents: int) -> list[str]:
+    """The order of a round of learning: "model" and "agent" take turns, the model first; what one has left over follows at the end."""
+    order = []
+    for number in range(max(models, agents)):
+        if number < models:
+            order.append("model")
+        if number < agents:
+            order.append("agent")
+    return order
+
+
+def see_and_act(model: WorldModel, actor: Actor, carry: Carry, observation: Tensor, first: Tensor, explore: bool) -> Carry:
+    """One filtering step and a choice: the belief (h, z) follows the observation, and the actor reads it.
+
+    Args:
+        carry: what was believed and done one step ago, each (B, ...).
+        observation: (B, O), what is seen now. first: (B,), 1 where an episode starts: there h is 0.
+        explore: sample z and the action; otherwise both are the most likely ones.
+    """
+    rssm = model.rssm
+    h = rssm.step(carry.h, carry.z, carry.action) * (1 - first.unsqueeze(-1))
+    posterior = rssm.posterior(h, model.encode(observation))
+    z = rssm.latent.sample(posterior, rssm.latent.noise(len(h), device=h.device)) if explore else rssm.latent.mode(posterior)
+    state = torch.cat([h, z], -1)
+    action = torch.tanh(actor.draw(state)) if explore else actor.mode(state)
+    return Carry(h, z, action)
+
+
+def dream_starts(h: Tensor, z: Tensor, terminal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where dreams begin: at the last row of N windows that were just filtered.
+
+    Args:
+        h, z: (N, T, D), (N, T, Z), beliefs. terminal: (N, T), 1 where the episode ended for good.
+
+    Returns:
+        h (N, D), z (N, Z) and a weight (N,): 0 where the episode is over at that row, since nothing follows.
+    """
+    return h[:, -1], z[:, -1], 1 - terminal[:, -1]
 
 
 class Dreamer(Agent):
@@ -127,18 +171,8 @@ class Dreamer(Agent):
 
     @torch.no_grad()
     def policy(self, carry: Carry, observation: Tensor, first: Tensor, explore: bool) -> Carry:
-        """Update the belief with observations (B, O) and choose actions (B, A).
-
-        `first` (B,) is 1 where an episode starts. With `explore` the action is sampled and z too;
-        without, both are the most likely ones.
-        """
-        rssm = self.model.rssm
-        h = rssm.step(carry.h, carry.z, carry.action) * (1 - first.unsqueeze(-1))
-        posterior = rssm.posterior(h, self.model.encode(observation))
-        z = rssm.latent.sample(posterior, rssm.latent.noise(len(h), device=h.device)) if explore else rssm.latent.mode(posterior)
-        state = torch.cat([h, z], -1)
-        action = torch.tanh(self.sac.actor.draw(state)) if explore else self.sac.actor.mode(state)
-        return Carry(h, z, action)
+        """Update the belief with observations (B, O) and choose actions (B, A): `see_and_act`, without gradient."""
+        return see_and_act(self.model, self.sac.actor, carry, observation, first, explore)
 
     def remember(self, carry: Carry, observation: Tensor, reward: float, first: bool, terminal: bool) -> None:
         """Store a row and the belief held there (carry of batch 1)."""
@@ -163,13 +197,9 @@ class Dreamer(Agent):
         """One round of learning: world model and agent in turn, on independent draws."""
         self.measure_units()
         self.anneal()
-        schedule = self.config.schedule
         metrics = {}
-        for number in range(max(schedule.model_updates, schedule.agent_updates)):
-            if number < schedule.model_updates:
-                metrics |= self.learn_model()
-            if number < schedule.agent_updates:
-                metrics |= self.learn_policy()
+        for part in turns(self.config.schedule.model_updates, self.config.schedule.agent_updates):
+            metrics |= self.learn_model() if part == "model" else self.learn_policy()
         return metrics
 
     def measure_units(self) -> None:
@@ -194,7 +224,7 @@ class Dreamer(Agent):
         window = self.replay.sample(config.starts, min(config.start_rows, len(self.replay)))
         with torch.no_grad():
             beliefs = self.model.observe(window)
-        return imagine(self.model, self.sac.actor, beliefs.h[:, -1], beliefs.z[:, -1], 1 - window.terminal[:, -1], config.horizon)
+        return imagine(self.model, self.sac.actor, *dream_starts(beliefs.h, beliefs.z, window.terminal), config.horizon)
 
     def learn_policy(self) -> dict[str, Tensor]:
         """Dream once, then update actor and critics on it. The world model is only read."""

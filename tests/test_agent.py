@@ -155,6 +155,12 @@ def test_a_round_learns_as_often_as_it_should(models, dreams):
     assert {name.split("/")[0] for name in metrics} == {"model", "agent"}
 
 
+def test_turns_by_hand():
+    assert "".join(part[0] for part in agents.turns(2, 2)) == "mama"
+    assert "".join(part[0] for part in agents.turns(3, 1)) == "mamm"
+    assert "".join(part[0] for part in agents.turns(0, 2)) == "aa"
+
+
 def test_pretraining_learns_the_model_first():
     agent = fill(make(schedule=dict(pretrain_model=3, pretrain_both=2, sac_updates=1)))
     order = []
