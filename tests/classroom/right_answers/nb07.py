@@ -7,13 +7,14 @@ from dreamer_core.trajectories import Trajectories
 
 
 def imagine_step_by_step(model, actor, h, z, weight, horizon):
-    """Heads read inside the loop, z drawn from the prior by hand, the dream detached at the end."""
+    """Heads read inside the loop, z drawn from the prior by hand, the dream detached at the end; chance in the course's order."""
     rssm = model.rssm
+    noise = rssm.latent.noise(horizon, len(h))
     states, actions, rewards, conts = [torch.cat((h, z), dim=-1)], [], [], []
-    for _ in range(horizon):
+    for t in range(horizon):
         u = actor.sample(states[-1]).pre_tanh
         h = rssm.step(h, z, u.tanh())
-        z = rssm.latent.sample(rssm.prior(h), rssm.latent.noise(h.shape[0]))
+        z = rssm.latent.sample(rssm.prior(h), noise[t])
         s = torch.cat((h, z), dim=-1)
         mean, _ = model.predict_reward(s)
         states.append(s)

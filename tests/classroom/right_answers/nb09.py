@@ -1,7 +1,5 @@
 """Right answers to notebook 09, written otherwise than the course's own."""
 
-from itertools import chain, zip_longest
-
 import torch
 
 from dreamer_core.agent import Carry
@@ -30,8 +28,9 @@ def dream_starts_select(h, z, terminal):
 
 def turns_zip(models, agents):
     """By zipping, the missing ones left out."""
-    pairs = zip_longest(["model"] * models, ["agent"] * agents)
-    return [part for part in chain.from_iterable(pairs) if part]
+    from itertools import zip_longest  # inside, so that the function can be taken along
+
+    return [part for pair in zip_longest(["model"] * models, ["agent"] * agents) for part in pair if part]
 
 
 def rate_factor_fraction(grad_steps, halving):
