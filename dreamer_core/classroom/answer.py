@@ -15,13 +15,19 @@ from dreamer_core.classroom.spec import Exercise
 
 
 def source_of(function: Callable) -> str:
-    """The text of a `def` without its decorators; empty where there is none to be had."""
+    """The text of a `def` without its @exercise line; empty where there is none to be had."""
     try:
         text = textwrap.dedent(inspect.getsource(function))
         node = ast.parse(text).body[0]
+        own = [f"@{ast.get_source_segment(text, mark)}" for mark in node.decorator_list if not is_exercise(mark)]
     except Exception:  # whatever stands under the decorator, it may answer in any way
         return ""
-    return "\n".join(text.splitlines()[node.lineno - 1 : node.end_lineno]) if isinstance(node, ast.FunctionDef) else ""
+    return "\n".join(own + text.splitlines()[node.lineno - 1 : node.end_lineno]) if isinstance(node, ast.FunctionDef) else ""
+
+
+def is_exercise(mark: ast.expr) -> bool:
+    """Whether a decorator is @exercise(...)."""
+    return isinstance(mark, ast.Call) and isinstance(mark.func, ast.Name) and mark.func.id == "exercise"
 
 
 def attempted(function: Callable) -> bool:

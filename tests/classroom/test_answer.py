@@ -3,6 +3,7 @@
 import textwrap
 
 import pytest
+import torch
 
 from classroom.toys import STRAIGHT
 from dreamer_core.classroom.answer import attempted, revive, source_of
@@ -44,19 +45,21 @@ def test_without_its_text_an_empty_function_is_still_seen_as_untouched():
     assert source_of(names["f"]) == "" and not attempted(names["f"]) and attempted(names["g"])
 
 
-def decorate(function):
-    return function
+def exercise(number):
+    return lambda function: function
 
 
-@decorate
-@decorate
+@exercise("9.1")
+@torch.no_grad()
 def decorated(x):
     # a remark
-    return x
+    return 2 * x
 
 
-def test_the_text_comes_without_decorators():
-    assert source_of(decorated) == "def decorated(x):\n    # a remark\n    return x"
+def test_the_text_comes_without_the_exercise_line_but_with_other_decorators():
+    wanted = "@torch.no_grad()\ndef decorated(x):\n    # a remark\n    return 2 * x"
+    assert source_of(decorated.__wrapped__) == source_of(decorated) == wanted
+    assert not revive(STRAIGHT, wanted)(torch.ones(1, requires_grad=True)).requires_grad
 
 
 def test_a_function_comes_back_from_its_text_with_the_usual_names():
