@@ -69,6 +69,11 @@ def test_a_fault_gets_one_sentence(expected):
     assert "\n" not in verdict.message and "Traceback" not in verdict.message
 
 
+def test_parts_of_a_result_are_counted_from_one():
+    whole = torch.zeros(3)
+    assert "as part 2 of 2, numbers of type bool" in judging.misfit((whole, whole.bool()), (whole, whole), "Your function returned")
+
+
 def test_a_crash_tells_the_shapes_that_were_given():
     assert judge(STRAIGHT, boom).message.endswith("It was given probs (1, 2); one_hot (1, 2).")
 

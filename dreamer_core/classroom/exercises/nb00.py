@@ -100,6 +100,8 @@ def expected_apart() -> Observations:
     return single | {"the angles of 2 x 2 pairs": torch.tensor([[0.0, 180.0], [2.0, 5.0]], dtype=torch.float64)}
 
 
+ONE_TURN_ONLY = "This is right up to a difference of one turn. A pendulum that went round twice needs the modulo: 725 degrees is 5."
+
 APART = Exercise(
     id="0.2",
     title="How far apart are two angles?",
@@ -139,8 +141,9 @@ APART = Exercise(
         Mistake(
             "one_turn_only",
             lambda one, other: np.minimum(np.abs(one - other), np.abs(360 - np.abs(one - other))),
-            "This is right up to a difference of one turn. A pendulum that went round twice needs the modulo: 725 degrees is 5.",
+            ONE_TURN_ONLY,
         ),
+        Mistake("one_turn_only_signed", lambda one, other: np.minimum(np.abs(one - other), 360 - np.abs(one - other)), ONE_TURN_ONLY),
     ),
     hints=(
         "First try 170 and -170 on paper: the difference is 340, the answer 20. What has to happen to 340?",
@@ -220,6 +223,11 @@ SECONDS = Exercise(
             "one_step_late",
             lambda off, limit: min(seconds_true(off, limit) + 1 / STEPS_PER_SECOND, len(off) / STEPS_PER_SECOND),
             "You are one step late: off[0] belongs to the last look, after 0 seconds, and off[1] to the first dreamt step.",
+        ),
+        Mistake(
+            "never_is_one_step_less",
+            lambda off, limit: min(seconds_true(off, limit), (len(off) - 1) / STEPS_PER_SECOND),
+            "A dream that is never too far off has held for all of its L steps: that counts as len(off) / 20, not one step less.",
         ),
         Mistake(
             "limit_included",

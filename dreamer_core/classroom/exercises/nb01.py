@@ -69,6 +69,11 @@ def arriving_action(observation, action, reward, terminated):
     return torch.cat([torch.zeros_like(action[:1]), action])
 
 
+def flags_before_reward(observation, action, reward, terminated):
+    reward, first, terminal, action = as_rows(observation, action, reward, terminated)
+    return first, terminal, reward, action
+
+
 ROWS = Exercise(
     id="1.1",
     title="From a recording to rows",
@@ -116,9 +121,9 @@ ROWS = Exercise(
             "first belongs to row 0, the one with the observation from reset(), not to the row after the first action.",
         ),
         Mistake(
-            "last_reward_repeated",
-            rows_with(reward=lambda o, a, reward, end: torch.cat([reward[:1], reward])),
-            "Nothing has arrived in row 0, so its reward is 0, not a copy of the first one.",
+            "order_of_the_picture",
+            flags_before_reward,
+            "These are the right columns in the order of the picture. Return them as the text has them: reward, first, terminal, action.",
         ),
     ),
     hints=(
@@ -227,7 +232,7 @@ RETURNS = Exercise(
     ),
     hints=(
         "What is the return after the last action? Only one reward is left. And one row before that?",
-        "Go backwards: each return is its own reward plus gamma times the return you have just worked out.",
+        "Go backwards: each return is the reward that arrives next, in full, plus gamma times the return you have just worked out.",
         "Start with g = 0. For r in reversed order: g = r + gamma * g, and keep g. Then turn the list round and make a tensor of it.",
     ),
 )
@@ -298,6 +303,11 @@ ENDING = Exercise(
             "continue_flag",
             lambda terminated, truncated: (terminated or truncated, not terminated),
             "This is the opposite flag: 1 where the world goes on. `terminal` is True where it does not.",
+        ),
+        Mistake(
+            "end_ignored",
+            lambda terminated, truncated: (truncated, terminated),
+            "After an end for good nothing can follow, so the episode is over as well: `over` is True for either flag.",
         ),
         Mistake(
             "both_needed",
@@ -461,7 +471,8 @@ VELOCITY = Exercise(
         Mistake(
             "not_wrapped",
             not_wrapped,
-            "Where the rod passes its lowest point the angle jumps from pi to -pi, and your velocity with it: wrap the difference first.",
+            "Where the rod passes its lowest point the angle jumps from pi to -pi, and your velocity with it: wrap the difference first, "
+            "to [-pi, pi). These are radians: a wrap made for degrees changes nothing.",
         ),
         Mistake(
             "backwards",
@@ -482,6 +493,11 @@ VELOCITY = Exercise(
             "one_way_round",
             one_way_round,
             "Your difference is never negative: a small turn to the right became nearly a full turn to the left. Wrap it to [-pi, pi).",
+        ),
+        Mistake(
+            "wrapped_too_late",
+            lambda before, after, dt: (not_wrapped(before, after, dt) + math.pi) % (2 * math.pi) - math.pi,
+            "You wrapped the velocity. Only the angle jumps by full turns: wrap the difference first, then divide by dt.",
         ),
         Mistake(
             "speed",
