@@ -164,9 +164,14 @@ GAUSSIAN = Exercise(
             lambda mean, std, target: 0.5 * ((target - mean) / std).square() + 2 * torch.log(std) + HALF_LOG_TAU,
             "The log of the *variance* is charged in full. It is log std, or half the log of the variance.",
         ),
+        Mistake(
+            "constant_not_halved",
+            lambda mean, std, target: 0.5 * ((target - mean) / std).square() + torch.log(std) + 2 * HALF_LOG_TAU,
+            "The constant is twice what it should be: *half* of log(2 pi).",
+        ),
     ),
     hints=(
-        "Take the logarithm of the density in the equation above, term by term, and turn the sign.",
+        "The equation above needs no further step: its right side, term by term, with torch.log for the logarithm of a tensor.",
         "Three terms: half the squared miss in units of std, the log of std, and a constant.",
         "0.5 * ((target - mean) / std) ** 2 + torch.log(std) + ... : the constant is half of log(2 pi).",
     ),
@@ -242,7 +247,7 @@ POSITIVE = Exercise(
 
 # --- 4.4 coverage -----------------------------------------------------------------------------------
 
-ROWS = [(0.0, 1.0, 0.5), (0.0, 2.0, -1.5), (5.0, 0.5, 5.8), (-1.0, 0.2, -1.1), (2.0, 3.0, -5.0), (1.0, 1.5, 1.2), (0.0, 0.4, -0.9)]
+ROWS = [(0.0, 1.0, 0.5), (0.0, 2.0, -1.1), (5.0, 0.5, 5.8), (-1.0, 0.2, -1.1), (2.0, 3.0, -5.0), (1.0, 1.5, 1.2), (0.0, 0.4, -0.9)]
 WIDTHS = [0.3, 1.0, 2.0]
 
 
@@ -287,6 +292,11 @@ COVERAGE = Exercise(
             "one_std_for_all",
             lambda mean, std, reward, widths: ((reward - mean).abs() <= widths[:, None] * std.mean()).float().mean(1),
             "You use one std for all rows. Each reward is held against the std that was predicted for *it*.",
+        ),
+        Mistake(
+            "no_std",
+            lambda mean, std, reward, widths: ((reward - mean).abs() <= widths[:, None]).float().mean(1),
+            "The std is not used: a width of 1 means one *standard deviation* to either side, not a reward of 1.",
         ),
         Mistake(
             "outside",
@@ -379,6 +389,12 @@ REWARD_LOSS = Exercise(
             "You set the *reward* of first rows to 0 and then train on it. The row's loss must be 0, not its target.",
         ),
         Mistake(
+            "inputs_masked",
+            lambda mean, std, reward, first: nets.gaussian_nll((1 - first) * mean, std, (1 - first) * reward).mean(),
+            "You set mean *and* reward of first rows to 0. Their miss is 0 then, but log std and the constant are charged all the same: "
+            "mask the loss, not what goes into it.",
+        ),
+        Mistake(
             "squared_error",
             lambda mean, std, reward, first: ((1 - first) * 0.5 * (reward - mean).square()).mean(),
             "That is half the squared error: the std is not used. Take the Gaussian's negative log-likelihood.",
@@ -390,7 +406,7 @@ REWARD_LOSS = Exercise(
         ),
         Mistake(
             "everything_after_row_0",
-            lambda mean, std, reward, first: nets.gaussian_nll(mean, std, reward)[:, 1:].sum() / reward.numel(),
+            lambda mean, std, reward, first: nets.gaussian_nll(mean, std, reward)[:, 1:].mean(),
             "You leave out row 0 of each *window*. A window may begin in mid-episode, and an episode may begin in mid-window: ask `first`.",
         ),
     ),
@@ -408,9 +424,14 @@ LOGIT, GOES_ON = [[0.0, 2.0, -1.5], [2.0, 100.0, -100.0], [4.0, 100.0, -100.0]],
 
 def observe_bernoulli(f) -> Observations:
     """Nine rows from doubt to certainty, some of them certainly wrong, one with a target between 0 and 1."""
+    sure = f(torch.tensor([20.0]), torch.zeros(1))  # by itself: by way of a probability this is infinite, by way of e^20 it is not
     logit = torch.tensor(LOGIT, requires_grad=True)
     nll = f(logit, torch.tensor(GOES_ON))
-    return {"the value": nll.detach(), "the gradient in logit": gradient(nll.sum(), logit)}
+    return {
+        "the value for a logit of 20 and a target of 0": sure,
+        "the value": nll.detach(),
+        "the gradient in logit": gradient(nll.sum(), logit),
+    }
 
 
 def expected_bernoulli() -> Observations:
@@ -421,6 +442,7 @@ def expected_bernoulli() -> Observations:
 
     pairs = [list(zip(*row)) for row in zip(LOGIT, GOES_ON)]
     return {
+        "the value for a logit of 20 and a target of 0": torch.tensor([surprise(-20.0)]),
         "the value": torch.tensor([[c * surprise(logit) + (1 - c) * surprise(-logit) for logit, c in row] for row in pairs]),
         "the gradient in logit": torch.tensor([[1 / (1 + math.exp(-logit)) - c for logit, c in row] for row in pairs]),
     }
@@ -436,7 +458,7 @@ BERNOULLI = Exercise(
     id="4.6",
     title="The price of a surprise (a coin)",
     minutes=8,
-    difficulty=3,
+    difficulty=2,
     importance=3,
     reference=nets.bernoulli_nll,
     target="dreamer_core.nets:bernoulli_nll",
@@ -457,8 +479,14 @@ BERNOULLI = Exercise(
         Mistake(
             "unstable",
             by_probability,
-            "Right on paper, but at a logit of 100 the sigmoid rounds to exactly 1, log(1 - 1) is -inf, and 0 * inf is NaN. Work with "
-            "the logit itself: -log sigmoid(x) = softplus(-x).",
+            "Right on paper, but at a logit of 20 the sigmoid rounds to exactly 1, and the log of 1 - 1 is -inf. Work with the logit "
+            "itself: -log sigmoid(x) = softplus(-x).",
+        ),
+        Mistake(
+            "overflow",
+            lambda logit, target: target * torch.log(1 + torch.exp(-logit)) + (1 - target) * torch.log(1 + torch.exp(logit)),
+            "Right on paper, but e^100 is too large for 32 bits: it becomes inf, and 0 * inf is NaN. F.softplus(x) is the same "
+            "log(1 + e^x), computed in a way that holds.",
         ),
         Mistake(
             "patched",
@@ -474,11 +502,16 @@ BERNOULLI = Exercise(
         Mistake(
             "only_ones",
             lambda logit, target: target * F.softplus(-logit),
-            "Rows with a target of 0 cost nothing. Their share, (1 - target), pays -log(1 - p).",
+            "Rows with a target of 0 cost nothing. Their share, (1 - target), pays -log(1 - p), with p = sigmoid(logit).",
+        ),
+        Mistake(
+            "target_all_or_nothing",
+            lambda logit, target: torch.where(target == 1, F.softplus(-logit), F.softplus(logit)),
+            "Every target but 1 is treated as a 0. A target of 0.997 is 0.997 of the one price and 0.003 of the other.",
         ),
     ),
     hints=(
-        "With p = sigmoid(logit): -log p where the target is 1, -log(1 - p) where it is 0, and a weighted sum between.",
+        "With p = sigmoid(logit), the chance to go on: -log p where the target is 1, -log(1 - p) where it is 0, a weighted sum between.",
         "1 - sigmoid(x) = sigmoid(-x), and -log sigmoid(x) = log(1 + e^-x) = softplus(-x). So no probability is ever formed.",
         "target * F.softplus(-logit) + (1 - target) * ...",
     ),
