@@ -92,6 +92,8 @@ class ReplayConfig:
     """What a window starts from: the stored h of its first row, zero, or either with equal chance."""
     write_back: bool = True
     """Store the refreshed states of a window after training on it."""
+    write_back_zero: bool = True
+    """Store those of windows that started from zero too, whose first rows are not exact; off leaves them out."""
     batch: Count = 16
     """Windows B in a batch for the world model."""
     length: Annotated[int, Field(ge=2)] = 16

@@ -21,6 +21,50 @@ from dreamer_core.errors import NotEnoughData
 READ = {"stored": 1.0, "zero": 0.0, "mixed": 0.5}
 
 
+# --- which rows: pure functions of row numbers -------------------------------------------------
+
+
+def free_starts(draw: Tensor, rows: int, length: int) -> Tensor:
+    """Where free windows start: numbers (B,) drawn from 0 .. rows - 1 -> starts (B,) in 0 .. rows - length.
+
+    A start within the last `length - 1` rows is moved back to the last one that fits. So the newest
+    window comes up `length` times as often as another, and the newest row as often as one in the middle.
+    """
+    return draw.clamp(max=rows - length)
+
+
+def chunk_starts(oldest: int, count: int, length: int) -> Tensor:
+    """The row numbers at which whole chunks start, (C,): multiples of `length` whose chunk lies within rows oldest .. count - 1.
+
+    The grid is fixed to row numbers, not to what is stored, so that a chunk always starts at the same row.
+    At least `length` rows are stored.
+    """
+    return length * torch.arange(-(-oldest // length), count // length)
+
+
+def recomputed(index: Tensor, h: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The part of a filtered window that may be stored, without gradient: (B, T), (B, T, D), (B, T, Z) -> the same with T - 1 rows.
+
+    Row 1 is left out, since its h was read, not recomputed.
+    """
+    return index[:, 1:], h[:, 1:].detach(), z[:, 1:].detach()
+
+
+def ages(written: Tensor, count: int, update: int) -> Tensor:
+    """How many updates ago each stored state was computed, oldest row first: (capacity,) -> (rows,).
+
+    Args:
+        written: the update at which each *slot* of the ring was last written; row n lives in slot n % capacity.
+        count: rows ever added. update: the present update.
+    """
+    capacity = len(written)
+    index = torch.arange(max(0, count - capacity), count) % capacity
+    return update - written[index]
+
+
+# --- the buffer --------------------------------------------------------------------------------
+
+
 class Window(NamedTuple):
     """A batch of B windows of T consecutive rows."""
 
@@ -74,11 +118,8 @@ class LatentReplay:
     def sample(self, batch: int, length: int) -> Window:
         """`batch` windows of `length` rows, which start from their stored h or from zero as `start` says.
 
-        Free windows: the row where one starts is drawn uniformly, and a start within the last
-        `length - 1` rows is moved back to the last one that fits. So the newest window is drawn
-        `length` times as often as another, and the newest rows, with the end of the running
-        episode, are not seen less than old ones. Windows may cross into the next episode; `first`
-        marks the seam. Chunks: one of the whole chunks stored, uniformly.
+        Free windows start at a row drawn uniformly (`free_starts` keeps them inside); they may cross
+        into the next episode, and `first` marks the seam. Chunks: one of the whole chunks stored, uniformly.
 
         Raises:
             NotEnoughData: fewer than `length` rows are stored.
@@ -90,13 +131,12 @@ class LatentReplay:
             )
         oldest = self.count - len(self)
         if self.config.layout == "free":
-            start = oldest + torch.randint(len(self), (batch,)).clamp(max=len(self) - length)
+            start = oldest + free_starts(torch.randint(len(self), (batch,)), len(self), length)
         else:
-            # Chunks lie on a fixed grid of row numbers, so that a chunk always starts at the same row.
-            low, high = -(-oldest // length), self.count // length
-            if low >= high:
+            starts = chunk_starts(oldest, self.count, length)
+            if len(starts) == 0:
                 raise NotEnoughData(f"no whole chunk of {length} rows is stored yet: collect more experience first")
-            start = length * torch.randint(low, high, (batch,))
+            start = starts[torch.randint(len(starts), (batch,))]
         window = self.window(start, length)
         if self.config.start == "stored":
             return window
@@ -114,17 +154,22 @@ class LatentReplay:
         """Store refreshed states: index (B, T), h (B, T, D), z (B, T, Z).
 
         Row 1 of every window is left alone, since its h was read, not recomputed. Where an episode
-        starts at row 1, that costs nothing: whatever is stored there, `first` makes its h 0.
+        starts at row 1, that costs nothing: whatever is stored there, `first` makes its h 0. With
+        `write_back_zero` off, windows that started from zero in the middle of an episode are left out.
         """
-        at = (index[:, 1:] % self.config.capacity).to(self.data["h"].device)
-        self.data["h"][at] = h[:, 1:].detach()
-        self.data["z"][at] = z[:, 1:].detach()
+        if not self.config.write_back_zero:
+            starts_episode = self.data["first"][(index[:, 0] % self.config.capacity).to(h.device)] == 1  # where zero is the right h
+            exact = starts_episode | (h[:, 0] != 0).any(-1)  # (B,)
+            index, h, z = index[exact.to(index.device)], h[exact], z[exact]
+        index, h, z = recomputed(index, h, z)
+        at = (index % self.config.capacity).to(self.data["h"].device)
+        self.data["h"][at] = h
+        self.data["z"][at] = z
         self.data["written"][at] = float(update)
 
     def age(self, update: int) -> Tensor:
         """How many updates ago each stored state was computed, oldest row first (rows,)."""
-        index = torch.arange(self.count - len(self), self.count) % self.config.capacity
-        return update - self.data["written"][index]
+        return ages(self.data["written"], self.count, update)
 
     def transitions(self, batch: int) -> Window:
         """`batch` windows of two rows that do not cross an episode's start: one real transition each.

@@ -12,7 +12,8 @@ from dreamer_core.viz.staleness import relative_l2, staleness, staleness_figure
 
 
 def test_the_distance_by_hand():
-    stored, fresh = np.array([[3.0, 4.0], [1.0, 0.0], [0.0, 0.0], [1.0, 0.0]]), np.array([[0.0, 4.0], [1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    stored = torch.tensor([[3.0, 4.0], [1.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
+    fresh = torch.tensor([[0.0, 4.0], [1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
     assert relative_l2(stored, fresh).tolist() == [0.75, 0, 0, np.inf]
 
 

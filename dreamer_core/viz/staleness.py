@@ -1,15 +1,18 @@
-"""How old the states in the replay buffer are, and how wrong that makes them."""
+"""How old the states in the replay buffer are, how wrong that makes them, and what it does to training."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.errors import NotEnoughData
+from dreamer_core.replay import Window
+from dreamer_core.viz.dream import Episode
 from dreamer_core.viz.show import BLUE, ORANGE, describe
 
 
@@ -23,15 +26,24 @@ class Staleness(NamedTuple):
     left_out: int  # oldest rows whose episode start was overwritten, so that nothing can be re-run
 
 
-def relative_l2(stored: np.ndarray, fresh: np.ndarray) -> np.ndarray:
+def relative_l2(stored: Tensor, fresh: Tensor) -> Tensor:
     """||stored - fresh|| / ||fresh||, rows of (R, D) -> (R,); 0 where both are 0, as in an episode's first row."""
-    distance, size = np.linalg.norm(stored - fresh, axis=-1), np.linalg.norm(fresh, axis=-1)
-    return np.divide(distance, size, out=np.where(distance > 0, np.inf, 0.0).astype(distance.dtype), where=size > 0)
+    distance, size = (stored - fresh).norm(dim=-1), fresh.norm(dim=-1)
+    return torch.where(distance > 0, distance / size, 0.0)
+
+
+class Rerun(NamedTuple):
+    """The R rows of the buffer whose episode is stored from its start, oldest first."""
+
+    row: Tensor  # (R,), row number
+    stored: Tensor  # (R, D), the h in the buffer
+    fresh: Tensor  # (R, D), h re-run from the episode's start with today's model
+    again: Tensor  # (R, D), the same with other samples of z
 
 
 @torch.no_grad()
-def staleness(agent: Dreamer) -> Staleness:
-    """Re-run every episode in the buffer through today's model, twice, and compare with what is stored.
+def rerun(agent: Dreamer) -> Rerun:
+    """Filter every episode in the buffer again from its first row, twice.
 
     Raises:
         NotEnoughData: the buffer holds no episode from its start.
@@ -44,10 +56,53 @@ def staleness(agent: Dreamer) -> Staleness:
     left_out = int(starts[0])
     # One long window: the `first` flags start h anew at each episode.
     window = replay.window(index[left_out : left_out + 1], len(index) - left_out)
-    stored = replay.data["h"][window.index[0] % replay.config.capacity].cpu().numpy()
-    fresh, again = (agent.model.observe(window).h[0].cpu().numpy() for _ in range(2))
-    age = replay.age(agent.grad_steps)[left_out:].cpu().numpy()
-    return Staleness(window.index[0].numpy(), age, relative_l2(stored, fresh), relative_l2(again, fresh), left_out)
+    stored = replay.data["h"][window.index[0] % replay.config.capacity]
+    return Rerun(window.index[0], stored, *(agent.model.observe(window).h[0] for _ in range(2)))
+
+
+def staleness(agent: Dreamer) -> Staleness:
+    """Compare what is stored with a re-run of every episode through today's model.
+
+    Raises:
+        NotEnoughData: the buffer holds no episode from its start.
+    """
+    found = rerun(agent)
+    left_out = len(agent.replay) - len(found.row)
+    age = agent.replay.age(agent.grad_steps)[left_out:]
+    error, floor = relative_l2(found.stored, found.fresh), relative_l2(found.again, found.fresh)
+    return Staleness(*(part.cpu().numpy() for part in (found.row, age, error, floor)), left_out)
+
+
+@torch.no_grad()
+def kl_by_row(agent: Dreamer, window: Window) -> np.ndarray:
+    """KL[q || p] in nats at every row of B windows: (B, T). Where a window starts from a wrong h, its first rows show it."""
+    beliefs = agent.model.observe(window)
+    rssm = agent.model.rssm
+    return rssm.latent.kl(beliefs.posterior, rssm.prior(beliefs.h)).cpu().numpy()
+
+
+def live_through(agent: Dreamer, episodes: Sequence[Episode]) -> Iterator[dict[str, Tensor]]:
+    """Let an agent live through recorded episodes: it believes, remembers and learns as in training, but others chose the actions.
+
+    So agents that differ in one setting can be given the same experience. Set `schedule.pretrain_both`
+    and `schedule.agent_updates` to 0 for a world model without actor and critics.
+
+    Yields:
+        The metrics of each round of learning.
+    """
+    schedule = agent.config.schedule
+    for episode in episodes:
+        carry, last = agent.initial(1), len(episode.action)
+        for t, observation in enumerate(torch.from_numpy(episode.observation)):
+            carry = agent.policy(carry, observation[None], torch.tensor([float(t == 0)]), explore=True)
+            agent.remember(carry, observation, float(episode.reward[t - 1]) if t else 0.0, t == 0, False)
+            if t < last:
+                carry = carry._replace(action=torch.from_numpy(episode.action[t : t + 1]))
+                agent.replay.set_action(carry.action[0])
+            if agent.replay.count == schedule.prefill:
+                yield agent.pretrain()
+            elif agent.replay.count > schedule.prefill and agent.replay.count % schedule.every == 0:
+                yield agent.learn()
 
 
 def staleness_figure(runs: Mapping[str, Staleness], title: str = "") -> Figure:
