@@ -163,6 +163,19 @@ def test_write_back_takes_no_graph_along():
     assert not replay.data["h"].requires_grad and not replay.data["z"].requires_grad
 
 
+def test_windows_that_started_from_zero_can_be_kept_out_of_the_buffer():
+    """Three windows: from a stored h, from zero inside an episode, from zero where an episode starts (which is right)."""
+    for switch, kept in ((True, [True, True, True]), (False, [True, False, True])):
+        replay = numbered_replay(12, episode=4, write_back_zero=switch)
+        h = torch.full((3, 2, 2), 50.0)
+        h[1:, 0] = 0
+        replay.write_back(torch.tensor([[1, 2], [5, 6], [8, 9]]), h, torch.full((3, 2, 1), 60.0), update=3)
+        assert (replay.data["h"][[2, 6, 9], 0] == 50).tolist() == kept
+        assert (replay.data["z"][[2, 6, 9], 0] == 60).tolist() == kept
+        assert (replay.data["written"][[2, 6, 9]] == 3).tolist() == kept
+        assert replay.data["h"][[1, 5, 8], 0].tolist() == [1, 5, 8]  # a first row never changes
+
+
 def test_age_counts_updates_since_a_state_was_computed():
     replay = numbered_replay(6)
     assert replay.age(5).tolist() == [5] * 6

@@ -5,10 +5,12 @@ import pytest
 import torch
 from figures import assert_readable
 from minds import pendulum_agent, without_chance
-from toys import fill
+from toys import fill, numbers, same
 
+from dreamer_core import envs
 from dreamer_core.errors import NotEnoughData
-from dreamer_core.viz.staleness import relative_l2, staleness, staleness_figure
+from dreamer_core.viz.dream import act_out, held_actions
+from dreamer_core.viz.staleness import kl_by_row, live_through, relative_l2, rerun, staleness, staleness_figure
 
 
 def test_the_distance_by_hand():
@@ -66,6 +68,43 @@ def test_a_buffer_without_any_episode_start_is_turned_away():
     agent = fill(pendulum_agent(replay=dict(capacity=6)), rows=20, episode=40)
     with pytest.raises(NotEnoughData, match="first row"):
         staleness(agent)
+
+
+def test_a_rerun_starts_every_episode_from_zero_and_leaves_out_no_row():
+    found = rerun(fill(without_chance(pendulum_agent()), rows=20, episode=8))
+    assert found.row.tolist() == list(range(20))
+    assert (found.fresh[[0, 8, 16]] == 0).all() and (found.fresh[[1, 9, 17]] != 0).any(1).all()
+    assert torch.equal(found.fresh, found.again)
+    torch.testing.assert_close(found.stored, found.fresh, rtol=1e-4, atol=1e-5)
+
+
+def test_the_kl_of_every_row_averages_to_what_the_loss_reports():
+    agent = fill(pendulum_agent(), rows=40, episode=8)
+    window = agent.replay.sample(6, 5)
+    torch.manual_seed(3)
+    kl = kl_by_row(agent, window)
+    torch.manual_seed(3)
+    losses, _ = agent.model.loss(window)
+    assert kl.shape == (6, 5) and kl.mean() == pytest.approx(losses["stat_kl"].item(), rel=1e-5)
+
+
+def test_living_through_an_episode_stores_it_as_the_training_loop_would():
+    """Rows, rewards that arrive one row later, no action at the end; learning after the random steps and then every few rows."""
+    schedule = dict(prefill=10, every=5, pretrain_model=2, pretrain_both=0, model_updates=3, agent_updates=0)
+    agent = pendulum_agent(schedule=schedule)
+    env = envs.make("Pendulum-v1", agent.config.wrappers)
+    episodes = [act_out(env, seed, held_actions(10, 1, 4, seed)) for seed in (1, 2)]
+    before = numbers(agent.sac)
+    rounds = list(live_through(agent, episodes))
+    assert len(rounds) == 3 and agent.grad_steps == 2 + 3 + 3  # at rows 10, 15 and 20
+    replay = agent.replay
+    assert len(replay) == 22 and replay.data["first"][:22].nonzero().flatten().tolist() == [0, 11]
+    for start, episode in zip((0, 11), episodes):
+        window = replay.window(torch.tensor([start]), 11)
+        assert np.array_equal(window.observation[0], episode.observation)
+        assert np.array_equal(window.action[0, :10], episode.action) and window.action[0, 10] == 0
+        assert window.reward[0, 0] == 0 and np.allclose(window.reward[0, 1:], episode.reward)
+    assert same(numbers(agent.sac), before)
 
 
 def test_the_figure():

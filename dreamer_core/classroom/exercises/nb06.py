@@ -1,0 +1,543 @@
+"""Exercises of notebook 06: which rows a window takes, what is stored again, how old and how wrong it is."""
+
+import torch
+from torch import Tensor, nn
+
+from dreamer_core import replay
+from dreamer_core.classroom.spec import Exercise, Mistake, Observations
+from dreamer_core.replay import Window
+from dreamer_core.rssm import Beliefs
+from dreamer_core.viz import staleness
+from dreamer_core.world_model import WorldModel
+
+# --- 6.1 free windows --------------------------------------------------------------------------
+
+
+def observe_free_starts(f) -> Observations:
+    """All draws there are, with many rows and with as many as one window needs."""
+    return {
+        "the starts for draws 0 to 9 (10 rows, windows of 4)": f(torch.arange(10), 10, 4),
+        "the starts for draws 0 to 3 (4 rows, windows of 4)": f(torch.arange(4), 4, 4),
+    }
+
+
+def expected_free_starts() -> Observations:
+    """By hand: a window of 4 out of rows 0 to 9 starts at row 6 at the latest."""
+    return {
+        "the starts for draws 0 to 9 (10 rows, windows of 4)": torch.tensor([0, 1, 2, 3, 4, 5, 6, 6, 6, 6]),
+        "the starts for draws 0 to 3 (4 rows, windows of 4)": torch.tensor([0, 0, 0, 0]),
+    }
+
+
+FREE_STARTS = Exercise(
+    id="6.1",
+    title="Where a free window may start",
+    minutes=5,
+    difficulty=1,
+    importance=2,
+    reference=replay.free_starts,
+    target="dreamer_core.replay:free_starts",
+    observe=observe_free_starts,
+    expected=expected_free_starts,
+    mistakes=(
+        Mistake(
+            "past_the_end",
+            lambda draw, rows, length: draw.clone(),
+            "A window that starts at the last row needs `length - 1` rows that are not there yet; in a ring it would go on with the oldest "
+            "ones. Move late starts back.",
+        ),
+        Mistake(
+            "never_the_newest",
+            lambda draw, rows, length: draw.clamp(max=rows - length - 1).clamp(min=0),
+            "One row too early: no window ever holds the newest row. The last start leaves exactly `length` rows.",
+        ),
+        Mistake(
+            "one_too_late",
+            lambda draw, rows, length: draw.clamp(max=rows - length + 1),
+            "One row too late: the last window ends one row past the newest. Count the rows from `rows - length` on.",
+        ),
+        Mistake(
+            "wrapped_around",
+            lambda draw, rows, length: draw % (rows - length + 1),
+            "Every window fits, but late draws now go to the *oldest* rows, and the newest row is in a single window: it would hardly be "
+            "seen. Move them to the last start that fits.",
+        ),
+        Mistake(
+            "squeezed",
+            lambda draw, rows, length: draw * (rows - length + 1) // rows,
+            "Every window fits and each start is about equally likely. But then the newest row lies in one window only and is hardly ever "
+            "seen. Leave early draws as they are and move only the late ones.",
+        ),
+        Mistake(
+            "shifted",
+            lambda draw, rows, length: (draw - length + 1).clamp(min=0),
+            "You count each draw as the *last* row of its window. Then the oldest window is favoured instead of the newest.",
+        ),
+    ),
+    hints=(
+        "Write down the last start that fits, for 10 rows and windows of 4. Then say what happens to a later draw.",
+        "Starts up to `rows - length` stay as they are; every later one becomes `rows - length`.",
+        "`Tensor.clamp(max=...)` is all it takes.",
+    ),
+)
+
+# --- 6.2 fixed chunks --------------------------------------------------------------------------
+
+
+def observe_chunk_starts(f) -> Observations:
+    """A buffer that fills up, and rings that have overwritten their oldest rows."""
+    return {
+        "the starts of chunks of 4 in rows 0 to 13": f(0, 14, 4),
+        "the starts of chunks of 4 in rows 3 to 21": f(3, 22, 4),
+        "the starts of chunks of 4 in rows 8 to 23": f(8, 24, 4),
+        "the starts of chunks of 5 in rows 11 to 29": f(11, 30, 5),
+    }
+
+
+def expected_chunk_starts() -> Observations:
+    """By brute force: every row, if it is a multiple of the length and its chunk is stored whole."""
+
+    def search(oldest: int, count: int, length: int) -> Tensor:
+        stored = set(range(oldest, count))
+        return torch.tensor([n for n in range(count) if n % length == 0 and set(range(n, n + length)) <= stored])
+
+    return {
+        "the starts of chunks of 4 in rows 0 to 13": search(0, 14, 4),
+        "the starts of chunks of 4 in rows 3 to 21": search(3, 22, 4),
+        "the starts of chunks of 4 in rows 8 to 23": search(8, 24, 4),
+        "the starts of chunks of 5 in rows 11 to 29": search(11, 30, 5),
+    }
+
+
+CHUNK_STARTS = Exercise(
+    id="6.2",
+    title="A fixed grid of chunks",
+    minutes=8,
+    difficulty=2,
+    importance=1,
+    reference=replay.chunk_starts,
+    target="dreamer_core.replay:chunk_starts",
+    observe=observe_chunk_starts,
+    expected=expected_chunk_starts,
+    mistakes=(
+        Mistake(
+            "grid_moves",
+            lambda oldest, count, length: torch.arange(oldest, count - length + 1, length),
+            "Your grid begins at the oldest row, so it moves whenever a row is overwritten. Chunks start at multiples of `length`, always "
+            "at the same rows.",
+        ),
+        Mistake(
+            "first_is_broken",
+            lambda oldest, count, length: length * torch.arange(oldest // length, count // length),
+            "Your first chunk begins before the oldest row: part of it was overwritten. Round up, not down.",
+        ),
+        Mistake(
+            "last_is_unfinished",
+            lambda oldest, count, length: torch.arange(-(-oldest // length) * length, count, length),
+            "Your last chunk has begun, but not all of its rows are there yet.",
+        ),
+        Mistake(
+            "last_is_missing",
+            lambda oldest, count, length: torch.arange(-(-oldest // length) * length, count - length, length),
+            "A chunk that ends with the newest row is whole, and yours leaves it out.",
+        ),
+        Mistake(
+            "first_is_missing",
+            lambda oldest, count, length: length * torch.arange(oldest // length + 1, count // length),
+            "A chunk that starts exactly at the oldest row is whole, and yours leaves it out.",
+        ),
+        Mistake(
+            "chunk_numbers",
+            lambda oldest, count, length: torch.arange(-(-oldest // length), count // length),
+            "These are the numbers of the chunks, not the numbers of the rows at which they start.",
+        ),
+        Mistake(
+            "every_row",
+            lambda oldest, count, length: torch.arange(oldest, count - length + 1),
+            "These are the starts of *free* windows. Chunks do not overlap: they start at multiples of `length` only.",
+        ),
+    ),
+    hints=(
+        "Which multiples of `length` are at least `oldest`? And which of those leave room for a whole chunk?",
+        "The first start is `oldest` rounded *up* to a multiple of `length`: `-(-oldest // length) * length`. The last one is at most "
+        "`count - length`.",
+        "`torch.arange(first, last + 1, length)`; the end of `arange` is not included.",
+    ),
+)
+
+# --- 6.3 write-back ----------------------------------------------------------------------------
+
+
+def observe_recomputed(f) -> Observations:
+    """Two windows of three rows, with states that carry a gradient."""
+    h = torch.tensor([[[1.0, -1.0], [2.0, -2.0], [3.0, -3.0]], [[4.0, -4.0], [5.0, -5.0], [6.0, -6.0]]], requires_grad=True)
+    z = torch.tensor([[[0.1], [0.2], [0.3]], [[0.4], [0.5], [0.6]]], requires_grad=True)
+    index, h, z = f(torch.tensor([[7, 8, 9], [2, 3, 4]]), h, z)
+    return {
+        "the rows to be stored": index,
+        "the h for them": h.detach(),
+        "the z for them": z.detach(),
+        "whether h still carries a gradient": h.requires_grad,
+        "whether z still carries a gradient": z.requires_grad,
+    }
+
+
+def expected_recomputed() -> Observations:
+    """Read off the input by hand."""
+    return {
+        "the rows to be stored": torch.tensor([[8, 9], [3, 4]]),
+        "the h for them": torch.tensor([[[2.0, -2.0], [3.0, -3.0]], [[5.0, -5.0], [6.0, -6.0]]]),
+        "the z for them": torch.tensor([[[0.2], [0.3]], [[0.5], [0.6]]]),
+        "whether h still carries a gradient": False,
+        "whether z still carries a gradient": False,
+    }
+
+
+RECOMPUTED = Exercise(
+    id="6.3",
+    title="What may be written back",
+    minutes=5,
+    difficulty=1,
+    importance=3,
+    reference=replay.recomputed,
+    target="dreamer_core.replay:recomputed",
+    observe=observe_recomputed,
+    expected=expected_recomputed,
+    mistakes=(
+        Mistake(
+            "all_rows",
+            lambda index, h, z: (index, h.detach(), z.detach()),
+            "You store row 1 as well. Its h was not computed, it was read from the buffer: writing it back changes nothing but its "
+            "age, and a stale number then looks fresh.",
+        ),
+        Mistake(
+            "last_row_dropped",
+            lambda index, h, z: (index[:, :-1], h[:, :-1].detach(), z[:, :-1].detach()),
+            "You leave out the last row, which is the best one: it has seen the most. It is row 1 that must not be stored.",
+        ),
+        Mistake(
+            "both_ends",
+            lambda index, h, z: (index[:, 1:-1], h[:, 1:-1].detach(), z[:, 1:-1].detach()),
+            "You leave out the last row too. It was recomputed like the others.",
+        ),
+        Mistake(
+            "first_window_dropped",
+            lambda index, h, z: (index[1:], h[1:].detach(), z[1:].detach()),
+            "You leave out the first *window* of the batch. Axis 0 is the batch, axis 1 is time.",
+        ),
+        Mistake(
+            "shifted",
+            lambda index, h, z: (index[:, 1:], h[:, :-1].detach(), z[:, :-1].detach()),
+            "Row numbers and states do not belong together: every row would get the state of the row before it.",
+        ),
+        Mistake(
+            "gradient_kept",
+            lambda index, h, z: (index[:, 1:], h[:, 1:], z[:, 1:]),
+            "The numbers are right, but they keep their gradient: the buffer would hold on to the graph of every update. `detach` them.",
+        ),
+        Mistake(
+            "z_gradient_kept",
+            lambda index, h, z: (index[:, 1:], h[:, 1:].detach(), z[:, 1:]),
+            "h is detached, z is not. Both go into the buffer.",
+        ),
+    ),
+    hints=(
+        "Row 1 is special: where does its h come from?",
+        "Axis 1 of all three tensors is time. Leave its first entry out, in all three alike.",
+        "`h[:, 1:].detach()`, and so on for the others.",
+    ),
+)
+
+# --- 6.4 age in a ring -------------------------------------------------------------------------
+
+
+def observe_ages(f) -> Observations:
+    """A ring that is half full, one that is just full, and two that have gone round."""
+    return {
+        "the ages in a ring of 4 that holds 2 rows": f(torch.tensor([5.0, 3.0, 0.0, 0.0]), 2, 7),
+        "the ages in a ring of 4 after 4 rows": f(torch.tensor([5.0, 3.0, 6.0, 2.0]), 4, 7),
+        "the ages in a ring of 4 after 6 rows": f(torch.tensor([8.0, 9.0, 3.0, 4.0]), 6, 10),
+        "the ages in a ring of 3 after 7 rows": f(torch.tensor([6.0, 1.0, 4.0]), 7, 6),
+    }
+
+
+def expected_ages() -> Observations:
+    """By hand. After 6 rows a ring of 4 holds rows 2, 3, 4, 5 in slots 2, 3, 0, 1."""
+    return {
+        "the ages in a ring of 4 that holds 2 rows": torch.tensor([2.0, 4.0]),
+        "the ages in a ring of 4 after 4 rows": torch.tensor([2.0, 4.0, 1.0, 5.0]),
+        "the ages in a ring of 4 after 6 rows": torch.tensor([7.0, 6.0, 2.0, 1.0]),
+        "the ages in a ring of 3 after 7 rows": torch.tensor([5.0, 2.0, 0.0]),
+    }
+
+
+def stored(written: Tensor, count: int) -> Tensor:
+    """The filled slots, in the order in which they lie in memory."""
+    return written[: min(count, len(written))]
+
+
+AGES = Exercise(
+    id="6.4",
+    title="Age, in a ring that has gone round",
+    minutes=8,
+    difficulty=3,
+    importance=2,
+    reference=replay.ages,
+    target=None,  # the agent does not read the age; the figures do
+    observe=observe_ages,
+    expected=expected_ages,
+    mistakes=(
+        Mistake(
+            "order_of_slots",
+            lambda written, count, update: update - stored(written, count),
+            "The classic mistake with a ring: this is the order of the *slots*. It agrees with the order of the rows until the ring has "
+            "gone round once; after that the oldest row lies in the middle.",
+        ),
+        Mistake(
+            "newest_first",
+            lambda written, count, update: (update - written[torch.arange(max(0, count - len(written)), count) % len(written)]).flip(0),
+            "The right ages, but newest first. The oldest row comes first.",
+        ),
+        Mistake(
+            "rolled_the_wrong_way",
+            lambda written, count, update: update - stored(written, count).roll(count % len(written) if count > len(written) else 0),
+            "You turn the ring the wrong way round. The oldest row lies in slot `count % capacity`, which is written next.",
+        ),
+        Mistake(
+            "off_by_one",
+            lambda written, count, update: update - written[torch.arange(max(0, count - len(written)) + 1, count + 1) % len(written)],
+            "You are one slot too far: the first row stored is number `count - rows`, the last one is `count - 1`.",
+        ),
+        Mistake(
+            "empty_slots",
+            lambda written, count, update: update - written.roll(-(count % len(written)) if count > len(written) else 0),
+            "As long as the ring is not full, its other slots hold no row: they have no age.",
+        ),
+        Mistake(
+            "sign",
+            lambda written, count, update: written[torch.arange(max(0, count - len(written)), count) % len(written)] - update,
+            "The sign is turned round: age is the present update less the one at which the state was written.",
+        ),
+        Mistake(
+            "moment",
+            lambda written, count, update: written[torch.arange(max(0, count - len(written)), count) % len(written)],
+            "These are the moments of writing. The age is how long ago that was.",
+        ),
+    ),
+    hints=(
+        "Draw a ring of four slots and put rows 0 to 5 into it, one after the other. Which rows are left, and in which slots?",
+        "The rows that are left are numbers `max(0, count - capacity)` to `count - 1`. Row n lies in slot `n % capacity`.",
+        "Make these slot numbers with `torch.arange(...) % len(written)`, and read `written` at them.",
+    ),
+)
+
+# --- 6.5 staleness -----------------------------------------------------------------------------
+
+
+def observe_relative_l2(f) -> Observations:
+    """Rows that are easy to do by hand, one of them an episode's start; and vectors of other sizes."""
+    return {
+        "the error": f(
+            torch.tensor([[3.0, 4.0], [1.0, 0.0], [0.0, 0.0], [0.0, 5.0]]), torch.tensor([[0.0, 4.0], [1.0, 0.0], [0.0, 0.0], [0.0, 2.0]])
+        ),
+        "the error of h with three entries": f(
+            torch.tensor([[1.0, 2.0, 2.0], [0.0, 0.0, 0.0]]), torch.tensor([[1.0, 0.0, 0.0], [2.0, 3.0, 6.0]])
+        ),
+    }
+
+
+def expected_relative_l2() -> Observations:
+    """By hand: 3/4, 0/1, an episode's start, 3/2; sqrt(8)/1, 7/7."""
+    return {"the error": torch.tensor([0.75, 0.0, 0.0, 1.5]), "the error of h with three entries": torch.tensor([8**0.5, 1.0])}
+
+
+def ratio(above: Tensor, below: Tensor) -> Tensor:
+    """above / below, 0 where `above` is 0."""
+    return torch.where(above > 0, above / below, 0.0)
+
+
+RELATIVE_L2 = Exercise(
+    id="6.5",
+    title="How wrong is a stored h?",
+    minutes=5,
+    difficulty=1,
+    importance=2,
+    reference=staleness.relative_l2,
+    target="dreamer_core.viz.staleness:relative_l2",
+    observe=observe_relative_l2,
+    expected=expected_relative_l2,
+    mistakes=(
+        Mistake(
+            "nothing_by_nothing",
+            lambda stored, fresh: (stored - fresh).norm(dim=-1) / fresh.norm(dim=-1),
+            "0 / 0 is not a number. Where an episode starts, the stored and the fresh h are both zero: nothing is wrong there.",
+        ),
+        Mistake(
+            "not_relative",
+            lambda stored, fresh: (stored - fresh).norm(dim=-1),
+            "This is the distance itself. Divide it by the length of the fresh h, so that it can be compared between models.",
+        ),
+        Mistake(
+            "relative_to_the_stored",
+            lambda stored, fresh: ratio((stored - fresh).norm(dim=-1), stored.norm(dim=-1).clamp(min=1e-9)),
+            "You divide by the length of the *stored* h. The fresh one is the measure: a stored h of nearly zero length would otherwise "
+            "count as wrong without limit.",
+        ),
+        Mistake(
+            "squared",
+            lambda stored, fresh: ratio((stored - fresh).square().sum(-1), fresh.square().sum(-1)),
+            "These are squared lengths: the root is missing. Squares make small errors look smaller than they are.",
+        ),
+        Mistake(
+            "sum_of_entries",
+            lambda stored, fresh: ratio((stored - fresh).abs().sum(-1), fresh.abs().sum(-1)),
+            "This is the sum of the absolute entries (L1). L2 is the root of the sum of squares.",
+        ),
+        Mistake(
+            "one_number",
+            lambda stored, fresh: (stored - fresh).norm() / fresh.norm(),
+            "That is one number for all rows together. Take the length along the last axis only.",
+        ),
+    ),
+    hints=(
+        "`x.norm(dim=-1)` is the length of every row's vector.",
+        "What is 0 / 0 in torch? `torch.where` can put a 0 there.",
+        "`torch.where(distance > 0, distance / size, 0.0)` with the two lengths.",
+    ),
+)
+
+# --- 6.6 burn-in -------------------------------------------------------------------------------
+
+
+class Digits(nn.Module):
+    """A stand-in for a world model: h = 10 h + a, so that h spells out which actions it has seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Parameter(torch.ones(()))
+        self.calls = 0
+
+    def observe(self, window: Window) -> Beliefs:
+        """h of every row (B, T, 1), with a gradient towards `one`."""
+        self.calls += 1
+        keep = 1 - window.first.unsqueeze(-1)
+        h = [self.one * window.h * keep[:, 0]]
+        for t in range(1, window.first.shape[1]):
+            h.append((10 * h[-1] + window.action[:, t - 1]) * keep[:, t])
+        h = torch.stack(h, 1)
+        return Beliefs(h, h, h)
+
+
+def observe_warm_up(f) -> Observations:
+    """Two windows of five rows; in the second one an episode starts at its second row."""
+    window = Window(
+        observation=torch.tensor([[[10.0], [11.0], [12.0], [13.0], [14.0]], [[20.0], [21.0], [22.0], [23.0], [24.0]]]),
+        action=torch.tensor([[[2.0], [3.0], [4.0], [5.0], [6.0]], [[2.0], [3.0], [4.0], [5.0], [6.0]]]),
+        reward=torch.zeros(2, 5),
+        first=torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0, 0.0]]),
+        terminal=torch.zeros(2, 5),
+        h=torch.tensor([[1.0], [1.0]]),
+        index=torch.tensor([[10, 11, 12, 13, 14], [20, 21, 22, 23, 24]]),
+    )
+    rest = f(Digits(), window, 2)
+    idle = Digits()
+    same = f(idle, window, 0)
+    return {
+        "the h handed over after 2 rows": rest.h.detach(),
+        "the observations that are left": rest.observation,
+        "the row numbers that are left": rest.index,
+        "whether the h handed over carries a gradient": rest.h.requires_grad,
+        "the h handed over after 0 rows": same.h.detach(),
+        "how often a warm-up of 0 rows filters": idle.calls,
+    }
+
+
+def expected_warm_up() -> Observations:
+    """Spelt out: 1, then actions 2 and 3. In the second window the episode's start forgets 1 and 2."""
+    return {
+        "the h handed over after 2 rows": torch.tensor([[123.0], [3.0]]),
+        "the observations that are left": torch.tensor([[[12.0], [13.0], [14.0]], [[22.0], [23.0], [24.0]]]),
+        "the row numbers that are left": torch.tensor([[12, 13, 14], [22, 23, 24]]),
+        "whether the h handed over carries a gradient": False,
+        "the h handed over after 0 rows": torch.tensor([[1.0], [1.0]]),
+        "how often a warm-up of 0 rows filters": 0,
+    }
+
+
+@torch.no_grad()
+def burn(model, window: Window, rows: int, filtered: int, taken: int, cut: int) -> Window:
+    """Filter `filtered` rows, hand over h of row `taken`, leave rows `cut` and on; nothing for 0 rows."""
+    if rows == 0:
+        return window
+    return window.rows(cut, None)._replace(h=model.observe(window.rows(0, filtered)).h[:, taken])
+
+
+def burn_with_gradient(model, window: Window, rows: int) -> Window:
+    """The right numbers, and the graph of the warm-up with them."""
+    return window if rows == 0 else window.rows(rows, None)._replace(h=model.observe(window.rows(0, rows + 1)).h[:, rows])
+
+
+@torch.no_grad()
+def burn_nothing(model, window: Window, rows: int) -> Window:
+    """Right, but it filters a row where nothing is asked for."""
+    return window.rows(rows, None)._replace(h=model.observe(window.rows(0, rows + 1)).h[:, rows])
+
+
+WARM_UP = Exercise(
+    id="6.6",
+    title="Burn-in: hand over a warm h",
+    minutes=10,
+    difficulty=3,
+    importance=2,
+    reference=WorldModel.warm_up,
+    target="dreamer_core.world_model:WorldModel.warm_up",
+    observe=observe_warm_up,
+    expected=expected_warm_up,
+    mistakes=(
+        Mistake(
+            "one_row_short",
+            lambda model, window, rows: burn(model, window, rows, rows, -1, rows) if rows else window,
+            "You hand over the h of the last *filtered* row. The rest starts one row later: its h has seen one action more.",
+        ),
+        Mistake(
+            "one_row_far",
+            lambda model, window, rows: burn(model, window, rows, rows + 2, rows + 1, rows),
+            "The h you hand over belongs to the second row of what is left, not to the first.",
+        ),
+        Mistake(
+            "old_h",
+            lambda model, window, rows: window.rows(rows, None) if rows else window,
+            "The first rows are cut off, but the rest still starts from the h of the *old* first row.",
+        ),
+        Mistake(
+            "nothing_cut",
+            lambda model, window, rows: burn(model, window, rows, rows + 1, rows, 0),
+            "The first rows are still there: they would be trained on, from an h that belongs to a later row.",
+        ),
+        Mistake(
+            "one_row_lost",
+            lambda model, window, rows: burn(model, window, rows, rows + 1, rows, rows + 1),
+            "You cut off one row too many: the rest begins at the row whose h you hand over.",
+        ),
+        Mistake(
+            "gradient_kept",
+            burn_with_gradient,
+            "The numbers are right, but the h handed over keeps its graph: the warm-up rows would be trained on after all. Use "
+            "`torch.no_grad()` or `detach`.",
+        ),
+        Mistake(
+            "works_for_nothing",
+            burn_nothing,
+            "For 0 rows you filter a row all the same. The agent's default is 0 rows: return the window as it is, which costs nothing and "
+            "draws no random number.",
+        ),
+    ),
+    hints=(
+        "Which h does the rest of the window start from? Write it as h_t, with the t of its first row.",
+        "`model.observe(some_window).h` is (B, T, D) and holds the h of every row of that window. To get the h at row `rows` you need rows "
+        "0 to `rows`, which is `rows + 1` of them.",
+        "`window.rows(a, b)` cuts rows; `window._replace(h=...)` puts another h in. All of it under `torch.no_grad()`, and 0 rows first.",
+    ),
+)
+
+EXERCISES = [FREE_STARTS, CHUNK_STARTS, RECOMPUTED, AGES, RELATIVE_L2, WARM_UP]
