@@ -116,7 +116,7 @@ def guarded(exercise: Exercise, function: Callable) -> Callable:
             wanted = exercise.reference(*scratch, **fresh(kwargs))
         wrong = misfit(result, wanted, "Your function returned")
         if wrong:
-            raise Complaint(f"{wrong} It was given {given(exercise, args)}.", "form", wrong)
+            raise Complaint(f"{wrong} It was given {given(exercise, function, args)}.", "form", wrong)
         if not exercise.inplace:
             for name, now, then in zip(argument_names(exercise, args), args, before):
                 if isinstance(now, Tensor) and not equal(now, then):
@@ -179,7 +179,8 @@ def misfit(result: Any, wanted: Any, subject: str) -> str:
         return next(filter(None, found), "")
     if isinstance(wanted, dict):
         if not isinstance(result, dict) or result.keys() != wanted.keys():
-            return f"{subject} {form(result)}, where a dict with {', '.join(map(str, wanted))} is expected."
+            found = f"a dict with {', '.join(map(str, result)) or 'nothing in it'}" if isinstance(result, dict) else form(result)
+            return f"{subject} {found}, where a dict with {', '.join(map(str, wanted))} is expected."
         return next(filter(None, (misfit(result[key], wanted[key], f"{subject}, under {key!r},") for key in wanted)), "")
     return "" if isinstance(result, type(wanted)) else f"{subject} {form(result)}, where {form(wanted)} is expected."
 
@@ -284,10 +285,11 @@ def argument_names(exercise: Exercise, args: tuple) -> list[str]:
     return (names + [f"argument {number}" for number in range(len(names), len(args))])[: len(args)]
 
 
-def given(exercise: Exercise, args: tuple) -> str:
-    """The inputs of a call, with shapes."""
-    told = []
+def given(exercise: Exercise, function: Callable, args: tuple) -> str:
+    """The inputs of a call, with shapes. Where the reference says `self`, the learner's own name for it."""
+    told, own = [], getattr(getattr(function, "__code__", None), "co_varnames", ())
     for name, value in zip(argument_names(exercise, args), args):
+        name = own[0] if name == "self" and own else name
         if isinstance(value, Tensor):
             told.append(f"{name} {tuple(value.shape)}")
         elif isinstance(value, (bool, int, float, str)):
@@ -307,7 +309,7 @@ def crash(error: BaseException, function: Callable, exercise: Exercise, args: tu
             text = linecache.getline(code.co_filename, trace.tb_lineno).strip()
             line = f", in `{text}`" if text else f", in line {trace.tb_lineno}"
         trace = trace.tb_next
-    return f"Your function stopped with {one_line(error)}{line}. It was given {given(exercise, args)}."
+    return f"Your function stopped with {one_line(error)}{line}. It was given {given(exercise, function, args)}."
 
 
 def one_line(error: BaseException) -> str:

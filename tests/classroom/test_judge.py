@@ -78,6 +78,18 @@ def test_a_crash_tells_the_shapes_that_were_given():
     assert judge(STRAIGHT, boom).message.endswith("It was given probs (1, 2); one_hot (1, 2).")
 
 
+def test_a_method_speaks_of_the_name_that_the_learner_wrote():
+    exercise = dataclasses.replace(STRAIGHT, reference=lambda self, one_hot: STRAIGHT.reference(self, one_hot))
+    verdict = judge(exercise, lambda model, one_hot: model / undefined_name)  # noqa: F821
+    assert verdict.message.endswith("It was given model (1, 2); one_hot (1, 2).")
+
+
+def test_a_dict_with_wrong_keys_is_told_by_its_keys():
+    assert misfit({"a": 1}, {"a": 1, "total": 1}, "You returned") == "You returned a dict with a, where a dict with a, total is expected."
+    assert "a dict with nothing in it" in misfit({}, {"a": 1}, "You returned")
+    assert "a float, where a dict with a is expected" in misfit(1.0, {"a": 1}, "You returned")
+
+
 def test_a_result_that_is_cut_from_the_graph_counts_as_gradient_zero():
     assert judge(STRAIGHT, lambda probs, one_hot: one_hot.detach()).mistake == "no gradient"
 

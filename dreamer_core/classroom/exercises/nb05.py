@@ -108,6 +108,12 @@ def total_unweighted(rows, weights):
     return {name: weights.get(name, 1.0) * value for name, value in means.items()} | {"total": sum(means.values())}
 
 
+def parts_unweighted(rows, weights):
+    """The sum is weighted, its parts are not."""
+    means = {name: values.mean() for name, values in rows.items()}
+    return means | {"total": sum(weights.get(name, 1.0) * value for name, value in means.items())}
+
+
 def weights_missing_are_zero(rows, weights):
     """A part without a weight is dropped."""
     losses = {name: weights.get(name, 0.0) * values.mean() for name, values in rows.items()}
@@ -128,6 +134,7 @@ ONE_LOSS = Exercise(
         Mistake("sum_over_rows", combine(mean=Tensor.sum), "You summed over the rows: a larger batch would then mean larger steps."),
         Mistake("no_weights", combine(weigh=lambda weight, value: value), "The weights are not used at all."),
         Mistake("total_unweighted", total_unweighted, "The parts are weighted, but the total adds up the parts before their weights."),
+        Mistake("parts_unweighted", parts_unweighted, "The total is right, but the parts stand there without their weights."),
         Mistake(
             "missing_is_zero",
             weights_missing_are_zero,
@@ -155,8 +162,8 @@ ONE_LOSS = Exercise(
 
 
 def observe_units(f):
-    """Four rows with a constant entry, and an entry that only changes by rounding."""
-    rows = torch.tensor([[0.0, 0.0, 2.0], [1.0, 10.0, 2.0], [2.0, 20.0, 2.0], [5.0, 50.0, 2.0]])
+    """Four rows with a large and a small entry and a constant one, and an entry that only changes by rounding."""
+    rows = torch.tensor([[0.0, 0.0, 2.0], [1.0, 0.1, 2.0], [2.0, 0.2, 2.0], [5.0, 0.5, 2.0]])
     centre, unit = f(rows)
     _, still = f(torch.tensor([[1.0, 0.0], [1.0 + 1.2e-7, 1.0]] * 50))
     return {
@@ -168,10 +175,10 @@ def observe_units(f):
 
 
 def expect_units():
-    """(0, 1, 2, 5): mean 2, squares 4 + 1 + 0 + 9 = 14 over 4 - 1; ten times that; and two entries that never change."""
+    """(0, 1, 2, 5): mean 2, squares 4 + 1 + 0 + 9 = 14 over 4 - 1; a tenth of that; and two entries that never change."""
     return {
-        "the centre of 4 rows": torch.tensor([2.0, 20.0, 2.0]),
-        "the first two units of 4 rows": torch.tensor([math.sqrt(14 / 3), 10 * math.sqrt(14 / 3)]),
+        "the centre of 4 rows": torch.tensor([2.0, 0.2, 2.0]),
+        "the first two units of 4 rows": torch.tensor([math.sqrt(14 / 3), math.sqrt(14 / 3) / 10]),
         "what a step of 0.001 of a constant entry counts": torch.tensor(0.001),
         "the unit of an entry that changes by rounding alone": torch.tensor(1.0),
     }
@@ -201,8 +208,13 @@ UNITS = Exercise(
         Mistake(
             "small_unit",
             lambda rows: (rows.mean(0), rows.std(0) + 1e-6),
-            "A small number added to the unit avoids the division by 0, but an entry that never changed is then blown up a million times "
-            "on the day it does change. Its unit is 1.",
+            "A small number added to the unit, or as its lower bound, avoids the division by 0, but an entry that never changed is then "
+            "blown up a million times on the day it does change. Its unit is 1.",
+        ),
+        Mistake(
+            "never_below_1",
+            lambda rows: (rows.mean(0), rows.std(0).clamp(min=1.0)),
+            "Every unit below 1 became 1, so an entry that moves little is lost beside the others. Only an entry that never moves gets 1.",
         ),
         Mistake(
             "exactly_zero",
@@ -276,12 +288,20 @@ def observe_unroll(f):
         h1, embed, action, first, noise = counting_inputs()
         beliefs = f(CountingRSSM(cut), h1, embed, action, first, noise)
         if cut:
-            windows = ("a plain window", "a window that opens an episode", "a window with an episode's start at row 3")
+            windows = (
+                "a plain window",
+                "a window that opens an episode (first_1 = 1)",
+                "a window with an episode's start at row 3 (first_3 = 1)",
+            )
             for number, name in enumerate(windows):
                 seen |= {f"{part} of {name}": getattr(beliefs, part)[number, :, 0].detach() for part in ("h", "posterior", "z")}
         to_h1, to_embed = gradient(beliefs.z[0, 2].sum(), h1, embed)
         name = "z cut" if cut else "detach_z off"
-        seen |= {f"d z_3 / d h_1 with {name}": to_h1[0, 0], f"d z_3 / d (e_1, e_2, e_3) with {name}": to_embed[0, :, 0]}
+        seen |= {
+            f"d z_3 / d e_3, within one row, with {name}": to_embed[0, 2, 0],
+            f"d z_3 / d h_1 with {name}": to_h1[0, 0],
+            f"d z_3 / d (e_1, e_2) with {name}": to_embed[0, :2, 0],
+        }
     h1, embed, action, first, noise = (part[:, :1] if part.shape[1:2] == (3,) else part for part in counting_inputs())
     seen["z of a window of one row"] = f(CountingRSSM(True), h1, embed, action, first, noise).z[:, 0, 0].detach()
     return seen
@@ -295,15 +315,17 @@ def expect_unroll():
     """
     values = {
         "a plain window": ([2.0, 14.1, 43.35], [3.0, 16.1, 46.35], [3.1, 16.3, 46.65]),
-        "a window that opens an episode": ([0.0, 11.1, 38.85], [1.0, 13.1, 41.85], [1.1, 13.3, 42.15]),
-        "a window with an episode's start at row 3": ([4.0, 17.1, 0.0], [5.0, 19.1, 3.0], [5.1, 19.3, 3.3]),
+        "a window that opens an episode (first_1 = 1)": ([0.0, 11.1, 38.85], [1.0, 13.1, 41.85], [1.1, 13.3, 42.15]),
+        "a window with an episode's start at row 3 (first_3 = 1)": ([4.0, 17.1, 0.0], [5.0, 19.1, 3.0], [5.1, 19.3, 3.3]),
     }
     truth = {f"{part} of {name}": torch.tensor(row) for name, rows in values.items() for part, row in zip(("h", "posterior", "z"), rows)}
     return truth | {
+        "d z_3 / d e_3, within one row, with z cut": torch.tensor(1.0),
         "d z_3 / d h_1 with z cut": torch.tensor(0.25),
-        "d z_3 / d (e_1, e_2, e_3) with z cut": torch.tensor([0.0, 0.0, 1.0]),
+        "d z_3 / d (e_1, e_2) with z cut": torch.tensor([0.0, 0.0]),
+        "d z_3 / d e_3, within one row, with detach_z off": torch.tensor(1.0),
         "d z_3 / d h_1 with detach_z off": torch.tensor(2.25),
-        "d z_3 / d (e_1, e_2, e_3) with detach_z off": torch.tensor([1.5, 1.0, 1.0]),
+        "d z_3 / d (e_1, e_2) with detach_z off": torch.tensor([1.5, 1.0]),
         "z of a window of one row": torch.tensor([3.1, 1.1, 5.1]),
     }
 
@@ -315,7 +337,7 @@ def unroll(
     reset=lambda h, keep: h * keep,
     before=lambda h, keep: h,
     late=False,
-    kept=lambda z: z,
+    kept=lambda rssm, z: z,
 ):
     """A maker of wrong answers: the plain loop with one of its places changed."""
 
@@ -329,7 +351,7 @@ def unroll(
                 h = reset(rssm.step(before(carry(h), keep[:, t]), enter(rssm, zs[-1]), action[:, t - lag]), keep[:, t])
             posteriors.append(rssm.posterior(old if late else h, embed[:, t]))
             hs.append(h)
-            zs.append(kept(rssm.latent.sample(posteriors[-1], noise[:, t])))
+            zs.append(kept(rssm, rssm.latent.sample(posteriors[-1], noise[:, t])))
         return Beliefs(torch.stack(hs, 1), torch.stack(zs, 1), torch.stack(posteriors, 1))
 
     return wrong
@@ -364,7 +386,7 @@ UNROLL = Exercise(
         ),
         Mistake(
             "z_cut_at_birth",
-            unroll(kept=lambda z: z.detach()),
+            unroll(kept=lambda rssm, z: z.detach() if rssm.config.detach_z else z),
             "z is detached where it is made, so not even its own row's heads can train the encoder. "
             "Detach it only where it enters the next row.",
         ),
@@ -551,6 +573,11 @@ R_SQUARED = Exercise(
             "one_mean_for_all",
             lambda p, y: 1 - squares(y - p) / squares(y - y.mean()),
             "With several columns each has a mean of its own: `truth.mean(0)`.",
+        ),
+        Mistake(
+            "mean_over_columns",
+            lambda p, y: float(np.mean(1 - np.square(y - p).sum(0) / np.square(y - y.mean(0)).sum(0))),
+            "You took the mean of one R^2 for each column. Here both sums run over all columns, and one quotient is left.",
         ),
         Mistake(
             "absolute",
