@@ -67,7 +67,8 @@ ENTRIES = (
         ("04", "07"),
     ),
     Entry("L", "the whole loss", 'losses["total"]', "()", ("05",)),
-    Entry(r"\beta", "weight of the KL", "config.model.kl_scale", "()", ("03", "05")),
+    Entry(r"\kappa", "balance: the prior's share of the KL", "config.model.kl_balance", "()", ("03",)),
+    Entry(r"\beta", "weight of the KL", "config.model.kl_scale", "()", ("05",)),
     Entry(
         r"s_0 \dots s_H",
         "states of a trajectory, imagined (07 to 09) or observations (02)",
