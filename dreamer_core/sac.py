@@ -40,7 +40,7 @@ def tanh_normal_log_prob(mean: Tensor, log_std: Tensor, pre_tanh: Tensor) -> Ten
 
 
 def squashed_log_prob(noise: Tensor, log_std: Tensor, pre_tanh: Tensor) -> Tensor:
-    """The same where the noise (u - mean) / std is at hand, as in a fresh sample: all (..., A) -> (...)."""
+    """log pi of a = tanh(u) from the noise (u - mean) / std, which a fresh sample knows: all (..., A) -> (...)."""
     normal = -0.5 * noise.square() - log_std - (0.5 * math.log(2 * math.pi) + 2 * math.log(2))
     return (normal + 2 * (pre_tanh + F.softplus(-2 * pre_tanh))).sum(-1)
 
@@ -67,7 +67,7 @@ def twin_critic_loss(q: Tensor, returns: Tensor, weight: Tensor) -> Tensor:
 
 def ema_update(target: nn.Module, source: nn.Module, polyak: float) -> None:
     """target <- polyak * target + (1 - polyak) * source, parameter by parameter, in place."""
-    with torch.no_grad():
+    with torch.no_grad():  # p.lerp_(s, 1 - polyak) for every pair of parameters, in one call
         torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), 1 - polyak)
 
 

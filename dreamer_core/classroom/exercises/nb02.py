@@ -204,6 +204,11 @@ def log_prob_of_the_action(mean: Tensor, log_std: Tensor, noise: Tensor) -> Acti
     return Action(pre_tanh, squashed_log_prob(noise, log_std, torch.tanh(pre_tanh)))
 
 
+def noise_of_its_own(mean: Tensor, log_std: Tensor, noise: Tensor) -> Action:
+    pre_tanh = torch.distributions.Normal(mean, torch.exp(log_std)).rsample()
+    return Action(pre_tanh, squashed_log_prob(noise, log_std, pre_tanh))
+
+
 def noise_is_pre_tanh(mean: Tensor, log_std: Tensor, noise: Tensor) -> Action:
     pre_tanh = mean + torch.exp(log_std) * noise
     return Action(pre_tanh, squashed_log_prob(pre_tanh, log_std, pre_tanh))
@@ -231,9 +236,10 @@ SAMPLE = Exercise(
             "The noise is multiplied by the variance: the standard deviation is exp(log_std), without the 2.",
         ),
         Mistake(
-            "no_noise",
-            lambda mean, log_std, noise: sample_from(mean, log_std, noise, torch.zeros_like(log_std)),
-            "The noise does not reach u: this is the mean, not a sample.",
+            "noise_of_its_own",
+            noise_of_its_own,
+            "A noise of its own is drawn inside (as Normal(...).rsample() does). Use the one that is handed in: "
+            "the same noise must make the same action.",
         ),
         Mistake(
             "tanh_already_applied",
@@ -329,6 +335,12 @@ SOFT_VALUE = Exercise(
             "The mean over actions comes by itself, from sampling.",
         ),
         Mistake(
+            "weighted_by_the_density",
+            lambda q, log_prob, alpha: q - alpha * torch.exp(log_prob) * log_prob,
+            "log pi is multiplied by pi once more. The action was drawn from pi: likely ones come more often, "
+            "and that is their weight already.",
+        ),
+        Mistake(
             "detached_entropy",
             lambda q, log_prob, alpha: q - alpha * log_prob.detach(),
             "The value is right, but log pi is cut off: the actor climbs this very number, and must feel the pull of the entropy.",
@@ -398,6 +410,16 @@ BACKUP = Exercise(
             "cont multiplies the reward too: the reward of the last step was earned. Only what follows is lost.",
         ),
         Mistake(
+            "likely_is_taken_for_sure",
+            lambda reward, cont, value, gamma: torch.where(cont > 0, reward + gamma * value, reward),
+            "cont is read as yes or no, so any chance of going on counts in full. It may be a probability: multiply by it.",
+        ),
+        Mistake(
+            "only_sure_counts",
+            lambda reward, cont, value, gamma: torch.where(cont > 0.5, reward + gamma * value, reward),
+            "cont is read as yes or no, so going on with probability 1/2 counts for nothing. It may be a probability: multiply by it.",
+        ),
+        Mistake(
             "gamma_on_the_reward_only",
             lambda reward, cont, value, gamma: gamma * reward + cont * value,
             "gamma is on the reward instead of on the value: the present counts fully, the future gamma times.",
@@ -414,7 +436,7 @@ BACKUP = Exercise(
 
 # Two critics, two trajectories of two steps.
 Q_BOTH = [[[1.0, 2.0], [0.0, -1.0]], [[3.0, 2.0], [1.0, 0.0]]]
-TARGET, WEIGHT = [[2.0, 2.0], [1.0, 1.0]], [[1.0, 0.5], [0.25, 2.0]]
+TARGET, WEIGHT = [[2.0, 2.0], [1.0, 1.0]], [[1.0, 0.5], [0.25, 0.75]]
 
 
 def observe_critic_loss(f) -> Observations:
@@ -432,9 +454,9 @@ def observe_critic_loss(f) -> Observations:
 def expected_critic_loss() -> Observations:
     """Errors q - returns: critic 0 (-1, 0, -1, -2), critic 1 (1, 0, 0, -1). Four entries each."""
     return {
-        "the loss": torch.tensor((1 + 0.25 + 8) / 4 + (1 + 2) / 4),
+        "the loss": torch.tensor((1 + 0.25 + 3) / 4 + (1 + 0.75) / 4),
         "the loss if every weight is 1": torch.tensor(6 / 4 + 2 / 4),
-        "d loss / d q": torch.tensor([[[-0.5, 0.0], [-0.125, -2.0]], [[0.5, 0.0], [0.0, -1.0]]]),  # 2 * weight * error / 4
+        "d loss / d q": torch.tensor([[[-0.5, 0.0], [-0.125, -0.75]], [[0.5, 0.0], [0.0, -0.375]]]),  # 2 * weight * error / 4
         "d loss / d returns": torch.zeros(2, 2),
     }
 
@@ -491,9 +513,10 @@ CRITIC_LOSS = Exercise(
             "Divide by the number of entries (a plain mean).",
         ),
         Mistake(
-            "absolute_error",
-            lambda q, returns, weight: ((q - returns.detach()).abs() * weight).mean((1, 2)).sum(),
-            "This is the absolute error, whose best guess is the median: a value is a *mean* of returns, so square the error.",
+            "nothing_to_learn_from",
+            lambda q, returns, weight: ((q - returns).square() * weight).mean((1, 2)).sum().detach(),
+            "The loss is right, but no gradient reaches q, so the critics cannot learn. Cut off the returns alone: "
+            "returns.detach(), and no torch.no_grad() around the rest.",
         ),
     ),
     hints=(
@@ -530,7 +553,7 @@ def observe_ema(f) -> Observations:
     return {
         "the target's weight and bias after one update": once,
         "the source after the update": kept,
-        "the target carries a gradient": tracked,
+        "whether the target carries a gradient": tracked,
         "the target after the source moved on, before the next update": meanwhile,
         "the target after a second update": numbers(target),
     }
@@ -557,8 +580,7 @@ def alias(old: Tensor, new: Tensor, polyak: float) -> None:
 
 
 def drag_source(old: Tensor, new: Tensor, polyak: float) -> None:
-    old.lerp_(new, 1 - polyak)
-    new.copy_(old)
+    old.mul_(polyak).add_(new.mul_(1 - polyak))
 
 
 EMA = Exercise(
@@ -573,7 +595,7 @@ EMA = Exercise(
     expected=lambda: {
         "the target's weight and bias after one update": torch.tensor([2.0, 1.0]),  # 0.9 * 1 + 0.1 * 11, 0.9 * 2 - 0.1 * 8
         "the source after the update": torch.tensor([11.0, -8.0]),
-        "the target carries a gradient": False,
+        "whether the target carries a gradient": False,
         "the target after the source moved on, before the next update": torch.tensor([2.0, 1.0]),
         "the target after a second update": torch.tensor([3.9, 0.1]),  # 0.9 * 2 + 0.1 * 21, 0.9 * 1 - 0.1 * 8
     },
@@ -604,7 +626,8 @@ EMA = Exercise(
         Mistake(
             "source_dragged_along",
             in_place(drag_source),
-            "The source was changed too: the fast critic belongs to its optimiser. Only the target may move here.",
+            "The source was changed too: s.mul_(...) writes into s, while s * (...) leaves it as it is. "
+            "The fast critic belongs to its optimiser; only the target may move here.",
         ),
         Mistake(
             "source_instead_of_target",
