@@ -30,11 +30,11 @@ def backup(reward: Tensor, cont: Tensor, value: Tensor, gamma: float) -> Tensor:
 def lambda_return(reward: Tensor, cont: Tensor, value: Tensor, bonus: Tensor, gamma: float, lam: float) -> Tensor:
     """The lambda-return, from the one-step target (lam = 0) to the H-step return (lam = 1).
 
-        R_t = r_t + gamma c_t [(1 - lam) v_{t+1} + lam (bonus_{t+1} + R_{t+1})],    R_{H-1} = r + gamma c v_H
+        R_t = r_{t+1} + gamma c_{t+1} [(1 - lam) v_{t+1} + lam (bonus_{t+1} + R_{t+1})],    R_{H-1} = r_H + gamma c_H v_H
 
     Args:
-        reward, cont: (N, H).
-        value: (N, H), v_{t+1}: the soft value of each state reached. It carries that state's
+        reward, cont: (N, H), r_{t+1} and c_{t+1} in column t.
+        value: (N, H), v_{t+1} in column t: the soft value of each state reached. It carries that state's
             entropy already.
         bonus: (N, H), the entropy term -alpha log pi(a_{t+1} | s_{t+1}) of the action actually
             taken, for soft returns; zeros for plain ones. The last column is never read: the

@@ -13,7 +13,7 @@ from dreamer_core.sac import Action
 
 
 def h_step_return(reward: Tensor, cont: Tensor, last: Tensor, gamma: float) -> Tensor:
-    """R_0 = r_0 + gamma c_0 (r_1 + gamma c_1 (... + gamma c_{H-1} last)): (N, H), (N, H), (N,) -> (N,)."""
+    """R_0 = r_1 + gamma c_1 (r_2 + gamma c_2 (... + gamma c_H last)), r_{t+1} in reward[:, t]: (N, H), (N, H), (N,) -> (N,)."""
     future = last
     for t in reversed(range(reward.shape[1])):
         future = reward[:, t] + gamma * cont[:, t] * future
@@ -37,6 +37,7 @@ def observe_h_step_return(f) -> Observations:
         "the return where the second step goes on with probability 0.5": of(1, 0.5, 1),
         "the return where the second step is the last": of(1, 0, 1),
         "the return of a single step": f(torch.tensor([[2.0]]), torch.ones(1, 1), torch.tensor([10.0]), 0.5),
+        "the return where the third step goes on with probability 0.5": of(1, 1, 0.5),
         "the returns of two dreams": two,
     }
 
@@ -47,6 +48,7 @@ def expected_h_step_return() -> Observations:
         "the return where the second step goes on with probability 0.5": torch.tensor([4.875]),  # 1 + (2 + (3 + 40 / 2) / 4) / 2
         "the return where the second step is the last": torch.tensor([2.0]),  # 1 + 2 / 2
         "the return of a single step": torch.tensor([7.0]),  # 2 + 10 / 2
+        "the return where the third step goes on with probability 0.5": torch.tensor([5.25]),  # 1 + (2 + (3 + 40 / 4) / 2) / 2
         "the returns of two dreams": torch.tensor([1.0, 6.0]),  # 1 and 4 / 2 + 16 / 4
     }
 
@@ -64,21 +66,30 @@ H_STEP_RETURN = Exercise(
     mistakes=(
         Mistake(
             "last_one_step_early",
-            lambda reward, cont, last, gamma: (
-                (reward * discounts(cont, gamma)[:, :-1]).sum(1) + discounts(cont, gamma)[:, -2] * cont[:, -1] * last
-            ),
+            lambda reward, cont, last, gamma: (reward * discounts(cont, gamma)[:, :-1]).sum(1) + discounts(cont, gamma)[:, -2] * last,
             "The last value is discounted once too little: it belongs to the state after the last reward, so it counts gamma to the "
             "power H, not H - 1.",
         ),
         Mistake(
-            "first_reward_discounted",
-            lambda reward, cont, last, gamma: gamma * h_step_return(reward, cont, last, gamma),
-            "Everything is discounted once too often. The first reward arrives with the very next state and counts in full.",
+            "rewards_one_step_late",
+            lambda reward, cont, last, gamma: (reward * discounts(cont, gamma)[:, 1:]).sum(1) + discounts(cont, gamma)[:, -1] * last,
+            "Every reward is discounted once too often: reward[:, t] was given its own gamma * cont[:, t]. That factor belongs to "
+            "what follows it. The first reward counts in full.",
+        ),
+        Mistake(
+            "front_to_back",
+            lambda reward, cont, last, gamma: h_step_return(reward.flip(1), cont.flip(1), last, gamma),
+            "The loop runs from the first step to the last. What follows a step has to be known before it: go backwards, `reversed(...)`.",
         ),
         Mistake(
             "cont_ignored",
             lambda reward, cont, last, gamma: h_step_return(reward, torch.ones_like(cont), last, gamma),
             "cont plays no part yet: what follows a step counts only with the probability that the dream goes on.",
+        ),
+        Mistake(
+            "cont_of_the_last_step_alone",
+            lambda reward, cont, last, gamma: h_step_return(reward, torch.ones_like(cont), cont[:, -1] * last, gamma),
+            "Only the last column of cont is used. Any step may be the dream's last: gamma * cont[:, t] scales all that follows it.",
         ),
         Mistake(
             "cont_cuts_its_own_reward",
@@ -120,9 +131,9 @@ def dreams() -> dict[str, Tensor]:
 def observe_lambda_return(f) -> Observations:
     seen = {}
     for lam, name in ((0.0, "one step"), (1.0, "H steps"), (0.6, "a mix")):
-        seen[f"the return at lam = {lam} ({name})"] = f(**dreams(), gamma=0.9, lam=lam)
+        seen[f"the return at lam = {lam} ({name})"] = f(*dreams().values(), 0.9, lam)
     single = {name: values[:, :1] for name, values in dreams().items()}
-    seen["the return of dreams of one step"] = f(**single, gamma=0.9, lam=0.6)
+    seen["the return of dreams of one step"] = f(*single.values(), 0.9, 0.6)
     return seen
 
 
@@ -157,6 +168,11 @@ def recursion(reward, cont, value, bonus, gamma, lam, last=None, mixed=None):
     return torch.stack(found[::-1], 1)
 
 
+def after(column):
+    """Each column replaced by the one after it; the last stays."""
+    return torch.cat([column[:, 1:], column[:, -1:]], 1)
+
+
 LAMBDA_RETURN = Exercise(
     id="8.2",
     title="The lambda-return",
@@ -170,9 +186,7 @@ LAMBDA_RETURN = Exercise(
     mistakes=(
         Mistake(
             "reward_off_by_one",
-            lambda reward, cont, value, bonus, gamma, lam: recursion(
-                torch.cat([reward[:, 1:], reward[:, -1:]], 1), cont, value, bonus, gamma, lam
-            ),
+            lambda reward, cont, value, bonus, gamma, lam: recursion(after(reward), cont, value, bonus, gamma, lam),
             "The reward is off by one: reward[:, t] already is the first consequence of action t, so R_t begins with reward[:, t].",
         ),
         Mistake(
@@ -181,11 +195,12 @@ LAMBDA_RETURN = Exercise(
             "cont plays no part yet: what follows step t counts gamma * cont[:, t].",
         ),
         Mistake(
-            "last_bonus_twice",
+            "last_bonus_read",
             lambda reward, cont, value, bonus, gamma, lam: recursion(
-                reward, cont, value, bonus, gamma, lam, last=value[:, -1] + bonus[:, -1]
+                reward, cont, value, bonus, gamma, lam, last=value[:, -1] + lam * bonus[:, -1]
             ),
-            "The last state's entropy is counted twice: its soft value holds it already. The last column of bonus is never read.",
+            "The last state's entropy is counted twice: its soft value holds it already. The last column of bonus is never read, so the "
+            "last step needs a line of its own.",
         ),
         Mistake(
             "bonus_beside_value",
@@ -203,9 +218,10 @@ LAMBDA_RETURN = Exercise(
             "lam and 1 - lam are swapped: at lam = 0 only the value of the next state counts, at lam = 1 only the recursion.",
         ),
         Mistake(
-            "first_value_at_the_end",
-            lambda reward, cont, value, bonus, gamma, lam: recursion(reward, cont, value, bonus, gamma, lam, last=value[:, 0]),
-            "The recursion starts from the first value. It runs backwards: what follows the last step is value[:, -1].",
+            "columns_off_by_one",
+            lambda reward, cont, value, bonus, gamma, lam: recursion(reward, cont, value, after(bonus), gamma, lam, mixed=after(value)),
+            "value and bonus were read one column too late: value[:, t] already is V_{t+1} and bonus[:, t] the bonus of a_{t+1}. "
+            "All four columns t belong together.",
         ),
         Mistake(
             "time_reversed",
@@ -578,9 +594,9 @@ PATHWISE_ACTOR_LOSS = Exercise(
             "The two critics were averaged. The actor climbs the smaller of the two, state by state.",
         ),
         Mistake(
-            "larger_critic",
-            lambda q, state, action, alpha, weight: pathwise(q, state, *action, alpha, weight, lambda both: both.amax(0)),
-            "The larger critic was taken. The actor climbs the smaller of the two, state by state.",
+            "first_critic_alone",
+            lambda q, state, action, alpha, weight: pathwise(q, state, *action, alpha, weight, lambda both: both[0]),
+            "Only the first critic was asked. The actor climbs the smaller of the two, state by state.",
         ),
         Mistake(
             "no_weight",
