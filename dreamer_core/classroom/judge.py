@@ -102,18 +102,21 @@ def outcome(exercise: Exercise, function: Callable) -> Observations | Complaint:
 
 
 def guarded(exercise: Exercise, function: Callable) -> Callable:
-    """The function, with each call held against the form (not the values) of the reference's result."""
+    """The function, with each call held against the form (not the values) of the reference's result.
 
-    def call(*args, **kwargs):
+    Called by position only: what a learner names their arguments is their own business.
+    """
+
+    def call(*args):
         before, scratch = fresh(args), fresh(args)
         try:
-            result = function(*args, **kwargs)
+            result = function(*args)
         except (KeyboardInterrupt, OutOfTime):
             raise
         except BaseException as error:  # SystemExit too
             raise Complaint(crash(error, function, exercise, args), "crash", type(error), str(error)) from None
         with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(io.StringIO()):
-            wanted = exercise.reference(*scratch, **fresh(kwargs))
+            wanted = exercise.reference(*scratch)
         wrong = misfit(result, wanted, "Your function returned")
         if wrong:
             raise Complaint(f"{wrong} It was given {given(exercise, function, args)}.", "form", wrong)
