@@ -156,10 +156,10 @@ def fresh(value: Any) -> Any:
 
 def misfit(result: Any, wanted: Any, subject: str) -> str:
     """One sentence on how the form of a result differs from the wanted one, or nothing."""
-    if wanted is None:
-        return "" if result is None else f"{subject} {form(result)}, where nothing is to be returned."
+    if wanted is None:  # a number in its place is compared as a value: "yours is -1, it should be None" says more
+        return "" if result is None or isinstance(result, numbers.Real) else f"{subject} {form(result)}, where nothing is to be returned."
     if result is None:
-        return f"{subject} None. Is there a `return` at its end?"
+        return f"{subject} None, where {form(wanted)} is expected. Is there a `return` at its end?"
     if isinstance(wanted, Tensor):
         return misfit_tensor(result, wanted, subject)
     if isinstance(wanted, np.ndarray):

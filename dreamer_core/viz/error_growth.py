@@ -31,7 +31,7 @@ def error_growth(agent: Dreamer, episodes: Sequence[Episode], starts: Sequence[i
     """Dream from every start in every episode, with the actions that were really taken.
 
     Errors are in the model's units, about one standard deviation of what the random steps saw, so
-    that an angle and a velocity can be averaged. A dream's prediction is the mean of `count` dreams.
+    that an angle and a velocity can be averaged. A prediction is the mean of `count` dreams, or of as many runs with open eyes.
 
     Raises:
         ValueError: a dream would go past the end of its episode.
@@ -42,7 +42,7 @@ def error_growth(agent: Dreamer, episodes: Sequence[Episode], starts: Sequence[i
         action = following(episode, starts, steps)
         beliefs = believe(agent, episode, count)
         dreamt = model.decode(dream_on(agent, beliefs, starts, steps, action)).mean(0).numpy()  # (S, L + 1, O)
-        seen, real = model.decode(beliefs.features[0]).numpy()[rows], episode.observation[rows]
+        seen, real = model.decode(beliefs.features).mean(0).numpy()[rows], episode.observation[rows]
         found.append([rms_error(guess, real, model.scale.numpy()) for guess in (dreamt, real[:, :1], seen)])
     return Growth(*np.concatenate(found, 1))
 

@@ -167,7 +167,8 @@ def test_plain_numbers_are_judged_as_well():
         (True, False, True),
         (1, False, False),
         (None, None, True),
-        (0, None, False),
+        (0, None, True),  # a value, and the wrong one
+        ("0", None, False),
     ],
 )
 def test_form_is_compared_all_the_way_down(result, wanted, fits):

@@ -31,7 +31,7 @@ def observe_imagine(f):
         "reward": dream.reward.detach(),
         "cont": dream.cont.detach(),
         "weight": dream.weight.detach(),
-        "some part of the dream carries a gradient": any(part.requires_grad for part in dream),
+        "whether some part of the dream carries a gradient": any(part.requires_grad for part in dream),
     }
 
 
@@ -52,7 +52,7 @@ def expected_imagine():
             cont[-1].append(reading_by_hand(h, z).cont)
     found = map(torch.tensor, (state, pre_tanh, reward, cont, WEIGHT))
     names = ("state", "pre_tanh", "reward", "cont", "weight")
-    return dict(zip(names, found)) | {"some part of the dream carries a gradient": False}
+    return dict(zip(names, found)) | {"whether some part of the dream carries a gradient": False}
 
 
 def imagine_with(
@@ -194,6 +194,11 @@ ALIVE_WEIGHT = Exercise(
             "The first continue is in front where a 1 belongs, so it counts twice. Put ones in front.",
         ),
         Mistake(
+            "late_by_one",
+            lambda cont: torch.cumprod(torch.cat([torch.ones_like(cont[:, :1]), cont[:, 1:]], 1), 1),
+            "cont[:, 0] is never used. It belongs to the first state reached, so the step taken there, step 1, already depends on it.",
+        ),
+        Mistake(
             "no_product",
             lambda cont: shifted(cont),
             "Each step is weighted by the one before it alone. To be reached, a step needs all steps before it to have gone on: a "
@@ -245,6 +250,7 @@ def observe_departure(f):
         ),
         "the row, where rows 4 and 5 are outside and patience is 2": str(f(*happened(above=[4, 5]), patience=2)),
         "the row, where nothing is outside": str(f(*happened())),
+        "the row, where only the last two rows, 10 and 11, are outside": str(f(*happened(above=[10, 11]))),
     }
 
 
@@ -258,6 +264,7 @@ def expected_departure():
         "the row, where rows 1 to 4 are outside by 0.4, rows 6 to 8 by 2, and the margin is 0.5": "6",
         "the row, where rows 4 and 5 are outside and patience is 2": "4",
         "the row, where nothing is outside": "None",
+        "the row, where only the last two rows, 10 and 11, are outside": "None",
     }
 
 
@@ -288,6 +295,12 @@ def last_of_the_window(outside, patience):
     """The row at which patience is lost."""
     row = lasting_row(outside, patience)
     return None if row is None else row + patience - 1
+
+
+def cut_short(outside, patience):
+    """A stay that the record ends counts, however short it was."""
+    found = (row for row in range(len(outside)) if outside[row : row + patience].all(0).any())
+    return next(found, None)
 
 
 def counted(outside, patience):
@@ -330,6 +343,12 @@ DEPARTURE = Exercise(
             "not_in_a_row",
             departure_with(first_row=counted),
             "Rows outside are counted even with gaps between them. They must follow one another: a row inside sets the count back to 0.",
+        ),
+        Mistake(
+            "cut_short",
+            departure_with(first_row=cut_short),
+            "A stay that begins in the last rows counts, although the record ends before `patience` rows are seen. Near the end "
+            "`outside[row : row + patience]` is shorter than it looks: stop earlier.",
         ),
         Mistake(
             "only_above",
@@ -439,7 +458,7 @@ def observe_imagined_return(f):
     return {
         "the return expected of 1 step": f(ToyModel(), ToyActor(), seen, 1).detach(),
         "the return expected of 4 steps": f(ToyModel(), ToyActor(), seen, 4).detach(),
-        "the result carries a gradient": f(ToyModel(), ToyActor(), seen, 2).requires_grad,
+        "whether the result carries a gradient": f(ToyModel(), ToyActor(), seen, 2).requires_grad,
     }
 
 
@@ -457,7 +476,7 @@ def expected_imagined_return():
         return total
 
     found = {f"the return expected of {name}": torch.tensor([one(o, n) for o in SEEN]) for name, n in (("1 step", 1), ("4 steps", 4))}
-    return found | {"the result carries a gradient": False}
+    return found | {"whether the result carries a gradient": False}
 
 
 def mode_step(rssm, h, z, action):
@@ -467,10 +486,10 @@ def mode_step(rssm, h, z, action):
 
 
 def imagined_return_with(
-    see=True,
     dream=lambda rssm, h, z, action: rssm.dream_step(h, z, action, rssm.latent.noise(len(h))),
     act=lambda actor, state: actor.mode(state),
     alive_next=lambda alive, cont: alive * cont,
+    go_on=torch.sigmoid,
     late=True,
     left=False,
     context=torch.no_grad,
@@ -480,15 +499,14 @@ def imagined_return_with(
     def wrong(model, actor, observation, steps):
         with context():
             rssm = model.rssm
-            h, z = rssm.initial(len(observation))
-            if see:
-                z = rssm.latent.mode(rssm.posterior(h, model.encode(observation)))
+            h, _ = rssm.initial(len(observation))
+            z = rssm.latent.mode(rssm.posterior(h, model.encode(observation)))
             total, alive = torch.zeros(len(h)), torch.ones(len(h))
             for _ in range(steps):
                 before = torch.cat([h, z], -1)
                 h, z = dream(rssm, h, z, act(actor, before))
                 state = torch.cat([h, z], -1)
-                reward, cont = model.predict_reward(before if left else state)[0], torch.sigmoid(model.predict_continue(state))
+                reward, cont = model.predict_reward(before if left else state)[0], go_on(model.predict_continue(state))
                 if late:
                     total = total + alive * reward
                     alive = alive_next(alive, cont)
@@ -523,9 +541,10 @@ IMAGINED_RETURN = Exercise(
             "Add the reward first, then multiply alive by the continue probability.",
         ),
         Mistake(
-            "last_continue_only",
-            imagined_return_with(alive_next=lambda alive, cont: cont),
-            "Each reward is weighted by the last continue alone. An episode runs still only if every step so far went on: multiply.",
+            "cont_is_a_logit",
+            imagined_return_with(go_on=lambda logit: logit),
+            "The rewards are weighted with logits. predict_continue gives the logit; the probability that the episode goes on is its "
+            "sigmoid.",
         ),
         Mistake(
             "state_left",
@@ -544,10 +563,9 @@ IMAGINED_RETURN = Exercise(
             "z is always the prior's most likely value. The world is not the average of its futures: draw z from the prior in every step.",
         ),
         Mistake(
-            "never_looked",
-            imagined_return_with(see=False),
-            "The dream starts from z = 0, as if nothing had been seen. Look once: z is the mode of the posterior of h and the "
-            "encoded observation.",
+            "squashed_twice",
+            imagined_return_with(act=lambda actor, state: torch.tanh(actor.mode(state))),
+            "tanh is taken twice. actor.mode is the action itself, squashed already; only actor.draw gives u.",
         ),
         Mistake(
             "gradient_kept",

@@ -40,19 +40,19 @@ def expected_see_and_act():
 
 def see_and_act_with(
     before=lambda carry, keep: carry,
-    step=lambda rssm, carry: rssm.step(carry.h, carry.z, carry.action),
     keep_h=lambda h, keep: h * keep,
     parameters=lambda rssm, h, embed: rssm.posterior(h, embed),
     explores=lambda explore: explore,
+    sees_by_chance=lambda explore: explore,
     squash=torch.tanh,
 ):
     """The filtering step with one place changed."""
 
     def wrong(model, actor, carry, observation, first, explore):
         rssm, keep, explore = model.rssm, 1 - first.unsqueeze(-1), explores(explore)
-        h = keep_h(step(rssm, before(carry, keep)), keep)
+        h = keep_h(rssm.step(*before(carry, keep)), keep)
         found = parameters(rssm, h, model.encode(observation))
-        z = rssm.latent.sample(found, rssm.latent.noise(len(h))) if explore else rssm.latent.mode(found)
+        z = rssm.latent.sample(found, rssm.latent.noise(len(h))) if sees_by_chance(explore) else rssm.latent.mode(found)
         state = torch.cat([h, z], -1)
         return Carry(h, z, squash(actor.draw(state)) if explore else actor.mode(state))
 
@@ -93,14 +93,15 @@ SEE_AND_ACT = Exercise(
             "encoded observation.",
         ),
         Mistake(
-            "no_step",
-            see_and_act_with(step=lambda rssm, carry: carry.h),
-            "h is still that of the row before. First step it on with the z and the action of that row, then look.",
+            "not_squashed",
+            see_and_act_with(squash=lambda u: u),
+            "With `explore` the action is u as it was drawn. actor.draw gives u, before tanh; the action is torch.tanh(u).",
         ),
         Mistake(
-            "action_forgotten",
-            see_and_act_with(step=lambda rssm, carry: rssm.step(carry.h, carry.z, torch.zeros_like(carry.action))),
-            "The step does not know what was done: it uses an action of 0. The action that led here is carry.action.",
+            "z_always_sampled",
+            see_and_act_with(sees_by_chance=lambda explore: True),
+            "The action obeys `explore`, z does not: it is sampled in both cases. Without `explore`, z is the posterior's "
+            "most likely value, latent.mode.",
         ),
         Mistake(
             "always_explores",
@@ -246,6 +247,11 @@ TURNS = Exercise(
             "agent_first",
             lambda models, agents: alternate(models, agents, "agent", "model"),
             "The agent goes first, in a model that has not seen the newest steps yet. In each turn the model learns first.",
+        ),
+        Mistake(
+            "leftovers_are_models",
+            lambda models, agents: ["model", "agent"] * min(models, agents) + ["model"] * abs(models - agents),
+            "What is left over is always the model's here. Where the agent has more lessons, the rest is the agent's.",
         ),
         Mistake(
             "leftovers_first",
