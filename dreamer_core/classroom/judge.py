@@ -102,26 +102,24 @@ def outcome(exercise: Exercise, function: Callable) -> Observations | Complaint:
 
 
 def guarded(exercise: Exercise, function: Callable) -> Callable:
-    """The function, with each call held against the form (not the values) of the reference's result.
+    """The function, with each call held against the form (not the values) of the reference's result."""
 
-    Called by position only: what a learner names their arguments is their own business.
-    """
-
-    def call(*args):
-        before, scratch = fresh(args), fresh(args)
+    def call(*args, **kwargs):
+        before, scratch = fresh((args, kwargs)), fresh((args, kwargs))
         try:
-            result = function(*args)
+            result = function(*args, **kwargs)
         except (KeyboardInterrupt, OutOfTime):
             raise
         except BaseException as error:  # SystemExit too
             raise Complaint(crash(error, function, exercise, args), "crash", type(error), str(error)) from None
         with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(io.StringIO()):
-            wanted = exercise.reference(*scratch)
+            wanted = exercise.reference(*scratch[0], **scratch[1])
         wrong = misfit(result, wanted, "Your function returned")
         if wrong:
             raise Complaint(f"{wrong} It was given {given(exercise, function, args)}.", "form", wrong)
         if not exercise.inplace:
-            for name, now, then in zip(argument_names(exercise, args), args, before):
+            names = [*argument_names(exercise, args), *kwargs]
+            for name, now, then in zip(names, [*args, *kwargs.values()], [*before[0], *before[1].values()]):
                 if isinstance(now, Tensor) and not equal(now, then):
                     raise Complaint(
                         f"Your function changed its input `{name}` in place. Others still need it: make a new tensor instead "
