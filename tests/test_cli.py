@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import functools
 import json
 import os
 import re
@@ -250,7 +251,9 @@ def test_interrupted_and_resumed_from_the_shell(tmp_path):
     out = tmp_path / "run"
     for number, stop in enumerate([signal.SIGINT, signal.SIGKILL]):
         line = ["--resume", out] if number else [*words(config), "--out", out]
-        process = subprocess.Popen([*COMMAND, *line], stderr=subprocess.PIPE, text=True)
+        # Started by a job in the background, tests inherit an ignored SIGINT; a learner's shell does not ignore it.
+        awake = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+        process = subprocess.Popen([*COMMAND, *line], stderr=subprocess.PIPE, text=True, preexec_fn=awake)
         goal = 60 * (number + 1)
         while process.poll() is None and not any(int(path.stem) >= goal for path in out.glob("checkpoint/*.json")):
             time.sleep(0.02)
