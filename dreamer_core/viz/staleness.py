@@ -124,12 +124,12 @@ def staleness_figure(runs: Mapping[str, Staleness], title: str = "") -> Figure:
         for axis in (above, below):
             axis.grid(alpha=0.25)
     axes[0, 0].set_yscale("symlog", linthresh=10)  # most rows are young, a few as old as the run
-    axes[0, 0].set(ylabel="age (gradient steps)", ylim=(0, 2 * max(10, *(found.age.max() for found in runs.values()))))
+    axes[0, 0].set(ylabel="age (updates)", ylim=(0, 2 * max(10, *(found.age.max() for found in runs.values()))))
     axes[1, 0].set(ylabel="relative L2 error of h", ylim=(0, None))
     figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="outside lower center", fontsize=9, ncols=2, markerscale=4)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     told = "; ".join(
-        f"{name}: median age {np.median(found.age):.0f} steps, median error {np.median(found.error):.2f}, worst tenth above "
+        f"{name}: median age {np.median(found.age):.0f} updates, median error {np.median(found.error):.2f}, worst tenth above "
         f"{np.quantile(found.error, 0.9):.2f}, floor {np.median(found.floor):.2f}"
         for name, found in runs.items()
     )

@@ -48,7 +48,7 @@ FREE_STARTS = Exercise(
         ),
         Mistake(
             "never_the_newest",
-            lambda draw, rows, length: draw.clamp(max=rows - length - 1).clamp(min=0),
+            lambda draw, rows, length: draw.clamp(max=rows - length - 1),
             "One row too early: no window ever holds the newest row. The last start leaves exactly `length` rows.",
         ),
         Mistake(
@@ -72,6 +72,18 @@ FREE_STARTS = Exercise(
             "shifted",
             lambda draw, rows, length: (draw - length + 1).clamp(min=0),
             "You count each draw as the *last* row of its window. Then the oldest window is favoured instead of the newest.",
+        ),
+        Mistake(
+            "dropped",
+            lambda draw, rows, length: draw[draw <= rows - length],
+            "You drop the late draws: fewer windows than were asked for, and the newest row is hardly ever in one. Keep every draw and "
+            "move the late ones.",
+        ),
+        Mistake(
+            "moved_by_a_window",
+            lambda draw, rows, length: torch.where(draw > rows - length, draw - length, draw),
+            "You move late draws back by a whole window. Then the newest row is in a single window and hardly ever seen. Move them only as "
+            "far as they must go.",
         ),
     ),
     hints=(
@@ -207,8 +219,8 @@ RECOMPUTED = Exercise(
         Mistake(
             "all_rows",
             lambda index, h, z: (index, h.detach(), z.detach()),
-            "You store row 1 as well. Its h was not computed, it was read from the buffer: writing it back changes nothing but its "
-            "age, and a stale number then looks fresh.",
+            "Row 1 is still among the rows to be stored. Its h was not computed, it was read from the buffer: writing it back "
+            "changes nothing but its age, and a stale number then looks fresh.",
         ),
         Mistake(
             "last_row_dropped",
@@ -231,9 +243,16 @@ RECOMPUTED = Exercise(
             "Row numbers and states do not belong together: every row would get the state of the row before it.",
         ),
         Mistake(
+            "shifted_back",
+            lambda index, h, z: (index[:, :-1], h[:, 1:].detach(), z[:, 1:].detach()),
+            "Row numbers and states do not belong together: every row would get the state of the row after it, which has seen the future. "
+            "Leave out the same row in all three.",
+        ),
+        Mistake(
             "gradient_kept",
             lambda index, h, z: (index[:, 1:], h[:, 1:], z[:, 1:]),
-            "The numbers are right, but they keep their gradient: the buffer would hold on to the graph of every update. `detach` them.",
+            "The numbers are right, but they keep their gradient: the buffer would hold on to the graph of every update. `detach` them. "
+            "`torch.no_grad()` around a slice is not enough: it is a view of a tensor that already has a graph.",
         ),
         Mistake(
             "z_gradient_kept",
@@ -314,14 +333,20 @@ AGES = Exercise(
             "As long as the ring is not full, its other slots hold no row: they have no age.",
         ),
         Mistake(
-            "sign",
-            lambda written, count, update: written[torch.arange(max(0, count - len(written)), count) % len(written)] - update,
-            "The sign is turned round: age is the present update less the one at which the state was written.",
-        ),
-        Mistake(
             "moment",
             lambda written, count, update: written[torch.arange(max(0, count - len(written)), count) % len(written)],
             "These are the moments of writing. The age is how long ago that was.",
+        ),
+        Mistake(
+            "last_slots",
+            lambda written, count, update: update - written[-min(count, len(written)) :],
+            "You read the last slots of the ring. The ring fills from slot 0 on, and after a round the newest row may lie in any slot: "
+            "count from the row numbers.",
+        ),
+        Mistake(
+            "turned_too_early",
+            lambda written, count, update: update - written.roll(-(count % len(written)))[: min(count, len(written))],
+            "Right for a ring that is full. Before that, slot `count % capacity` is still empty: the oldest row lies in slot 0.",
         ),
     ),
     hints=(
@@ -341,7 +366,7 @@ def observe_relative_l2(f) -> Observations:
             torch.tensor([[3.0, 4.0], [1.0, 0.0], [0.0, 0.0], [0.0, 5.0]]), torch.tensor([[0.0, 4.0], [1.0, 0.0], [0.0, 0.0], [0.0, 2.0]])
         ),
         "the error of h with three entries": f(
-            torch.tensor([[1.0, 2.0, 2.0], [0.0, 0.0, 0.0]]), torch.tensor([[1.0, 0.0, 0.0], [2.0, 3.0, 6.0]])
+            torch.tensor([[1.0, 2.0, 2.0], [4.0, 6.0, 12.0]]), torch.tensor([[1.0, 0.0, 0.0], [2.0, 3.0, 6.0]])
         ),
     }
 
@@ -394,6 +419,16 @@ RELATIVE_L2 = Exercise(
             "This is the sum of the absolute entries (L1). L2 is the root of the sum of squares.",
         ),
         Mistake(
+            "difference_of_lengths",
+            lambda stored, fresh: ratio((stored.norm(dim=-1) - fresh.norm(dim=-1)).abs(), fresh.norm(dim=-1)),
+            "You compare the two lengths. Two h of the same length may point in different directions: take the length of the difference.",
+        ),
+        Mistake(
+            "over_the_rows",
+            lambda stored, fresh: ratio((stored - fresh).norm(dim=0), fresh.norm(dim=0)),
+            "One number for each entry of h, over all rows. Axis 0 holds the rows: take the length along the last axis.",
+        ),
+        Mistake(
             "one_number",
             lambda stored, fresh: (stored - fresh).norm() / fresh.norm(),
             "That is one number for all rows together. Take the length along the last axis only.",
@@ -429,15 +464,16 @@ class Digits(nn.Module):
 
 
 def observe_warm_up(f) -> Observations:
-    """Two windows of five rows; in the second one an episode starts at its second row."""
+    """Two windows of nine rows, more than a window has parts; in the second one an episode starts at its second row."""
+    number = torch.arange(9).expand(2, 9)
     window = Window(
-        observation=torch.tensor([[[10.0], [11.0], [12.0], [13.0], [14.0]], [[20.0], [21.0], [22.0], [23.0], [24.0]]]),
-        action=torch.tensor([[[2.0], [3.0], [4.0], [5.0], [6.0]], [[2.0], [3.0], [4.0], [5.0], [6.0]]]),
-        reward=torch.zeros(2, 5),
-        first=torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0, 0.0]]),
-        terminal=torch.zeros(2, 5),
+        observation=torch.tensor([[[10.0]], [[20.0]]]) + number.unsqueeze(-1),
+        action=2.0 + number.unsqueeze(-1),
+        reward=torch.zeros(2, 9),
+        first=torch.tensor([[0.0] * 9, [0.0, 1.0] + [0.0] * 7]),
+        terminal=torch.zeros(2, 9),
         h=torch.tensor([[1.0], [1.0]]),
-        index=torch.tensor([[10, 11, 12, 13, 14], [20, 21, 22, 23, 24]]),
+        index=torch.tensor([[10], [20]]) + number,
     )
     rest = f(Digits(), window, 2)
     idle = Digits()
@@ -456,8 +492,8 @@ def expected_warm_up() -> Observations:
     """Spelt out: 1, then actions 2 and 3. In the second window the episode's start forgets 1 and 2."""
     return {
         "the h handed over after 2 rows": torch.tensor([[123.0], [3.0]]),
-        "the observations that are left": torch.tensor([[[12.0], [13.0], [14.0]], [[22.0], [23.0], [24.0]]]),
-        "the row numbers that are left": torch.tensor([[12, 13, 14], [22, 23, 24]]),
+        "the observations that are left": torch.stack([torch.arange(12.0, 19.0), torch.arange(22.0, 29.0)]).unsqueeze(-1),
+        "the row numbers that are left": torch.stack([torch.arange(12, 19), torch.arange(22, 29)]),
         "whether the h handed over carries a gradient": False,
         "the h handed over after 0 rows": torch.tensor([[1.0], [1.0]]),
         "how often a warm-up of 0 rows filters": 0,
@@ -517,7 +553,12 @@ WARM_UP = Exercise(
         Mistake(
             "one_row_lost",
             lambda model, window, rows: burn(model, window, rows, rows + 1, rows, rows + 1),
-            "You cut off one row too many: the rest begins at the row whose h you hand over.",
+            "You cut off one row too many: the rest goes from the row whose h you hand over to the last row of the window.",
+        ),
+        Mistake(
+            "cut_at_the_number_of_parts",
+            lambda model, window, rows: burn(model, window, rows, rows + 1, rows, rows).rows(0, len(window) - rows if rows else None),
+            "`len(window)` is the number of its parts, 7, not of its rows: the rest is cut short. T is `window.first.shape[1]`.",
         ),
         Mistake(
             "gradient_kept",
