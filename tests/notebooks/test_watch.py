@@ -1,0 +1,33 @@
+"""The watch over notebooks can fail: one that reaches for another machine, and one whose cell raises, are both noticed."""
+
+import nbformat
+import pytest
+from nbclient.exceptions import CellExecutionError
+
+from notebooks.books import run
+
+REACH = """
+import socket
+with socket.socket() as one:
+    one.settimeout(0.2)
+    try:
+        one.connect(("127.0.0.1", 9))
+    except OSError:
+        pass
+"""
+
+
+def book(source):
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)], metadata={"kernelspec": kernel})
+
+
+def test_a_socket_that_is_opened_is_seen(tmp_path):
+    with pytest.raises(AssertionError, match="127.0.0.1"):
+        run(book(REACH), tmp_path / "answers.json")
+    assert len(run(book("print(1)"), tmp_path / "answers.json")) == 1
+
+
+def test_a_cell_that_raises_is_seen(tmp_path):
+    with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
+        run(book("1 / 0"), tmp_path / "answers.json")
