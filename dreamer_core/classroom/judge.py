@@ -24,6 +24,7 @@ from torch import Tensor
 from dreamer_core.classroom.spec import Exercise, Observations
 
 SECONDS = 20  # a check takes a fifth of a second: whatever runs for this long will not end
+ROUNDING = dict(rtol=1e-4, atol=1e-5, equal_nan=True)  # how far apart two equal numbers may be
 PRINTED = 1_000  # characters of the learner's own prints that are shown
 
 
@@ -78,10 +79,10 @@ def judge(exercise: Exercise, function: Callable) -> Verdict:
         reference = outcome(exercise, exercise.reference)
         if isinstance(reference, Complaint) or first_difference(reference, truth):
             raise CourseFault(f"the check of {exercise.id} does not accept the course's own answer")
-        numbers_ = "" if isinstance(seen, Complaint) else f" {difference}"
+        shown = "" if isinstance(seen, Complaint) else f" {difference}"
         for mistake in exercise.mistakes:
             if alike(seen, outcome(exercise, mistake.wrong)):
-                return Verdict(False, f"{mistake.message}{numbers_}", mistake.name, printed.getvalue())
+                return Verdict(False, f"{mistake.message}{shown}", mistake.name, printed.getvalue())
     except CourseFault:
         raise
     except Exception as error:
@@ -188,9 +189,7 @@ def misfit(result: Any, wanted: Any, subject: str) -> str:
 
 def misfit_tensor(result: Any, wanted: Tensor, subject: str) -> str:
     """The same for a tensor."""
-    if not isinstance(result, Tensor):
-        return f"{subject} {form(result)}, where {form(wanted)} is expected."
-    if result.shape != wanted.shape:
+    if not isinstance(result, Tensor) or result.shape != wanted.shape:
         return f"{subject} {form(result)}, where {form(wanted)} is expected."
     if result.dtype != wanted.dtype:
         return f"{subject} numbers of type {short(result.dtype)}, where {short(wanted.dtype)} is expected."
@@ -228,14 +227,14 @@ def equal(a: Any, b: Any) -> bool:
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         if a.shape != b.shape:
             return False
-        return bool(torch.allclose(a.detach().double(), b.detach().double(), rtol=1e-4, atol=1e-5, equal_nan=True))
+        return bool(torch.allclose(a.detach().double(), b.detach().double(), **ROUNDING))
     if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
         return len(a) == len(b) and all(map(equal, a, b))
     if isinstance(a, (bool, np.bool_, str)) or isinstance(b, (bool, np.bool_, str)):
         return type(a) is type(b) and bool(a == b)
     if isinstance(a, (numbers.Real, np.ndarray, Tensor)) and isinstance(b, (numbers.Real, np.ndarray, Tensor)):
         a, b = (np.asarray(x.detach() if isinstance(x, Tensor) else x, float) for x in (a, b))
-        return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-4, atol=1e-5, equal_nan=True))
+        return a.shape == b.shape and bool(np.allclose(a, b, **ROUNDING))
     return a is b or bool(a == b)
 
 
@@ -260,7 +259,7 @@ def first_difference(seen: Observations, truth: Observations) -> str:
             continue
         where = ""
         if isinstance(value, Tensor) and isinstance(wanted, Tensor) and value.shape == wanted.shape and value.dim():
-            wrong = ~torch.isclose(value.detach().double(), wanted.detach().double(), rtol=1e-4, atol=1e-5, equal_nan=True)
+            wrong = ~torch.isclose(value.detach().double(), wanted.detach().double(), **ROUNDING)
             index = tuple(wrong.nonzero()[0].tolist())
             where = f", entry {index[0] if len(index) == 1 else index}"
             value, wanted = value[index], wanted[index]

@@ -61,17 +61,26 @@ def notebook_of(number: str) -> str:
 
 def revive_part(exercise: Exercise, source: str) -> None:
     """Install an earlier answer, if it still stands on its own."""
-    try:
-        function = revive(exercise, source)
-        verdict = judge(exercise, function)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        verdict = Verdict(False, f"It stopped with {one_line(error)}.")
+    function, verdict = judge_alone(exercise, source)
     if verdict.right:
         transplant.install(exercise, function)
     else:
         print(f"Your earlier {exercise.id} ({exercise.title}) does not pass here, so the course's version runs. {verdict.message}")
+
+
+def judge_alone(exercise: Exercise, source: str) -> tuple[Callable, Verdict]:
+    """The function that an answer's text makes without its notebook, and how it fares.
+
+    Raises:
+        KeyboardInterrupt: the learner stopped it.
+    """
+    try:
+        function = revive(exercise, source)
+        return function, judge(exercise, function)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return exercise.reference, Verdict(False, f"It stopped with {one_line(error)}.")
 
 
 def exercise(number: str) -> Callable[[Callable], Callable]:
@@ -88,9 +97,8 @@ def exercise(number: str) -> Callable[[Callable], Callable]:
     """
 
     def check(function: Callable) -> Callable:
-        asked = EXERCISES.get(str(number))
+        asked = find(number)
         if asked is None:
-            print(f"There is no exercise {number!r}: progress() lists them all.")
             return function
         if not callable(function):
             print(f"{asked.id} · @exercise stands above a function (def ...), not above {function!r:.40}.")
@@ -130,16 +138,12 @@ def portable(asked: Exercise, function: Callable) -> tuple[str, str]:
     source = source_of(function)
     if not source:
         return "", "Its text could not be read, so it counts in this notebook only."
-    try:
-        again = judge(asked, revive(asked, source))
-        reason = again.message
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        again, reason = Verdict(False), one_line(error)
+    _, again = judge_alone(asked, source)
     if again.right:
         return source, ""
-    reason = reason.split(". It was given")[0].removeprefix("Your function stopped with ")
+    reason = (
+        again.message.split(". It was given")[0].removeprefix("Your function stopped with ").removeprefix("It stopped with ").rstrip(".")
+    )
     return "", f"On its own it stops with {reason}, so it counts in this notebook only: move what it needs inside, to take it along."
 
 
