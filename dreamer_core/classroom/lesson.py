@@ -105,14 +105,14 @@ def exercise(number: str) -> Callable[[Callable], Callable]:
             return settle(asked)
         try:
             if not attempted(function):
-                return unsolved(asked, f"· {asked.id} {asked.title}: not attempted yet.")
+                return unsolved(asked, f"· {asked.heading} not attempted yet.")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 verdict = judge(asked, function)
         except KeyboardInterrupt:
-            return unsolved(asked, f"✗ {asked.id} {asked.title}: you stopped the check while your function was running.")
+            return unsolved(asked, f"✗ {asked.heading} you stopped the check while your function was running.")
         except CourseFault as fault:
-            print(f"{asked.id} {asked.title}: {fault}. This is a fault of the course, not yours, and your attempt does not count.")
+            print(f"{asked.heading} {fault}. This is a fault of the course, not yours, and your attempt does not count.")
             return settle(asked)
         if verdict.printed:
             print(f"Your function printed:\n{textwrap.indent(verdict.printed.rstrip(), '    ')}")
@@ -129,7 +129,7 @@ def accept(asked: Exercise, function: Callable) -> Callable:
     transplant.install(asked, function)
     told = "The agent runs" if asked.in_agent else "The course's pictures use" if asked.target else ""
     told = f"{told} your version from here on." if told else "Well done."
-    print(" ".join(filter(None, (f"✓ {asked.id} {asked.title}: right. {told}", note, trouble))))
+    print(" ".join(filter(None, (f"✓ {asked.heading} right. {told}", note, trouble))))
     return function
 
 
@@ -152,7 +152,7 @@ def refuse(asked: Exercise, verdict: Verdict) -> Callable:
     if states.get(asked.id) != "right":
         states[asked.id] = "wrong"
         ledger.record(asked.id, state="wrong")
-    return unsolved(asked, f"✗ {asked.id} {asked.title}: {verdict.message}")
+    return unsolved(asked, f"✗ {asked.heading} {verdict.message}")
 
 
 def unsolved(asked: Exercise, sentence: str) -> Callable:

@@ -60,6 +60,11 @@ class Exercise:
     """The function is meant to change its inputs."""
 
     @property
+    def heading(self) -> str:
+        """Number and title, as a sentence begins with them."""
+        return f"{self.id} {self.title}" + ("" if self.title.endswith("?") else ":")
+
+    @property
     def in_agent(self) -> bool:
         """Whether it becomes a part of the agent itself, not of its pictures or of nothing."""
         return self.target is not None and not self.target.startswith("dreamer_core.viz")
