@@ -200,14 +200,19 @@ GAUSSIAN_SAMPLE = Exercise(
             "You stretch the noise by the variance. A Normal's width is its standard deviation, std, not its square.",
         ),
         Mistake(
+            "undone",
+            lambda mean, std, noise: (noise - mean) / std,
+            "That is the way back: it turns a sample of N(mean, std^2) into standard noise. You have the noise and want the sample.",
+        ),
+        Mistake(
+            "roles_swapped",
+            lambda mean, std, noise: mean * noise + std,
+            "You stretch by the mean and shift by std. It is the other way round: std stretches the noise, mean shifts it.",
+        ),
+        Mistake(
             "exp",
             lambda mean, std, noise: mean + torch.exp(std) * noise,
             "You take the exponential of std, as if it were a log. What arrives here is the standard deviation itself, already positive.",
-        ),
-        Mistake(
-            "mean_only",
-            lambda mean, std, noise: mean + 0 * std * noise,
-            "You return the mean. Then z is no sample: chance has disappeared, and std learns nothing.",
         ),
         Mistake(
             "own_noise",
@@ -225,11 +230,6 @@ GAUSSIAN_SAMPLE = Exercise(
             lambda mean, std, noise: (mean + std * noise).detach(),
             "The sample is right, but no gradient gets through it: look for `detach` or `no_grad`. Plain arithmetic on "
             "mean and std keeps it.",
-        ),
-        Mistake(
-            "std_detached",
-            lambda mean, std, noise: mean + std.detach() * noise,
-            "The sample is right and the mean gets its gradient, but std gets none: the network could never learn how unsure to be.",
         ),
     ),
     hints=(
@@ -350,19 +350,18 @@ GAUSSIAN_KL = Exercise(
             "Too much by 1/2 for each number of z: the -1 is missing. Check: two equal Normals must give exactly 0.",
         ),
         Mistake(
+            "minus_one_once",
+            lambda *inputs: latents.gaussian_kl(*inputs) + 0.5 * inputs[0].shape[-1] - 1,
+            "You subtract the 1 after the sum, and without its 1/2. It belongs inside the bracket: once for each number of z, and halved.",
+        ),
+        Mistake(
             "not_summed",
             kl_not_summed,
             "You return one number for each number of z. The KL of the whole z is their sum over the last axis.",
         ),
-        Mistake(
-            "no_gradient",
-            lambda *inputs: latents.gaussian_kl(*inputs).detach(),
-            "The number is right, but nobody can learn from it: the gradient was cut. Use torch functions on the inputs, no `detach`, "
-            "`item` or numpy.",
-        ),
     ),
     hints=(
-        "The formula stands just above. One term per line, then sum over the last axis.",
+        "The formula stands above, with a square on every sigma. You are given std: what needs a square? Then sum over the last axis.",
         "ratio = (std_q / std_p) squared; shift = ((mean_q - mean_p) / std_p) squared. What is missing?",
         "0.5 * (ratio + shift - 1 - torch.log(ratio)), summed with .sum(-1)",
     ),
@@ -546,7 +545,7 @@ UNIMIX = Exercise(
         ),
     ),
     hints=(
-        "A mixture of two distributions: weight times the one, plus the rest of the weight times the other.",
+        "With K = 4 classes and unimix = 0.1, a softmax of 0.5 becomes 0.9 * 0.5 + 0.1 * 0.25. In general?",
         "The one is torch.softmax(logits, -1). The other is 1 / K for every class, with K = logits.shape[-1].",
         "(1 - unimix) * torch.softmax(logits, -1) + unimix / logits.shape[-1]",
     ),
@@ -618,9 +617,9 @@ STRAIGHT_THROUGH = Exercise(
         ),
     ),
     hints=(
-        "You want two things at once: the *value* of one_hot, the *gradient* of probs. What can you add to one_hot "
-        "that is 0 forward, and not 0 backward?",
-        "x - x.detach() is 0 and has the gradient of x.",
+        "Begin with one_hot + probs. Its gradient is right, but where one_hot is 1 and probs 0.2, its value is 1.2. Take the 0.2 "
+        "away again, so that the gradient does not notice.",
+        "x - x.detach() has the value 0 and the gradient of x.",
         "one_hot + probs - probs.detach()",
     ),
 )
