@@ -171,9 +171,9 @@ GAUSSIAN = Exercise(
         ),
     ),
     hints=(
-        "The equation above needs no further step: its right side, term by term, with torch.log for the logarithm of a tensor.",
-        "Three terms: half the squared miss in units of std, the log of std, and a constant.",
-        "0.5 * ((target - mean) / std) ** 2 + torch.log(std) + ... : the constant is half of log(2 pi).",
+        "The right side of the equation above, term by term. torch.log takes a tensor, np.log a number.",
+        "Three terms: half the squared miss in units of std, the log of std, and a constant, half of log(2 pi).",
+        "0.5 * ((target - mean) / std) ** 2 + torch.log(std) + ... : the constant is 0.5 * np.log(2 * np.pi).",
     ),
 )
 
@@ -395,9 +395,9 @@ REWARD_LOSS = Exercise(
             "mask the loss, not what goes into it.",
         ),
         Mistake(
-            "squared_error",
-            lambda mean, std, reward, first: ((1 - first) * 0.5 * (reward - mean).square()).mean(),
-            "That is half the squared error: the std is not used. Take the Gaussian's negative log-likelihood.",
+            "sign",
+            lambda mean, std, reward, first: -((1 - first) * nets.gaussian_nll(mean, std, reward)).mean(),
+            "One minus too many: `gaussian_nll` is *minus* the log already. It is the whole bracket.",
         ),
         Mistake(
             "sum",
@@ -411,7 +411,7 @@ REWARD_LOSS = Exercise(
         ),
     ),
     hints=(
-        "A number for every row first; then decide which rows count.",
+        "First `nets.gaussian_nll`, one number for every row. Then make 0 of those where `first` is 1.",
         "`1 - first` is 1 where a row counts. Multiply with it, and take the mean of the whole table.",
         "((1 - first) * nets.gaussian_nll(...)).mean()",
     ),
@@ -511,8 +511,8 @@ BERNOULLI = Exercise(
         ),
     ),
     hints=(
-        "With p = sigmoid(logit), the chance to go on: -log p where the target is 1, -log(1 - p) where it is 0, a weighted sum between.",
-        "1 - sigmoid(x) = sigmoid(-x), and -log sigmoid(x) = log(1 + e^-x) = softplus(-x). So no probability is ever formed.",
+        "The loss above with softplus in place of both logs. The first is softplus(-x). For the second: what is 1 - 1 / (1 + e^-x)?",
+        "1 - sigmoid(x) = sigmoid(-x), so -log(1 - sigmoid(x)) = softplus(x). No probability is ever formed.",
         "target * F.softplus(-logit) + (1 - target) * ...",
     ),
 )
