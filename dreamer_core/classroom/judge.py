@@ -121,9 +121,9 @@ def guarded(exercise: Exercise, function: Callable) -> Callable:
         if not exercise.inplace:
             names = [*argument_names(exercise, args), *kwargs]
             for name, now, then in zip(names, [*args, *kwargs.values()], [*before[0], *before[1].values()]):
-                if isinstance(now, Tensor) and not equal(now, then):
+                if changed(now, then):
                     raise Complaint(
-                        f"Your function changed its input `{name}` in place. Others still need it: make a new tensor instead "
+                        f"Your function changed its input `{name}` in place. Others still need it: make a new one instead "
                         f"(`x = x + 1`, not `x += 1` or `x[0] = 1`).",
                         "changed",
                         name,
@@ -131,6 +131,17 @@ def guarded(exercise: Exercise, function: Callable) -> Callable:
         return result
 
     return call
+
+
+def changed(now: Any, then: Any) -> bool:
+    """Whether tensors or arrays were changed, also inside lists, tuples and dicts."""
+    if isinstance(now, dict):
+        return now.keys() != then.keys() or any(changed(now[key], then[key]) for key in now)
+    if isinstance(now, (list, tuple)):
+        return len(now) != len(then) or any(map(changed, now, then))
+    if isinstance(now, (Tensor, np.ndarray)) or isinstance(then, (Tensor, np.ndarray)):
+        return not equal(now, then)
+    return False
 
 
 def fresh(value: Any) -> Any:

@@ -69,6 +69,23 @@ def test_a_fault_gets_one_sentence(expected):
     assert "\n" not in verdict.message and "Traceback" not in verdict.message
 
 
+@pytest.mark.parametrize(
+    "inputs, change",
+    [
+        ([torch.ones(2), torch.zeros(1)], lambda inputs: inputs[1].add_(1)),
+        ({"a": torch.ones(2)}, lambda inputs: inputs.update(b=inputs["a"])),
+        (np.ones(2), lambda inputs: inputs.fill(3)),
+    ],
+    ids=["list", "dict", "array"],
+)
+def test_a_change_is_noticed_inside_of_containers_and_arrays(inputs, change):
+    exercise = dataclasses.replace(
+        STRAIGHT, reference=lambda inputs: 1.0, observe=lambda f: {"it": f(inputs)}, expected=lambda: {"it": 1.0}, mistakes=()
+    )
+    assert judge(exercise, lambda inputs: 1.0).right
+    assert "changed its input `inputs`" in judge(exercise, lambda inputs: change(inputs) and None or 1.0).message
+
+
 def test_parts_of_a_result_are_counted_from_one():
     whole = torch.zeros(3)
     assert "as part 2 of 2, numbers of type bool" in judging.misfit((whole, whole.bool()), (whole, whole), "Your function returned")

@@ -54,11 +54,12 @@ SQUARED_ERROR = Exercise(
             lambda p, t: 0.5 * (p - t).square().sum(),
             "You summed over all axes. Only the last one, the entries of one observation, is summed: every row keeps a loss of its own.",
         ),
+        Mistake("half_squared", lambda p, t: (0.5 * (p - t)).square().sum(-1), "The half is squared too: take it after the square."),
         Mistake("absolute", lambda p, t: 0.5 * (p - t).abs().sum(-1), "The differences are not squared: this is an absolute error."),
         Mistake("root", lambda p, t: 0.5 * (p - t).norm(dim=-1), "You took the length of the difference: there is a square root too much."),
     ),
     hints=(
-        "What a unit Normal says about an observation is -log N(o; prediction, 1): half a square for each entry, and a constant.",
+        "(1, 2, 7) against (1, 4, 3): the differences are 0, -2, 4, their squares 0, 4, 16, and half the sum is 10.",
         "`.square()`, then `.sum(...)` over one axis only. Leading axes (batch, time) stay.",
         "0.5 * (prediction - target).square().sum(-1)",
     ),
@@ -136,6 +137,11 @@ ONE_LOSS = Exercise(
         Mistake("total_unweighted", total_unweighted, "The parts are weighted, but the total adds up the parts before their weights."),
         Mistake("parts_unweighted", parts_unweighted, "The total is right, but the parts stand there without their weights."),
         Mistake(
+            "no_default",
+            lambda rows, weights: {name: weights[name] * values.mean() for name, values in rows.items()},
+            "`weights[name]` fails where `weights` does not hold the name. Such a part has the weight 1: `weights.get(name, 1.0)`.",
+        ),
+        Mistake(
             "missing_is_zero",
             weights_missing_are_zero,
             "A part that `weights` does not name is lost. It counts as it is, with the weight 1.",
@@ -152,7 +158,7 @@ ONE_LOSS = Exercise(
         ),
     ),
     hints=(
-        "First a dict with one scalar for each name, then one more entry.",
+        "A part with a mean of 2 and a weight of 3 becomes 6; with no weight it stays 2. When all parts are there, add them up.",
         "`weights.get(name, 1.0)` is the weight, or 1 where none is given. `.mean()` without an axis averages over all rows.",
         'losses = {name: weights.get(name, 1.0) * values.mean() for name, values in rows.items()}; then add "total": sum(losses.values())',
     ),
@@ -228,9 +234,9 @@ UNITS = Exercise(
             "All entries share one unit. The point is that each entry gets its own: reduce over the rows, axis 0, alone.",
         ),
         Mistake(
-            "not_centred",
-            lambda rows: keep_still(rows, rows.square().mean(0).sqrt()),
-            "This is the root mean square, the distance from 0. The unit measures the distance from the mean.",
+            "turned_round",
+            lambda rows: (rows.mean(0), torch.where(rows.std(0) < 1e-6, rows.std(0), 1.0)),
+            "Turned round: entries that move get 1, still ones their rounding error. It is `torch.where(condition, if_true, if_not)`.",
         ),
         Mistake(
             "population",
@@ -412,10 +418,10 @@ UNROLL = Exercise(
         ),
     ),
     hints=(
-        "Row 1 is special: its h is given (times 1 - first). From row 2 on, h comes from `rssm.step` with the z and the action "
-        "of the row before.",
-        "Where exactly does the gradient through z have to stop? At the one place where z_{t-1} goes into `rssm.step`. "
-        "The z that you return keeps its own.",
+        "On paper, with no noise and no `first`: h_1 = 2 and e_1 = 1 give the posterior 3, so z_1 = 3. With a_1 = 0.5, "
+        "h_2 = 2 / 2 + 3 + 10 * 0.5 = 9; with e_2 = 2, z_2 = 11. Write the loop that does this, then `first`, then the cut.",
+        "The z that you return keeps its gradient: detach only what goes into `rssm.step`. And `1 - first[:, t]` has the shape (B,): "
+        "with `[:, None]` behind it, it fits h (B, D).",
         "Keep three lists. In the loop: if t > 0: z_in = zs[-1].detach() if rssm.config.detach_z else zs[-1]; "
         "h = rssm.step(h, z_in, action[:, t - 1]) * keep[:, t], with keep = 1 - first.unsqueeze(-1). "
         "At the end Beliefs(torch.stack(hs, 1), ...).",
@@ -502,7 +508,7 @@ CLIP = Exercise(
         ),
     ),
     hints=(
-        "The length of all gradients together: the root of the sum of the squares of all entries of all tensors.",
+        "The length of all gradients together: that of (3, 4) and (12) is 13, the root of 9 + 16 + 144.",
         "One factor for all tensors: limit / length, but never more than 1.",
         "norm = torch.sqrt(sum(g.square().sum() for g in gradients)); then g * torch.clamp(limit / norm, max=1.0) for each g",
     ),
