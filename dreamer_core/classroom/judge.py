@@ -206,7 +206,7 @@ def misfit_tensor(result: Any, wanted: Tensor, subject: str) -> str:
         return f"{subject} numbers of type {short(result.dtype)}, where {short(wanted.dtype)} is expected."
     if wanted.is_floating_point() and not bool(result.isfinite().all()) and bool(wanted.isfinite().all()):
         bad = "NaN" if bool(result.isnan().any()) else "an infinite number"
-        return f"{subject} {bad} where the answer is finite. A logarithm of 0, or a division by 0?"
+        return f"{subject} {bad} where the answer is finite. A logarithm of 0 or less, or a division by 0?"
     return ""
 
 

@@ -128,7 +128,7 @@ ROWS = Exercise(
     ),
     hints=(
         "Three steps make four rows. Rewards and actions both lack one number: rewards lack it at one end, actions at the other.",
-        "reward: a 0 in front. action: a row of zeros behind. torch.cat([a, b]) joins two tensors.",
+        "reward: a 0 in front. action: a row of zeros, shape (1, A), behind. torch.cat([a, b]) joins two tensors.",
         "first and terminal start as torch.zeros(len(observation)); set first[0] = 1 and terminal[-1] = float(terminated).",
     ),
 )
@@ -399,6 +399,11 @@ RESCALE = Exercise(
             "no_stretch",
             lambda action, low, high: (low + high) / 2 + action,
             "The middle is right and the width is not: stretch the action by half of (high - low).",
+        ),
+        Mistake(
+            "begins_at_zero",
+            lambda action, low, high: (action + 1) * (high - low) / 2,
+            "The width is right, but your range always begins at 0: -1 must become `low`. The middle is (low + high) / 2, with a plus.",
         ),
     ),
     hints=(
