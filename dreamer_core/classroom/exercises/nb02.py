@@ -209,6 +209,11 @@ def noise_of_its_own(mean: Tensor, log_std: Tensor, noise: Tensor) -> Action:
     return Action(pre_tanh, squashed_log_prob(noise, log_std, pre_tanh))
 
 
+def noise_of_its_own_cut(mean: Tensor, log_std: Tensor, noise: Tensor) -> Action:
+    pre_tanh = torch.distributions.Normal(mean, torch.exp(log_std)).sample()
+    return Action(pre_tanh, squashed_log_prob(noise, log_std, pre_tanh))
+
+
 def noise_is_pre_tanh(mean: Tensor, log_std: Tensor, noise: Tensor) -> Action:
     pre_tanh = mean + torch.exp(log_std) * noise
     return Action(pre_tanh, squashed_log_prob(pre_tanh, log_std, pre_tanh))
@@ -231,15 +236,15 @@ SAMPLE = Exercise(
             "The noise is multiplied by log_std itself: the standard deviation is exp(log_std), which is never negative.",
         ),
         Mistake(
-            "variance_as_std",
-            lambda mean, log_std, noise: sample_from(mean, log_std, noise, torch.exp(2 * log_std)),
-            "The noise is multiplied by the variance: the standard deviation is exp(log_std), without the 2.",
-        ),
-        Mistake(
             "noise_of_its_own",
             noise_of_its_own,
             "A noise of its own is drawn inside (as Normal(...).rsample() does). Use the one that is handed in: "
             "the same noise must make the same action.",
+        ),
+        Mistake(
+            "noise_of_its_own_cut",
+            noise_of_its_own_cut,
+            "Normal(...).sample() draws a noise of its own, and no gradient passes it. Build u from the noise that is handed in.",
         ),
         Mistake(
             "tanh_already_applied",
