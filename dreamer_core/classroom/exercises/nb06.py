@@ -338,19 +338,18 @@ AGES = Exercise(
             "These are the moments of writing. The age is how long ago that was.",
         ),
         Mistake(
-            "last_slots",
-            lambda written, count, update: update - written[-min(count, len(written)) :],
-            "You read the last slots of the ring. The ring fills from slot 0 on, and after a round the newest row may lie in any slot: "
-            "count from the row numbers.",
-        ),
-        Mistake(
             "turned_too_early",
             lambda written, count, update: update - written.roll(-(count % len(written)))[: min(count, len(written))],
             "Right for a ring that is full. Before that, slot `count % capacity` is still empty: the oldest row lies in slot 0.",
         ),
+        Mistake(
+            "sorted_by_age",
+            lambda written, count, update: (update - stored(written, count)).sort(descending=True).values,
+            "You sort by age. But the oldest *row* may have been refreshed a moment ago. Sort by row number instead.",
+        ),
     ),
     hints=(
-        "Draw a ring of four slots and put rows 0 to 5 into it, one after the other. Which rows are left, and in which slots?",
+        "In the table, the oldest row left is number 2. Which numbers are left in general, for any `count`? And in which slot is each?",
         "The rows that are left are numbers `max(0, count - capacity)` to `count - 1`. Row n lies in slot `n % capacity`.",
         "Make these slot numbers with `torch.arange(...) % len(written)`, and read `written` at them.",
     ),
@@ -574,10 +573,10 @@ WARM_UP = Exercise(
         ),
     ),
     hints=(
-        "Which h does the rest of the window start from? Write it as h_t, with the t of its first row.",
-        "`model.observe(some_window).h` is (B, T, D) and holds the h of every row of that window. To get the h at row `rows` you need rows "
-        "0 to `rows`, which is `rows + 1` of them.",
-        "`window.rows(a, b)` cuts rows; `window._replace(h=...)` puts another h in. All of it under `torch.no_grad()`, and 0 rows first.",
+        "The rest begins with row `rows`, counted from 0. What is the shortest window whose `observe(...).h` has an entry for that row?",
+        "It has rows 0 to `rows`, which is `rows + 1` of them. Its last h is the one to hand over.",
+        "0 rows first. Then, under `torch.no_grad()`, `h = model.observe(window.rows(0, rows + 1)).h[:, rows]`. Cut the window with "
+        "`window.rows(rows, T)` and put h in with `_replace`.",
     ),
 )
 
