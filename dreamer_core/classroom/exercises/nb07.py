@@ -9,10 +9,36 @@ import torch
 from dreamer_core import imagine as dreams
 from dreamer_core import returns
 from dreamer_core.classroom.spec import Exercise, Mistake
-from dreamer_core.classroom.toy import PRIOR_STD, ToyActor, ToyModel, reading_by_hand, step_by_hand
+from dreamer_core.classroom.toy import PRIOR_STD, ToyActor, ToyLatent, ToyModel, reading_by_hand, step_by_hand
 from dreamer_core.trajectories import Trajectories
 from dreamer_core.viz import dream as filming
 from dreamer_core.viz import error_growth
+
+
+class NumberedLatent(ToyLatent):
+    """Chance is still 1 where it is used, but each draw has a number: so a noise that is used twice can be told."""
+
+    def __init__(self) -> None:
+        self.drawn, self.used = 0, set()
+
+    def noise(self, *shape: int, device: torch.device | str = "cpu") -> torch.Tensor:
+        """Numbers never given before: (*shape, 1)."""
+        count, first = math.prod(shape), self.drawn
+        self.drawn += count
+        return torch.arange(first, first + count, dtype=torch.float32).view(*shape, 1)
+
+    def sample(self, params: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """As its parent, whatever the number."""
+        self.used.update(noise.flatten().tolist())
+        return super().sample(params, torch.ones_like(noise))
+
+
+def numbered_model() -> ToyModel:
+    """A toy model that remembers which draws were used."""
+    model = ToyModel()
+    model.rssm.latent = NumberedLatent()
+    return model
+
 
 # --- 7.1 a rollout ---------------------------------------------------------------------------
 
@@ -24,7 +50,8 @@ def observe_imagine(f):
     """Two dreams of three steps, from start states that carry a gradient."""
     h = torch.tensor([start[0] for start in STARTS], requires_grad=True)
     z = torch.tensor([[start[1]] for start in STARTS], requires_grad=True)
-    dream = f(ToyModel(), ToyActor(), h, z, torch.tensor(WEIGHT), HORIZON)
+    model = numbered_model()
+    dream = f(model, ToyActor(), h, z, torch.tensor(WEIGHT), HORIZON)
     return {
         "state": dream.state.detach(),
         "pre_tanh": dream.pre_tanh.detach(),
@@ -32,6 +59,7 @@ def observe_imagine(f):
         "cont": dream.cont.detach(),
         "weight": dream.weight.detach(),
         "whether some part of the dream carries a gradient": any(part.requires_grad for part in dream),
+        "how many different draws of noise make z, in 2 dreams of 3 steps": len(model.rssm.latent.used),
     }
 
 
@@ -52,14 +80,18 @@ def expected_imagine():
             cont[-1].append(reading_by_hand(h, z).cont)
     found = map(torch.tensor, (state, pre_tanh, reward, cont, WEIGHT))
     names = ("state", "pre_tanh", "reward", "cont", "weight")
-    return dict(zip(names, found)) | {"whether some part of the dream carries a gradient": False}
+    return dict(zip(names, found)) | {
+        "whether some part of the dream carries a gradient": False,
+        "how many different draws of noise make z, in 2 dreams of 3 steps": 6,
+    }
 
 
 def imagine_with(
     draw=lambda actor, state: actor.draw(state),
     squash=torch.tanh,
-    stored=lambda pre_tanh, actor, reached: pre_tanh,
+    stored=lambda u: u,
     guess=lambda latent, prior, noise: latent.sample(prior, noise),
+    fresh=True,
     read=slice(1, None),
     cont=torch.sigmoid,
     context=torch.no_grad,
@@ -70,12 +102,13 @@ def imagine_with(
         with context():
             rssm = model.rssm
             states, actions = [torch.cat([h, z], -1)], []
+            once = rssm.latent.noise(len(h))
             for _ in range(horizon):
                 u = draw(actor, states[-1])
                 h = rssm.step(h, z, squash(u))
-                z = guess(rssm.latent, rssm.prior(h), rssm.latent.noise(len(h)))
+                z = guess(rssm.latent, rssm.prior(h), rssm.latent.noise(len(h)) if fresh else once)
                 states.append(torch.cat([h, z], -1))
-                actions.append(stored(u, actor, states[-1]))
+                actions.append(stored(u))
             state = torch.stack(states, 1)
             read_from = state[:, read]
             reward = model.predict_reward(read_from)[0]
@@ -123,13 +156,13 @@ IMAGINE = Exercise(
         ),
         Mistake(
             "action_stored_squashed",
-            imagine_with(stored=lambda u, actor, reached: torch.tanh(u)),
+            imagine_with(stored=torch.tanh),
             "tanh(u) is stored where u belongs. The field is called pre_tanh: from a saturated action, u could not be found again.",
         ),
         Mistake(
-            "action_of_the_next_state",
-            imagine_with(stored=lambda u, actor, reached: actor.draw(reached)),
-            "The action stored at index t was drawn in s_{t+1}. Index t belongs to the action that left s_t, the one the model was given.",
+            "noise_drawn_once",
+            imagine_with(fresh=False),
+            "The same noise makes z in every step, so a dream keeps its luck from beginning to end. Draw it anew for each step.",
         ),
         Mistake(
             "cont_is_a_logit",
@@ -454,10 +487,11 @@ SEEN = (0.25, -0.5, 0.1)  # first observations
 
 def observe_imagined_return(f):
     """Three episodes, dreamt for one step and for four."""
-    seen = torch.tensor(SEEN)[:, None]
+    seen, model = torch.tensor(SEEN)[:, None], numbered_model()
     return {
         "the return expected of 1 step": f(ToyModel(), ToyActor(), seen, 1).detach(),
-        "the return expected of 4 steps": f(ToyModel(), ToyActor(), seen, 4).detach(),
+        "the return expected of 4 steps": f(model, ToyActor(), seen, 4).detach(),
+        "how many different draws of noise make z, in 3 episodes of 4 steps": len(model.rssm.latent.used),
         "whether the result carries a gradient": f(ToyModel(), ToyActor(), seen, 2).requires_grad,
     }
 
@@ -476,7 +510,10 @@ def expected_imagined_return():
         return total
 
     found = {f"the return expected of {name}": torch.tensor([one(o, n) for o in SEEN]) for name, n in (("1 step", 1), ("4 steps", 4))}
-    return found | {"whether the result carries a gradient": False}
+    return found | {
+        "how many different draws of noise make z, in 3 episodes of 4 steps": 12,
+        "whether the result carries a gradient": False,
+    }
 
 
 def mode_step(rssm, h, z, action):
