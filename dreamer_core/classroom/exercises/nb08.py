@@ -87,9 +87,9 @@ H_STEP_RETURN = Exercise(
             "cont plays no part yet: what follows a step counts only with the probability that the dream goes on.",
         ),
         Mistake(
-            "cont_of_the_last_step_alone",
-            lambda reward, cont, last, gamma: h_step_return(reward, torch.ones_like(cont), cont[:, -1] * last, gamma),
-            "Only the last column of cont is used. Any step may be the dream's last: gamma * cont[:, t] scales all that follows it.",
+            "last_reward_left_out",
+            lambda reward, cont, last, gamma: h_step_return(reward[:, :-1], cont[:, :-1], last, gamma),
+            "The loop leaves out the last reward: `range(H - 1)` ends one step early. All H columns are rewards to be collected.",
         ),
         Mistake(
             "cont_cuts_its_own_reward",
@@ -185,9 +185,10 @@ LAMBDA_RETURN = Exercise(
     expected=lambda: observe_lambda_return(n_step_mix),
     mistakes=(
         Mistake(
-            "reward_off_by_one",
-            lambda reward, cont, value, bonus, gamma, lam: recursion(after(reward), cont, value, bonus, gamma, lam),
-            "The reward is off by one: reward[:, t] already is the first consequence of action t, so R_t begins with reward[:, t].",
+            "all_off_by_one",
+            lambda reward, cont, value, bonus, gamma, lam: recursion(*map(after, (reward, cont, value, bonus)), gamma, lam),
+            "The formula's index was taken for the column. The t + 1 of r_{t+1}, c_{t+1} and V_{t+1} is column t: R_t begins with "
+            "reward[:, t].",
         ),
         Mistake(
             "cont_ignored",
@@ -594,9 +595,9 @@ PATHWISE_ACTOR_LOSS = Exercise(
             "The two critics were averaged. The actor climbs the smaller of the two, state by state.",
         ),
         Mistake(
-            "first_critic_alone",
-            lambda q, state, action, alpha, weight: pathwise(q, state, *action, alpha, weight, lambda both: both[0]),
-            "Only the first critic was asked. The actor climbs the smaller of the two, state by state.",
+            "no_entropy",
+            lambda q, state, action, alpha, weight: pathwise(q, state, *action, 0.0, weight),
+            "The entropy is missing: the actor climbs the soft value, Q - alpha * log_prob.",
         ),
         Mistake(
             "no_weight",
