@@ -2,7 +2,7 @@
 
     python tests/benchmarks/known_world.py                            everything, 3 seeds each: about 20 minutes on a free core
     python tests/benchmarks/known_world.py --parts gaussian --seeds 1  a part of it
-    python tests/benchmarks/known_world.py --keep                     also draw the ribbon into notebooks/assets
+    python tests/benchmarks/known_world.py --keep                     also keep numbers and ribbon in notebooks/assets
 
 Everything runs on one core, one thing after the other. Each finished run leaves a JSON file in
 build/bench/known and is not measured again, unless settings changed or --fresh is given. The
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from learning import OUT, ROOT, available_cpus, pin
+from readme import known_tables
 
 from dreamer_core import config as configs
 from dreamer_core.belief_gap import compare, exact, fit, foresee, small_model
@@ -33,7 +34,7 @@ EPISODES = 20_000  # recorded for training
 UPDATES = {"gaussian": 4000, "categorical": 2500}  # as many as fit into 60 s on one free core
 TEST = random_episodes(WORLD, np.random.default_rng(1_000_000), 400)
 CHANCES = range(30_000, 30_500)
-BELIEF = ("visible", "blind", "reappearance", "spread", "spread_blind")
+KEPT = ROOT / "notebooks" / "assets" / "known_world.json"
 
 
 def settings(part: str, seed: int) -> dict[str, Any]:
@@ -99,6 +100,7 @@ def measure_lqg() -> dict[str, float]:
     noise = noise_of(WORLD, CHANCES)
     played = simulate(WORLD, noise, LQG(WORLD, len(CHANCES)))
     return {
+        "episodes": len(CHANCES),
         "exact": float(lqg_cost(WORLD, noise.visible).mean()),
         "measured": float(played.cost.mean()),
         "clipped": float((np.abs(played.action) == 1).mean()),
@@ -117,31 +119,6 @@ def run(part: str, seed: int, out: Path, fresh: bool) -> dict[str, Any]:
     return result
 
 
-def table(results: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """What was found, one row per seed: no mean hides a bad one."""
-    lines = []
-    beliefs = [(part, seed, row) for part in UPDATES for seed, row in enumerate(results.get(part, []))]
-    if beliefs:
-        names = ["gap, seen", "gap, blind", "gap, reappearance", "spread", "spread, blind"]
-        lines += ["| z | seed | " + " | ".join(names) + " | CPU s | wall s |", "|---" * 9 + "|"]
-        for part, seed, row in beliefs:
-            numbers = " | ".join(f"{row[name]:.3f}" for name in BELIEF)
-            lines.append(f"| {part} | {seed} | {numbers} | {row['cpu_s']:.0f} | {row['wall_s']:.0f} |")
-        lines += ["", "Gaps in nats per step over the exact belief; spreads are ratios of standard deviations.", ""]
-    if results.get("agent"):
-        lines += ["| agent, seed | cost | LQG | excess | nothing | random | CPU s | wall s |", "|---" * 8 + "|"]
-        for seed, row in enumerate(results["agent"]):
-            excess = f"{100 * row['excess']:.1f} ± {100 * row['error']:.1f} %"
-            numbers = " | ".join(f"{row[name]:.1f}" for name in ("nothing", "random"))
-            lines.append(
-                f"| {seed} | {row['agent']:.2f} | {row['best']:.2f} | {excess} | {numbers} | {row['cpu_s']:.0f} | {row['wall_s']:.0f} |"
-            )
-        best = measure_lqg()
-        lines += ["", f"Costs per episode, mean of the same {len(CHANCES)} for everyone; ± is one standard error of the paired difference."]
-        lines += [f"LQG: expected {best['exact']:.2f} without a bound on actions; at the bound in {100 * best['clipped']:.2f} % of steps."]
-    return lines
-
-
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -150,16 +127,22 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts, help="what to measure (default: all)")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, ... (default: 3)")
     parser.add_argument("--fresh", action="store_true", help="measure again what is stored already")
-    parser.add_argument("--keep", action="store_true", help="also copy the first Gaussian seed's ribbon to notebooks/assets/belief.png")
+    parser.add_argument(
+        "--keep", action="store_true", help="also write notebooks/assets/known_world.json and belief.png, the first Gaussian seed's ribbon"
+    )
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     pin(available_cpus()[:1])
     torch.set_num_threads(1)
-    results = {part: [run(part, seed, arguments.out, arguments.fresh) for seed in range(arguments.seeds)] for part in arguments.parts}
-    text = "\n".join(table(results))
+    results: dict[str, Any] = {
+        part: [run(part, seed, arguments.out, arguments.fresh) for seed in range(arguments.seeds)] for part in arguments.parts
+    }
+    results["lqg"] = measure_lqg()
+    text = "\n".join(known_tables(results))
     (arguments.out / "report.md").write_text(text + "\n")
     print(text)
     if arguments.keep:
+        KEPT.write_text(json.dumps(results, indent=1) + "\n")
         (ROOT / "notebooks" / "assets" / "belief.png").write_bytes((arguments.out / "gaussian-seed0.png").read_bytes())
 
 

@@ -1,8 +1,8 @@
-"""Write the measured tables of the README from notebooks/assets/bench.json.
+"""Write the measured tables of the README from notebooks/assets/bench.json and known_world.json.
 
 python tests/benchmarks/readme.py
 
-A test holds the README against the same file, so no number in it can be out of date or typed by hand.
+A test holds the README against the same files, so no number in it can be out of date or typed by hand.
 """
 
 import json
@@ -74,7 +74,29 @@ def speed_table(parts: list[dict[str, Any]]) -> list[str]:
     return [*lines, ""]
 
 
-def measured(bench: dict[str, Any]) -> str:
+def known_tables(known: dict[str, Any]) -> list[str]:
+    """The world with a known answer: what belief and agent lack to the best there is. One row per seed: no mean hides a bad one."""
+    lines = ["| z | seed | gap, seen | gap, blind | gap, reappearance | spread | spread, blind | CPU s |", "|---" * 8 + "|"]
+    for part in ("gaussian", "categorical"):
+        for seed, row in enumerate(known.get(part, [])):
+            numbers = [f"{row[name]:.3f}" for name in ("visible", "blind", "reappearance", "spread", "spread_blind")]
+            lines.append(f"| {part} | {seed} | {' | '.join(numbers)} | {row['cpu_s']:.0f} |")
+    lines += ["", "Gaps in nats per step over the exact belief; spreads are ratios of standard deviations.", ""]
+    lines += ["| agent, seed | cost | LQG's | excess | doing nothing | at random | CPU s |", "|---" * 7 + "|"]
+    for seed, row in enumerate(known.get("agent", [])):
+        numbers = [f"{row[name]:.1f}" for name in ("nothing", "random")]
+        excess = f"{100 * row['excess']:.1f} ± {100 * row['error']:.1f} %"
+        lines.append(f"| {seed} | {row['agent']:.2f} | {row['best']:.2f} | {excess} | {' | '.join(numbers)} | {row['cpu_s']:.0f} |")
+    lqg = known["lqg"]
+    return [
+        *lines,
+        "",
+        f"Costs per episode, mean of the same {lqg['episodes']} for everyone; ± is one standard error of the paired difference.",
+        f"LQG: expected {lqg['exact']:.2f} without a bound on actions; at the bound in {100 * lqg['clipped']:.2f} % of steps.",
+    ]
+
+
+def measured(bench: dict[str, Any], known: dict[str, Any]) -> str:
     """The text between the two marks."""
     curves = bench["curves"]
     lines = [
@@ -107,10 +129,11 @@ def measured(bench: dict[str, Any]) -> str:
     if bench["speed"]:
         lines += ["**Speed** (the sizes are explained in [tests/benchmarks/speed.py](tests/benchmarks/speed.py)):", ""]
         lines += speed_table(bench["speed"])
+    lines += ["**A world with a known answer**, each row one seed, one core (`tests/benchmarks/known_world.py`):", "", *known_tables(known)]
     return "\n".join(lines).rstrip()
 
 
-def filled(text: str, bench: dict[str, Any]) -> str:
+def filled(text: str, bench: dict[str, Any], known: dict[str, Any]) -> str:
     """A README with the measured tables between its two marks.
 
     Raises:
@@ -119,13 +142,18 @@ def filled(text: str, bench: dict[str, Any]) -> str:
     if BEGIN not in text or END not in text:
         raise ValueError(f"README.md lacks the lines {BEGIN} and {END}: put them around the measured tables")
     before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n{measured(bench)}\n{END}{rest.split(END)[1]}"
+    return f"{before}{BEGIN}\n{measured(bench, known)}\n{END}{rest.split(END)[1]}"
 
 
 def write() -> None:
     """Fill the README in."""
     path = ROOT / "README.md"
-    path.write_text(filled(path.read_text(), json.loads((ROOT / "notebooks" / "assets" / "bench.json").read_text())))
+    path.write_text(filled(path.read_text(), *kept()))
+
+
+def kept() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The results that the benchmarks left in notebooks/assets: bench.json, known_world.json."""
+    return tuple(json.loads((ROOT / "notebooks" / "assets" / name).read_text()) for name in ("bench.json", "known_world.json"))
 
 
 if __name__ == "__main__":
