@@ -45,8 +45,8 @@ def agent_config(seed: int) -> Config:
             "replay": dict(length=60, batch=32, start="stored", capacity=120_000),
             "imagination": dict(starts=130, horizon=30),
             "sac": dict(units=256, gamma=0.98, reward_scale=0.2, alpha=0.1, alpha_final=0.1, batch=1024),
-            "schedule": dict(prefill=100_000, hold=4, prefill_episode=60, pretrain_model=1500, pretrain_both=200, every=60)
-            | dict(model_updates=16, agent_updates=8, halving=1500),
+            "schedule": dict(prefill=100_000, hold=4, prefill_episode=60, pretrain_model=1500, pretrain_both=500, every=60)
+            | dict(model_updates=16, agent_updates=8, halving=500),
             "evaluation": dict(every=1000, episodes=50),
         }
     )

@@ -76,24 +76,27 @@ def speed_table(parts: list[dict[str, Any]]) -> list[str]:
 
 def known_tables(known: dict[str, Any]) -> list[str]:
     """The world with a known answer: what belief and agent lack to the best there is. One row per seed: no mean hides a bad one."""
-    lines = ["| z | seed | gap, seen | gap, blind | gap, reappearance | spread | spread, blind | CPU s |", "|---" * 8 + "|"]
-    for part in ("gaussian", "categorical"):
-        for seed, row in enumerate(known.get(part, [])):
+    lines = []
+    beliefs = [(part, seed, row) for part in ("gaussian", "categorical") for seed, row in enumerate(known.get(part, []))]
+    if beliefs:
+        lines += ["| z | seed | gap, seen | gap, blind | gap, reappearance | spread | spread, blind | CPU s |", "|---" * 8 + "|"]
+        for part, seed, row in beliefs:
             numbers = [f"{row[name]:.3f}" for name in ("visible", "blind", "reappearance", "spread", "spread_blind")]
             lines.append(f"| {part} | {seed} | {' | '.join(numbers)} | {row['cpu_s']:.0f} |")
-    lines += ["", "Gaps in nats per step over the exact belief; spreads are ratios of standard deviations.", ""]
-    lines += ["| agent, seed | cost | LQG's | excess | doing nothing | at random | CPU s |", "|---" * 7 + "|"]
-    for seed, row in enumerate(known.get("agent", [])):
-        numbers = [f"{row[name]:.1f}" for name in ("nothing", "random")]
-        excess = f"{100 * row['excess']:.1f} ± {100 * row['error']:.1f} %"
-        lines.append(f"| {seed} | {row['agent']:.2f} | {row['best']:.2f} | {excess} | {' | '.join(numbers)} | {row['cpu_s']:.0f} |")
-    lqg = known["lqg"]
-    return [
-        *lines,
-        "",
-        f"Costs per episode, mean of the same {lqg['episodes']} for everyone; ± is one standard error of the paired difference.",
-        f"LQG: expected {lqg['exact']:.2f} without a bound on actions; at the bound in {100 * lqg['clipped']:.2f} % of steps.",
-    ]
+        lines += ["", "Gaps in nats per step over the exact belief; spreads are ratios of standard deviations.", ""]
+    if known.get("agent"):
+        lines += ["| agent, seed | cost | LQG's | excess | doing nothing | at random | CPU s |", "|---" * 7 + "|"]
+        for seed, row in enumerate(known["agent"]):
+            numbers = [f"{row[name]:.1f}" for name in ("nothing", "random")]
+            excess = f"{100 * row['excess']:.1f} ± {100 * row['error']:.1f} %"
+            lines.append(f"| {seed} | {row['agent']:.2f} | {row['best']:.2f} | {excess} | {' | '.join(numbers)} | {row['cpu_s']:.0f} |")
+        lqg = known["lqg"]
+        lines += [
+            "",
+            f"Costs per episode, mean of the same {lqg['episodes']} for everyone; ± is one standard error of the paired difference.",
+            f"LQG: expected {lqg['exact']:.2f} without a bound on actions; at the bound in {100 * lqg['clipped']:.2f} % of steps.",
+        ]
+    return lines
 
 
 def measured(bench: dict[str, Any], known: dict[str, Any]) -> str:
