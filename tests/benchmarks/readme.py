@@ -132,7 +132,8 @@ def measured(bench: dict[str, Any], known: dict[str, Any]) -> str:
     if bench["speed"]:
         lines += ["**Speed** (the sizes are explained in [tests/benchmarks/speed.py](tests/benchmarks/speed.py)):", ""]
         lines += speed_table(bench["speed"])
-    lines += ["**A world with a known answer**, each row one seed, one core (`tests/benchmarks/known_world.py`):", "", *known_tables(known)]
+    if tables := known_tables(known):
+        lines += ["**A world with a known answer**, each row one seed, one core (`tests/benchmarks/known_world.py`):", "", *tables]
     return "\n".join(lines).rstrip()
 
 
