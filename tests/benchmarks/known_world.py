@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import readme
 import torch
 from learning import OUT, ROOT, available_cpus, pin
-from readme import known_tables
 
 from dreamer_core import config as configs
 from dreamer_core.belief_gap import compare, exact, fit, foresee, small_model
@@ -119,6 +119,16 @@ def run(part: str, seed: int, out: Path, fresh: bool) -> dict[str, Any]:
     return result
 
 
+def keep(results: dict[str, Any]) -> None:
+    """Put results (without learning curves) beside those kept of other parts, and into the README."""
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    for part, rows in results.items():
+        listed = part != "lqg"
+        kept[part] = [{name: value for name, value in row.items() if name != "curve"} for row in rows] if listed else rows
+    KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+    readme.write()
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -138,12 +148,13 @@ def main() -> None:
         part: [run(part, seed, arguments.out, arguments.fresh) for seed in range(arguments.seeds)] for part in arguments.parts
     }
     results["lqg"] = measure_lqg()
-    text = "\n".join(known_tables(results))
+    text = "\n".join(readme.known_tables(results))
     (arguments.out / "report.md").write_text(text + "\n")
     print(text)
     if arguments.keep:
-        KEPT.write_text(json.dumps(results, indent=1) + "\n")
-        (ROOT / "notebooks" / "assets" / "belief.png").write_bytes((arguments.out / "gaussian-seed0.png").read_bytes())
+        keep(results)
+        if "gaussian" in arguments.parts:
+            (KEPT.parent / "belief.png").write_bytes((arguments.out / "gaussian-seed0.png").read_bytes())
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ numbers.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -204,14 +205,14 @@ def log_prob_of_the_action(mean: Tensor, log_std: Tensor, noise: Tensor) -> Acti
     return Action(pre_tanh, squashed_log_prob(noise, log_std, torch.tanh(pre_tanh)))
 
 
-def noise_of_its_own(mean: Tensor, log_std: Tensor, noise: Tensor) -> Action:
-    pre_tanh = torch.distributions.Normal(mean, torch.exp(log_std)).rsample()
-    return Action(pre_tanh, squashed_log_prob(noise, log_std, pre_tanh))
+def noise_of_its_own(draw: Callable[[torch.distributions.Normal], Tensor]) -> Callable:
+    """A sample whose noise `draw` takes from a Normal itself, whatever was handed in."""
 
+    def wrong(mean: Tensor, log_std: Tensor, noise: Tensor) -> Action:
+        pre_tanh = draw(torch.distributions.Normal(mean, torch.exp(log_std)))
+        return Action(pre_tanh, squashed_log_prob(noise, log_std, pre_tanh))
 
-def noise_of_its_own_cut(mean: Tensor, log_std: Tensor, noise: Tensor) -> Action:
-    pre_tanh = torch.distributions.Normal(mean, torch.exp(log_std)).sample()
-    return Action(pre_tanh, squashed_log_prob(noise, log_std, pre_tanh))
+    return wrong
 
 
 def noise_is_pre_tanh(mean: Tensor, log_std: Tensor, noise: Tensor) -> Action:
@@ -237,13 +238,13 @@ SAMPLE = Exercise(
         ),
         Mistake(
             "noise_of_its_own",
-            noise_of_its_own,
+            noise_of_its_own(lambda normal: normal.rsample()),
             "A noise of its own is drawn inside (as Normal(...).rsample() does). Use the one that is handed in: "
             "the same noise must make the same action.",
         ),
         Mistake(
             "noise_of_its_own_cut",
-            noise_of_its_own_cut,
+            noise_of_its_own(lambda normal: normal.sample()),
             "Normal(...).sample() draws a noise of its own, and no gradient passes it. Build u from the noise that is handed in.",
         ),
         Mistake(
