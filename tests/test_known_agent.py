@@ -54,3 +54,13 @@ def test_the_agents_settings_fit_the_world():
     for _ in range(WORLD.steps + 1):
         trainer._act()
     assert trainer.episode == 1 and len(trainer.agent.replay) == WORLD.steps + 2
+
+
+def test_half_of_the_dreams_start_from_a_single_reading():
+    """As an episode does: h is 0 and z has seen one observation. In the buffer itself only one row in 61 is like that."""
+    trainer = Trainer(agent_config(0))
+    for _ in range(5 * (WORLD.steps + 1)):
+        trainer._act()
+    start = torch.cat([trainer.agent.dream().state[:, 0] for _ in range(5)])
+    fresh = (start[:, : trainer.config.model.deter] == 0).all(-1).float().mean()
+    assert fresh == pytest.approx(0.5, abs=0.1)
