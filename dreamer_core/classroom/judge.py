@@ -38,14 +38,16 @@ class Verdict(NamedTuple):
     """The name of the mistake, if it has one."""
     printed: str = ""
     """What the function printed while it was checked."""
+    stopped: str = ""
+    """The error it stopped with and the line, if it stopped with one."""
 
 
 class Complaint(Exception):
-    """What a call did wrong. `kind` tells two complaints apart without their wording."""
+    """What a call did wrong. `kind` tells two complaints apart without their wording; `stopped` is as in `Verdict`."""
 
-    def __init__(self, sentence: str, *kind: Any) -> None:
+    def __init__(self, sentence: str, *kind: Any, stopped: str = "") -> None:
         super().__init__(sentence)
-        self.kind = kind
+        self.kind, self.stopped = kind, stopped
 
 
 class OutOfTime(BaseException):
@@ -79,15 +81,15 @@ def judge(exercise: Exercise, function: Callable) -> Verdict:
         reference = outcome(exercise, exercise.reference)
         if isinstance(reference, Complaint) or first_difference(reference, truth):
             raise CourseFault(f"the check of {exercise.id} does not accept the course's own answer")
-        shown = "" if isinstance(seen, Complaint) else f" {difference}"
+        stopped, shown = (seen.stopped, "") if isinstance(seen, Complaint) else ("", f" {difference}")
         for mistake in exercise.mistakes:
             if alike(seen, outcome(exercise, mistake.wrong)):
-                return Verdict(False, f"{mistake.message}{shown}", mistake.name, printed.getvalue())
+                return Verdict(False, f"{mistake.message}{shown}", mistake.name, printed.getvalue(), stopped)
     except CourseFault:
         raise
     except Exception as error:
         raise CourseFault(f"the check of {exercise.id} broke: {type(error).__name__}: {error}") from None
-    return Verdict(False, difference, printed=printed.getvalue())
+    return Verdict(False, difference, printed=printed.getvalue(), stopped=stopped)
 
 
 def outcome(exercise: Exercise, function: Callable) -> Observations | Complaint:
@@ -112,7 +114,9 @@ def guarded(exercise: Exercise, function: Callable) -> Callable:
         except (KeyboardInterrupt, OutOfTime):
             raise
         except BaseException as error:  # SystemExit too
-            raise Complaint(crash(error, function, exercise, args), "crash", type(error), str(error)) from None
+            stopped = crash(error, function)
+            sentence = f"Your function stopped with {stopped}. It was given {given(exercise, function, args)}."
+            raise Complaint(sentence, "crash", type(error), str(error), stopped=stopped) from None
         with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(io.StringIO()):
             wanted = exercise.reference(*scratch[0], **scratch[1])
         wrong = misfit(result, wanted, "Your function returned")
@@ -310,8 +314,8 @@ def given(exercise: Exercise, function: Callable, args: tuple) -> str:
     return "; ".join(told) or "nothing"
 
 
-def crash(error: BaseException, function: Callable, exercise: Exercise, args: tuple) -> str:
-    """What happened in the learner's own frame, and what the function had been given."""
+def crash(error: BaseException, function: Callable) -> str:
+    """The error, and where it happened in the learner's own frame."""
     line, code = "", getattr(function, "__code__", None)
     trace = error.__traceback__
     while trace is not None:
@@ -320,7 +324,7 @@ def crash(error: BaseException, function: Callable, exercise: Exercise, args: tu
             text = linecache.getline(code.co_filename, trace.tb_lineno).strip()
             line = f", in `{text}`" if text else f", in line {trace.tb_lineno}"
         trace = trace.tb_next
-    return f"Your function stopped with {one_line(error)}{line}. It was given {given(exercise, function, args)}."
+    return f"{one_line(error)}{line}"
 
 
 def one_line(error: BaseException) -> str:

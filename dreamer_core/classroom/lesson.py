@@ -80,7 +80,8 @@ def judge_alone(exercise: Exercise, source: str) -> tuple[Callable, Verdict]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return exercise.reference, Verdict(False, f"It stopped with {one_line(error)}.")
+        stopped = one_line(error)
+        return exercise.reference, Verdict(False, f"It stopped with {stopped}.", stopped=stopped)
 
 
 def exercise(number: str) -> Callable[[Callable], Callable]:
@@ -141,10 +142,8 @@ def portable(asked: Exercise, function: Callable) -> tuple[str, str]:
     _, again = judge_alone(asked, source)
     if again.right:
         return source, ""
-    reason = (
-        again.message.split(". It was given")[0].removeprefix("Your function stopped with ").removeprefix("It stopped with ").rstrip(".")
-    )
-    return "", f"On its own it stops with {reason}, so it counts in this notebook only: move what it needs inside, to take it along."
+    trouble = f"it stops with {again.stopped}" if again.stopped else "it gives something else"
+    return "", f"On its own {trouble}, so it counts in this notebook only: move what it needs inside, to take it along."
 
 
 def refuse(asked: Exercise, verdict: Verdict) -> Callable:

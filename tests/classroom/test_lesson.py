@@ -84,6 +84,7 @@ def test_an_answer_that_leans_on_the_notebook_counts_here_alone(toy_lesson, caps
     toy_lesson.exercise("9.1")(leaning)
     out = capsys.readouterr().out
     assert "right" in out and "name 'helper' is not defined" not in out.split("On its own")[0] and "counts in this notebook only" in out
+    assert "On its own it stops with NameError: name 'helper_of_this_file' is not defined, in `return helper_of_this_file(" in out
     assert ledger.load()[0]["9.1"] == {"state": "right", "source": []}
 
 
