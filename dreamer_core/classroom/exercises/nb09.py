@@ -116,7 +116,7 @@ SEE_AND_ACT = Exercise(
         ),
     ),
     hints=(
-        "The three lines of notebook 00, with eyes open: step (from carry), see (the posterior), act (the actor reads h and z).",
+        "Two lines of notebook 00, step (from carry) and see (the posterior); then act (the actor reads h and z).",
         "first is (B,), h is (B, D): multiply by 1 - first.unsqueeze(-1) after the step. actor.draw gives u; the action is tanh(u).",
         "h = rssm.step(carry.h, carry.z, carry.action) * (1 - first.unsqueeze(-1)); p = rssm.posterior(h, model.encode(observation)); "
         "z = rssm.latent.sample(p, rssm.latent.noise(len(h))) if explore else rssm.latent.mode(p); state = torch.cat([h, z], -1); "
