@@ -35,7 +35,7 @@ def agent_config(seed: int) -> Config:
     * Dreams were not exact. More random steps, one more layer in encoder and heads, and rates that
       fall made them better.
     * The critic saw the price of an action but not how it depends on the velocity, so that the actor
-      pushed too little. More units, longer dreams and a few thousand of them made it see more.
+      pushed too little. A larger critic, longer dreams and a few thousand of them made it see more.
     * The first steps of an episode went wrong. Of 61 rows one is a first row, and of the 30 states of
       a dream one is its start: a belief made of a single reading is one dreamed state in 2,000, but
       one real one in 60. So every dream starts at the first row of its window, and half of those
