@@ -32,8 +32,7 @@ def agent_config(seed: int) -> Config:
     The belief was good from the first: a small network that reads the filter's mean from h and z,
     and acts on it as LQG does, exceeds by less than 1 %. Three other things cost most.
 
-    * Dreams were not exact. More random steps, one more layer in encoder and heads, and rates that
-      fall made them better.
+    * Dreams were not exact. More random steps and one more layer in encoder and heads made them better.
     * The critic saw the price of an action but not how it depends on the velocity, so that the actor
       pushed too little. A larger critic, longer dreams and a few thousand of them made it see more.
     * The first steps of an episode went wrong. Of 61 rows one is a first row, and of the 30 states of
