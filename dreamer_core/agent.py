@@ -3,6 +3,7 @@
 Both offer what the training loop calls: `policy`, `remember`, `learn`.
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -36,17 +37,29 @@ class Agent:
     """
 
     config: Config
+    sac: SAC
     modules: dict[str, nn.Module]
     optimizers: dict[str, torch.optim.Optimizer]
     replay: LatentReplay
     grad_steps = 0
 
+    def planned(self) -> dict[str, int]:
+        """How many updates each optimiser makes in a run of `config.env_steps`, by name."""
+        raise NotImplementedError
+
+    def rounds(self) -> int:
+        """How many rounds of learning there are in a run of `config.env_steps`."""
+        config = self.config
+        return max(0, config.env_steps // config.schedule.every - config.schedule.prefill // config.schedule.every)
+
     def anneal(self) -> None:
-        """Lower all learning rates as `rate_factor` says. Late small steps keep what was learned."""
-        factor = rate_factor(self.grad_steps, self.config.schedule.halving)
-        for optimizer in self.optimizers.values():
+        """Lower all learning rates as `rate_factor` or `cosine_factor` says. Late small steps keep what was learned."""
+        schedule, actor_critic = self.config.schedule, int(self.sac.updates)
+        taken, planned = {"model": self.grad_steps - actor_critic, "sac": actor_critic}, self.planned()
+        for name, optimizer in self.optimizers.items():
+            falls = cosine_factor(taken[name], planned[name]) if schedule.anneal else rate_factor(self.grad_steps, schedule.halving)
             for group in optimizer.param_groups:
-                group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
+                group["lr"] = falls * group.setdefault("initial_lr", group["lr"])
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that decides what the agent does next, as named tensors (copies: training on does not change them)."""
@@ -80,6 +93,14 @@ def under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def rate_factor(grad_steps: int, halving: int) -> float:
     """What is left of a learning rate: 1 / (1 + grad_steps / halving), so a half after `halving` steps; all of it if `halving` is 0."""
     return 1 / (1 + grad_steps / halving) if halving else 1.0
+
+
+def cosine_factor(taken: int, planned: int) -> float:
+    """The same along half a cosine: 1 before the first of the planned updates, a half in the middle, 0 after the last.
+
+    Source: Loshchilov and Hutter (arXiv 1608.03983), equation 5, without restarts.
+    """
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, taken / max(1, planned))))
 
 
 def turns(models: int, agents: int) -> list[str]:
@@ -187,6 +208,8 @@ class Dreamer(Agent):
         alone, both = self.config.schedule.pretrain_model, self.config.schedule.pretrain_both
         metrics = {}
         for number in range(alone + both):
+            if self.config.schedule.anneal:
+                self.anneal()
             metrics |= self.learn_model()
             if number >= alone:
                 metrics |= self.learn_policy()
@@ -201,6 +224,13 @@ class Dreamer(Agent):
         for part in turns(self.config.schedule.model_updates, self.config.schedule.agent_updates):
             metrics |= self.learn_model() if part == "model" else self.learn_policy()
         return metrics
+
+    def planned(self) -> dict[str, int]:
+        """How many updates each optimiser makes in a run of `config.env_steps`, by name."""
+        schedule, rounds = self.config.schedule, self.rounds()
+        model = schedule.pretrain_model + schedule.pretrain_both + rounds * schedule.model_updates
+        dreams = schedule.pretrain_both + rounds * schedule.agent_updates
+        return {"model": model, "sac": dreams * schedule.sac_updates}
 
     def measure_units(self) -> None:
         """Choose the units of observations, and again whenever the buffer has doubled."""
@@ -274,6 +304,10 @@ class ModelFree(Agent):
     def pretrain(self, report: Callable[[float], None] = lambda share: None) -> dict[str, Tensor]:
         """Nothing to learn ahead: there is no model."""
         return {}
+
+    def planned(self) -> dict[str, int]:
+        """How many updates the optimiser makes in a run of `config.env_steps`, by name."""
+        return {"sac": self.rounds() * self.config.schedule.real_updates}
 
     def learn(self) -> dict[str, Tensor]:
         """One round of updates on real transitions."""

@@ -186,6 +186,8 @@ class ScheduleConfig:
     """Updates of actor and critics per imagination."""
     halving: Whole = 7500
     """Gradient steps after which every learning rate has halved, falling as 1 / (1 + steps / this); 0 keeps rates constant."""
+    anneal: bool = False
+    """Let learning rates fall to 0 along half a cosine instead, each over the updates its part makes in `env_steps`."""
     real_updates: Count = 20
     """With `--agent sac`: updates on real transitions per round."""
 

@@ -1,5 +1,7 @@
 """The agents: acting, remembering, learning, saving."""
 
+import math
+
 import pytest
 import torch
 from toys import fill, numbers, random_trajectories, same, small
@@ -19,9 +21,10 @@ VARIANTS = [
     (Dreamer, dict(schedule=dict(halving=10), model=dict(standardize=True), replay=dict(start="mixed"))),
     (Dreamer, ADVANTAGE),
     (Dreamer, dict(model=dict(latent="categorical"))),
+    (Dreamer, dict(schedule=dict(anneal=True), env_steps=100)),
     (ModelFree, {}),
 ]
-NAMES = ["dropin", "advantage", "categorical", "model-free"]
+NAMES = ["dropin", "advantage", "categorical", "annealed", "model-free"]
 
 
 # --- acting ----------------------------------------------------------------------------------
@@ -197,6 +200,32 @@ def test_learning_rates_fall_with_gradient_steps(kind):
             agent.learn()
             for name, optimizer in agent.optimizers.items():
                 assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([factor * lr for lr in start[name]])
+
+
+@pytest.mark.parametrize("kind", [Dreamer, ModelFree])
+def test_annealed_rates_reach_zero_with_the_last_update_of_a_run(kind):
+    """Each part's rate follows half a cosine over its own updates, as many as the run really makes; the model's are front-loaded here."""
+    schedule = dict(prefill=10, every=5, pretrain_model=30, pretrain_both=10, model_updates=1, agent_updates=3, anneal=True, halving=7)
+    agent = fill(make(kind, model=dict(lr=0.004), sac=dict(actor_lr=0.001, critic_lr=0.002), schedule=schedule, env_steps=63))
+    rates = {name: [] for name in agent.optimizers}
+
+    def note(name, optimizer):
+        optimizer.register_step_pre_hook(lambda *_: rates[name].append([group["lr"] for group in optimizer.param_groups]))
+
+    for name, optimizer in agent.optimizers.items():
+        note(name, optimizer)
+    agent.pretrain()
+    for _ in range(10):  # steps 15, 20, ... 60
+        agent.learn()
+    expected = {"model": (50, 1, [0.004]), "sac": (80, 6, [0.001, 0.002])} if kind is Dreamer else {"sac": (30, 3, [0.001, 0.002])}
+    for name, (updates, per_round, start) in expected.items():
+        assert len(rates[name]) == updates
+        for at in (0, updates - 2 * per_round, updates - per_round):  # the first of all, and the first of the last rounds
+            left = 0.5 + 0.5 * math.cos(math.pi * at / updates)
+            assert rates[name][at] == pytest.approx([left * lr for lr in start]), (name, at)
+        assert rates[name] == sorted(rates[name], reverse=True)
+    agent.anneal()
+    assert all(group["lr"] == 0 for optimizer in agent.optimizers.values() for group in optimizer.param_groups)
 
 
 def test_without_standardize_observations_stay_as_they_are():

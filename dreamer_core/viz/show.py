@@ -58,7 +58,7 @@ def show(figure: Figure, alt: str = "", caption: str = "", handle: DisplayHandle
 
 
 class Progress:
-    """A bar that redraws one line and leaves one clean line behind.
+    """A bar that redraws one line and leaves one clean line behind; outside a notebook there is none.
 
     Args:
         total: steps to go. label: what is being done.
@@ -79,6 +79,8 @@ class Progress:
     def draw(self) -> None:
         """Show the line as it stands."""
         self.drawn = time.perf_counter()
+        if self.handle is None:  # no notebook to draw in
+            return
         share = min(1.0, self.done / self.total)
         bar = "█" * round(24 * share) + "░" * (24 - round(24 * share))
         line = f"{self.label} {bar} {self.done}/{self.total}  {self.drawn - self.started:.0f} s  {self.note}"

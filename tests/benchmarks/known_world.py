@@ -1,6 +1,6 @@
 """A world with a known answer: how far belief and agent are from the best there is.
 
-    python tests/benchmarks/known_world.py                            everything, 3 seeds each: about 45 minutes on a free core
+    python tests/benchmarks/known_world.py                            everything, 3 seeds each: about 50 minutes on a free core
     python tests/benchmarks/known_world.py --parts gaussian --seeds 1  a part of it
     python tests/benchmarks/known_world.py --keep                     also keep numbers and ribbon in notebooks/assets
 
