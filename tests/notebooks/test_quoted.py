@@ -1,6 +1,7 @@
 """Numbers that the notebooks' prose quotes: computed again here, and looked for in the words as they stand."""
 
 import json
+from statistics import median
 
 import pytest
 
@@ -8,9 +9,11 @@ from dreamer_core import envs
 from dreamer_core.agent import Dreamer
 from dreamer_core.viz.branches import recorded
 from dreamer_core.viz.dream import play
-from notebooks.books import PATHS, ROOT, prose
+from notebooks.books import PATHS, ROOT, code_cells, prose
 
-CURVES = json.loads((ROOT / "notebooks" / "assets" / "bench.json").read_text())["curves"]
+ASSETS = ROOT / "notebooks" / "assets"
+CURVES = json.loads((ASSETS / "bench.json").read_text())["curves"]
+ASIDES = json.loads((ASSETS / "asides.json").read_text())
 WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
@@ -40,7 +43,7 @@ def test_notebook_09_quotes_the_benchmark():
 
 def test_notebook_00_counts_dreams_that_tip_over():
     """The stored agent's film, dreamt 400 times: tipped over is more than a right angle away from the real rod, which stands."""
-    agent = Dreamer.load(ROOT / "notebooks" / "assets" / "pendulum.safetensors")
+    agent = Dreamer.load(ASSETS / "pendulum.safetensors")
     episode = play(agent, envs.make(agent.config.env, agent.config.wrappers), seed=20_003)
     seen = recorded(agent, episode, start=8, steps=60, count=400)
     real = episode.observation[8:69]
@@ -49,3 +52,71 @@ def test_notebook_00_counts_dreams_that_tip_over():
     seconds = apart[tipped].argmax(1).mean() / 20
     assert tipped.mean() == pytest.approx(0.9, abs=0.05) and seconds == pytest.approx(1.5, abs=0.15)
     assert "of 400 that we drew, nine in ten tipped over, on average after a second and a half" in prose(PATHS[0])
+
+
+def test_notebook_05_quotes_the_probe_of_six_seeds():
+    text = prose(PATHS[5])
+    for name, words in (
+        ("z cut", "found {:.2f} in the median with the cut ({:.2f} to {:.2f})"),
+        ("z not cut", "{:.2f} without it ({:.2f} to {:.2f})"),
+    ):
+        found = [row[name] for row in ASIDES["probe"].values()]
+        assert len(found) == 6 and words.format(median(found), min(found), max(found)) in text
+    assert sum(row["z cut"] < row["z not cut"] for row in ASIDES["probe"].values()) >= 4 and "worse more often than not" in text
+
+
+def test_notebook_08_quotes_the_race_in_six_worlds():
+    text, worlds = prose(PATHS[8]), ASIDES["race"]
+    five = [worlds[str(number)] for number in range(1, 6)]
+
+    def row(learner, mark):
+        return ", ".join(minus(world[learner]["0"][mark]) for world in five)
+
+    for learner, marks in (("A", (0, 1)), ("B", (0,)), ("C", (0, 1))):
+        for mark in marks:
+            assert f" | {row(learner, mark)} |" in text
+    assert all(world["C"]["0"][0] < world["A"]["0"][0] - 500 for world in five)  # far behind after 200 rounds
+    figure = worlds["0"]
+    late = [minus(run[1]) for run in figure["C"].values()]
+    assert f"its two seeds stood at {' and '.join(late)} after 400 rounds; of the five others none came as near" in text
+    assert all(run["C"]["0"][0] < run["C"]["0"][1] < min(run[1] for run in figure["C"].values()) for run in five)
+    short = [minus(run[0]) for run in figure["C, dreams of 5"].values()]
+    assert f"C came to {short[0]}, {short[1]} and {short[2]} in three seeds (300 rounds)" in text
+    assert f"{WORDS[sum(world['B']['0'][0] < -300 for world in five)]} of its five was not there after 300 rounds" in text
+    large = [minus(run[0]) for run in figure["C, all dreams"].values()]
+    assert f"C stood at {' and '.join(large)} in two seeds after 240 rounds" in text
+    mixed, plain = ([minus(run[0]) for run in figure[name].values()] for name in ("C, lambda 0.95", "C"))
+    assert f"{mixed[0]}, {mixed[1]} and {mixed[2]} in 200 rounds, where C stood at {' and '.join(plain)}" in text
+
+
+def test_notebook_08_shows_the_race_that_is_run_again():
+    """The page's own world and seeds, to the point: what the script repeats is what the reader sees."""
+    shown = "".join(output.get("text", "") for cell in code_cells(PATHS[8]) for output in cell.outputs)
+    for learner in "ABC":
+        ends = ", ".join(str(run[0]) for run in ASIDES["race"]["0"][learner].values())
+        assert f"seed by seed: {ends}\n" in shown
+
+
+def test_notebook_02_tells_what_its_proposals_do():
+    text, runs = prose(PATHS[2]), ASIDES["sac"]
+    by_try = {name: [run for key, run in runs.items() if key.rsplit("/", 1)[0] == name] for name in {key.rsplit("/", 1)[0] for key in runs}}
+    plain, raw, fast, single, greedy, ended = (by_try[name] for name in sorted(by_try, key=lambda name: (name[0] != "a", name)))
+    assert all(len(tried) == 3 for tried in by_try.values())
+
+    def arrived(run):
+        """Number of the first evaluation at -200 or better."""
+        return next((number for number, value in enumerate(run["returns"]) if value >= -200), 99)
+
+    for tried in (raw, single, greedy):
+        assert all(run["returns"][-1] > -155 for run in tried)
+    assert all(-3.6 < run["entropy"] < -2.9 for run in raw) and all(-1.1 < run["entropy"] < -0.7 for run in plain)
+    assert "1 learned all the same, with an entropy near −3 instead of −1" in text
+    factors = [run["lowest_q"] / usual["lowest_q"] for run, usual in zip(fast, plain)]
+    assert -700 < max(max(run["returns"]) for run in fast) < -600 and (round(min(factors)), round(max(factors))) == (3, 10)
+    assert "Every run stayed below −600, and $Q$ fell three to ten times as low" in text
+    assert sum(arrived(run) > max(map(arrived, plain)) for run in greedy) == 2 and "4 learned too, in two of three seeds late." in text
+    lowest, highest = (minus(pick(run["entropy"] for run in greedy)) for pick in (min, max))
+    assert f"Its entropy fell to between {highest} and {lowest}" in text
+    assert all(arrived(run) > max(map(arrived, plain)) for run in ended)
+    last = [run["returns"][-1] for run in ended]
+    assert f"5 was slower with every seed, and stood between {minus(max(last))} and {minus(min(last))} at the end" in text

@@ -1,0 +1,190 @@
+"""What notebooks tell in passing of runs that would take too long on the page: their own cells, run again with other seeds.
+
+    python tests/benchmarks/asides.py                everything: about 12 minutes on one core
+    python tests/benchmarks/asides.py --parts probe  the linear probe of notebook 05 alone
+
+* probe: what notebook 05's linear probe finds in h, with z cut and not cut, over six seeds.
+* race: notebook 08's three learners, in the world of its figure and in five more.
+* sac: the changes that notebook 02 proposes under "Try it", over three seeds.
+
+Results go to notebooks/assets/asides.json; tests/notebooks/test_quoted.py compares the words with
+them. What is there is measured again only with --fresh. No seed is left out.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.pyplot
+import torch
+from learning import ROOT
+
+OUT = ROOT / "notebooks" / "assets" / "asides.json"
+CUT = {"z cut": True, "z not cut": False}
+
+# Notebook 08's learners, and what it says of other lengths and larger batches of C.
+DREAMS = {"imagination": {"horizon": 15, "starts": 64}}
+RACERS: dict[str, dict[str, Any]] = {
+    "A": {"preset": "dropin", **DREAMS, "sac": {"batch": 255}},
+    "B": {"preset": "advantage"},
+    "C": {"preset": "dropin", **DREAMS, "sac": {"batch": 17, "lam": 1.0}},
+    "C, dreams of 5": {"preset": "dropin", "imagination": {"horizon": 5, "starts": 64}, "sac": {"batch": 51, "lam": 1.0}},
+    "C, all dreams": {"preset": "dropin", **DREAMS, "sac": {"batch": 0, "lam": 1.0}},
+    "C, lambda 0.95": {"preset": "dropin", **DREAMS, "sac": {"batch": 17, "lam": 0.95}},
+}
+# learner -> (rounds after which it is measured, seeds in the world of the figure, other worlds)
+HEATS: dict[str, tuple[tuple[int, ...], int, int]] = {
+    "A": ((200, 400), 2, 5),
+    "B": ((300,), 2, 5),
+    "C": ((200, 400), 2, 5),
+    "C, dreams of 5": ((300,), 3, 0),
+    "C, all dreams": ((240,), 2, 0),
+    "C, lambda 0.95": ((200,), 3, 0),
+}
+
+# Notebook 02's proposals: text of a cell -> what stands there instead.
+CONFIG = 'config = preset("dropin").sac'
+TRIES: dict[str, dict[str, str]] = {
+    "as it is": {},
+    "1, rewards as they come": {CONFIG: f"{CONFIG}\nconfig.reward_scale = 1.0"},
+    "2, no slow target": {CONFIG: f"{CONFIG}\nconfig.polyak = 0.0"},
+    "3, one critic": {".amin(0)": "[0]"},
+    "4, no entropy": {CONFIG: f"{CONFIG}\nconfig.alpha = config.alpha_final = 0.0"},
+    "5, time limit as an end": {"terminal=terminated": "terminal=terminated or truncated"},
+}
+TRY_SEEDS = 3
+
+
+def cells(number: str) -> list[str]:
+    """The sources of a notebook's code cells."""
+    (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+    return ["".join(cell["source"]) for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+
+
+def play(number: str, keep: tuple[str, ...] = (), changes: Mapping[str, str] | None = None, until: str = "") -> dict[str, Any]:
+    """Run a notebook's code cells in order, exercises unsolved; returns its variables.
+
+    Args:
+        keep: run only the cells that hold one of these texts; all cells if empty.
+        changes: text -> text put in its place wherever it stands in the cells that run.
+        until: the last cell to run is the one that holds this text.
+
+    Raises:
+        ValueError: a text to be replaced is nowhere: the notebook has changed.
+    """
+    chosen = [cell for cell in cells(number) if not keep or any(text in cell for text in keep)]
+    if until:
+        chosen = chosen[: 1 + next(n for n, cell in enumerate(chosen) if until in cell)]
+    for old, new in (changes or {}).items():
+        if not any(old in cell for cell in chosen):
+            raise ValueError(f"notebook {number} does not hold {old!r} any more: mend asides.py")
+        chosen = [cell.replace(old, new) for cell in chosen]
+    variables: dict[str, Any] = {"__name__": f"notebook_{number}"}
+    with contextlib.redirect_stdout(io.StringIO()):
+        for cell in chosen:
+            exec(cell, variables)
+            matplotlib.pyplot.close("all")
+    return variables
+
+
+def probe(seed: int) -> dict[str, float]:
+    """R^2 of the velocity in h, with z cut and not cut: notebook 05's cells, from other random rows and other weights."""
+    keep = ("begin(", "import statistics", "def collect", "episodes = [act_out", "blind = [act_out", "def train(")
+    keep += ("def r_squared", "def velocity_in")
+    book = play("05", keep, {'config = preset("dropin")': f'config = preset("dropin")\n    config.seed = {seed}'})
+    found = {}
+    for name, cut in CUT.items():
+        agent = book["collect"](detach_z=cut)
+        with contextlib.redirect_stdout(io.StringIO()):
+            book["train"](agent, book["updates"], name)
+        found[name] = round(float(book["velocity_in"](agent)["h"]), 3)
+    return found
+
+
+def frozen_world(number: int):
+    """Notebook 08's frozen world model with these real rows and weights (0 is the page's own), and its ten judging environments."""
+    book = play("08", ("begin(", "from dreamer_core.config import from_dict", "def explore", "one world model", "stage ="), {
+        "torch.manual_seed(0)\nworld": f"torch.manual_seed({number})\nworld", "length=16, seed=0": f"length=16, seed={number}",
+    })  # fmt: skip
+    return book["world"], book["stage"]
+
+
+def practise(world, stage, settings: dict[str, Any], seed: int, marks: tuple[int, ...]) -> list[int]:
+    """Real returns of a fresh learner after `marks` rounds in a frozen dream, as in notebook 08."""
+    from dreamer_core.agent import Dreamer
+    from dreamer_core.config import from_dict
+    from dreamer_core.train import evaluate
+
+    torch.manual_seed(seed)
+    student = Dreamer(from_dict(settings), 3, 1)
+    student.model, student.replay = world.model, world.replay
+    found = []
+    for number in range(1, marks[-1] + 1):
+        student.learn_policy()
+        if number in marks:
+            found.append(round(float(evaluate(student, stage, seed=20_000).returns.mean())))
+    return found
+
+
+def race(number: int) -> dict[str, Any]:
+    """All learners in one frozen world: learner -> seed -> real returns at its marks."""
+    world, stage = frozen_world(number)
+    found = {}
+    for name, (marks, seeds, others) in HEATS.items():
+        runs = seeds if number == 0 else int(number <= others)
+        if runs:
+            found[name] = {str(seed): practise(world, stage, RACERS[name], seed, marks) for seed in range(runs)}
+    return found
+
+
+def attempt(name: str, seed: int) -> dict[str, Any]:
+    """Notebook 02's run with one of its proposals: returns every 200 steps; at the end mean Q (in units of reward) and entropy."""
+    changes = TRIES[name] | {"torch.manual_seed(0)": f"torch.manual_seed({seed})"}
+    book = play("02", changes=changes, until="steps = budget(3000")
+    _, q_mean, entropy = book["reports"][-1]
+    lowest = min(q for _, q, _ in book["reports"])
+    scale = book["config"].reward_scale
+    return {
+        "returns": [round(float(score)) for _, score in book["curve"]],
+        "q": round(q_mean / scale), "lowest_q": round(lowest / scale), "entropy": round(entropy, 2),
+    }  # fmt: skip
+
+
+JOBS: dict[str, dict[str, Callable[[], Any]]] = {
+    "probe": {str(seed): partial(probe, seed) for seed in range(6)},
+    "race": {str(world): partial(race, world) for world in range(6)},
+    "sac": {f"{name}/{seed}": partial(attempt, name, seed) for name in TRIES for seed in range(TRY_SEEDS)},
+}
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=JOBS, default=list(JOBS), help="what to measure (default: all)")
+    parser.add_argument("--fresh", action="store_true", help="measure again what is stored already")
+    args = parser.parse_args()
+    matplotlib.use("Agg")
+    torch.set_num_threads(1)
+    os.chdir(ROOT)
+    results: dict[str, Any] = json.loads(OUT.read_text()) if OUT.exists() else {}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["DREAMER_LEDGER"] = str(Path(folder) / "answers.json")  # nobody's own answers are read or changed
+        for part in args.parts:
+            stored = results.setdefault(part, {})
+            for key, job in JOBS[part].items():
+                if args.fresh or key not in stored:
+                    stored[key] = job()
+                    OUT.write_text(json.dumps(results, indent=1) + "\n")
+                    print(f"{part} {key}: {stored[key]}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
