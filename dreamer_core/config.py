@@ -187,7 +187,7 @@ class ScheduleConfig:
     halving: Whole = 7500
     """Gradient steps after which every learning rate has halved, falling as 1 / (1 + steps / this); 0 keeps rates constant."""
     anneal: bool = False
-    """Let learning rates fall to 0 along half a cosine instead, each over the updates its part makes in `env_steps`."""
+    """Let each part's rates fall to 0 instead, along half a cosine over its updates in `env_steps` (more steps raise them again)."""
     real_updates: Count = 20
     """With `--agent sac`: updates on real transitions per round."""
 
