@@ -46,7 +46,10 @@ SUITES: dict[str, dict[str, dict[str, Any]]] = {
         "random episodes of full length": {**DROPIN, "schedule": {"prefill_episode": 400}, "env_steps": 2000},
         "constant learning rates": {**DROPIN, "schedule": {"halving": 0}, "env_steps": 2000},
     },
-    "inverted": {"dropin": {**DROPIN, "env": "InvertedPendulum-v5", "env_steps": 2000}},
+    "inverted": {
+        "dropin": {**DROPIN, "env": "InvertedPendulum-v5", "env_steps": 2000},
+        "raw units": {**DROPIN, "env": "InvertedPendulum-v5", "model": {"standardize": False}, "env_steps": 2000},
+    },
     "curves": {
         "HalfCheetah-v5": {**DROPIN, "env": "HalfCheetah-v5", "env_steps": 6000, "evaluation": {"every": 500}},
         "MountainCarContinuous-v0": {**DROPIN, "env": "MountainCarContinuous-v0", "env_steps": 6000, "evaluation": {"every": 500}},

@@ -23,6 +23,7 @@ LOOKS = {
     "sb3": ("#000000", "-", "stable-baselines3 SAC"),
     "cut": ("#56B4E9", "-", "v1, z cut between steps"),
     "uncut": ("#E69F00", "-", "the same, z not cut"),
+    "raw units": ("#CC79A7", "-", "v1, raw units"),
 }
 TITLES = {
     "pendulum": "Pendulum-v1",

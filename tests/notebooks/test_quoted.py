@@ -120,3 +120,12 @@ def test_notebook_02_tells_what_its_proposals_do():
     assert all(arrived(run) > max(map(arrived, plain)) for run in ended)
     last = [run["returns"][-1] for run in ended]
     assert f"5 was slower with every seed, and stood between {minus(max(last))} and {minus(min(last))} at the end" in text
+
+
+def test_units_decide_on_inverted_pendulum():
+    full = {name: sum(run[-1] == 1000 for run in CURVES[f"inverted/{name}/1"]["mean"]) for name in ("dropin", "raw units")}
+    assert full == {"dropin": 8, "raw units": 0} and len(CURVES["inverted/raw units/1"]["mean"]) == 10
+    assert CURVES["inverted/dropin/1"]["env_steps"][-1] == 2000
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert "eight of ten seeds reach its limit at step 2,000, and in raw units none" in readme
+    assert "at step 2,000 eight of ten seeds hold the pole for a whole episode, and in raw units none does" in prose(PATHS[5])
