@@ -208,7 +208,7 @@ class Dreamer(Agent):
         alone, both = self.config.schedule.pretrain_model, self.config.schedule.pretrain_both
         metrics = {}
         for number in range(alone + both):
-            if self.config.schedule.anneal:
+            if self.config.schedule.anneal:  # `halving` counts these steps too, but takes effect with the first round
                 self.anneal()
             metrics |= self.learn_model()
             if number >= alone:

@@ -1,15 +1,20 @@
 """The agent beside the best controller: both must meet the very same chances."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from dreamer_core.config import from_dict
 from dreamer_core.known_agent import agent_config, costs
 from dreamer_core.known_answer import LQG
 from dreamer_core.known_world import World
 from dreamer_core.train import Trainer
 
 WORLD = World()
+KEPT = json.loads((Path(__file__).parents[1] / "notebooks" / "assets" / "known_world.json").read_text())
 
 
 class Puppet:
@@ -64,3 +69,17 @@ def test_half_of_the_dreams_start_from_a_single_reading():
     start = torch.cat([trainer.agent.dream().state[:, 0] for _ in range(5)])
     fresh = (start[:, : trainer.config.model.deter] == 0).all(-1).float().mean()
     assert fresh == pytest.approx(0.5, abs=0.1)
+
+
+def test_the_kept_results_belong_to_these_settings():
+    """A change here needs `python tests/benchmarks/known_world.py --keep`: the README's numbers would be another agent's."""
+    assert from_dict(KEPT["settings"]["agent"]) == agent_config(0)
+
+
+def test_the_kept_results_meet_the_targets_in_every_seed():
+    assert len(KEPT["agent"]) == len(KEPT["gaussian"]) == len(KEPT["categorical"]) == 3
+    assert all(row["excess"] <= 0.05 for row in KEPT["agent"])
+    for row in KEPT["gaussian"]:
+        assert row["visible"] <= 0.03 and row["blind"] <= 0.05 and 0.95 <= row["spread"] <= 1.10
+    assert all(row["visible"] <= 0.15 for row in KEPT["categorical"])
+    assert all(row["cpu_s"] <= 60 for part in ("gaussian", "categorical") for row in KEPT[part])

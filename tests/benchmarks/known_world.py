@@ -120,11 +120,15 @@ def run(part: str, seed: int, out: Path, fresh: bool) -> dict[str, Any]:
 
 
 def keep(results: dict[str, Any]) -> None:
-    """Put results (without learning curves) beside those kept of other parts, and into the README."""
+    """Put results (without learning curves) and what they were made with beside those kept of other parts, and into the README."""
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    made_with = kept.setdefault("settings", {})
     for part, rows in results.items():
-        listed = part != "lqg"
-        kept[part] = [{name: value for name, value in row.items() if name != "curve"} for row in rows] if listed else rows
+        if part == "lqg":
+            kept[part] = rows
+            continue
+        kept[part] = [{name: value for name, value in row.items() if name != "curve"} for row in rows]
+        made_with[part] = settings(part, 0)
     KEPT.write_text(json.dumps(kept, indent=1) + "\n")
     readme.write()
 
