@@ -14,7 +14,7 @@ from toys import small
 
 from dreamer_core import checkpoint
 from dreamer_core.config import from_dict, to_dict
-from dreamer_core.train import Trainer
+from dreamer_core.trainer import Trainer
 
 
 class Buoy(gym.Env):
@@ -144,7 +144,7 @@ def live(out, config, step=None, write=None):
 def start_life(out, config, step=None, write=None):
     """The process of `live`, running. It is forked from a server that has imported everything, which saves seconds."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["dreamer_core.train", "torch._dynamo"])  # torch imports the latter at its first optimiser
+    context.set_forkserver_preload(["dreamer_core.trainer", "torch._dynamo"])  # torch imports the latter at its first optimiser
     process = context.Process(target=life, args=(str(out), to_dict(config), step, write))
     process.start()
     return process

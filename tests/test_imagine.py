@@ -9,7 +9,7 @@ from toys import model_config, numbers, sac_config, same
 
 from dreamer_core.imagine import imagine, imagined_return
 from dreamer_core.sac import SAC, Actor
-from dreamer_core.train import Trainer
+from dreamer_core.trainer import Trainer
 from dreamer_core.world_model import WorldModel
 
 HORIZON = 4

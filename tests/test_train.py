@@ -1,464 +1,268 @@
-"""The training loop: what it measures, what it remembers, and that killing it changes no number."""
+"""The command line as a user meets it: flags, help, and one sentence for every mistake."""
 
+import dataclasses
+import errno
+import functools
 import json
 import os
-import random
-import shutil
+import re
+import signal
 import subprocess
+import sys
 import time
-from types import SimpleNamespace
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch
-from gymnasium.spaces import Box
-from runs import assert_same_run, final_state, finish, live, metrics, start_life, tiny, train
+from gymnasium.spaces import Box, Dict, Discrete
+from runs import Buoy, assert_same_run, tiny, train, words
 
-from dreamer_core import train as training
-from dreamer_core.errors import CheckpointError, ConfigError, Diverged, DreamerError, EnvError, NotEnoughData
-from dreamer_core.train import Trainer, check_windows, differences, pick_device
-
-
-@pytest.fixture(scope="module")
-def reference(tmp_path_factory):
-    """The folder of a run that was never killed."""
-    out = tmp_path_factory.mktemp("never-killed") / "run"
-    train(tiny(), out)
-    return out
+from dreamer_core import checkpoint
+from dreamer_core.config import Config, from_dict, preset
+from dreamer_core.train import Arguments, main, parse
 
 
-# --- what is measured -----------------------------------------------------------------------------
+def refused(capsys, *line):
+    """Run a command line that must fail; what it said, which must be one sentence."""
+    with pytest.raises(SystemExit) as stop:
+        main([str(word) for word in line])
+    assert stop.value.code == 2
+    out, err = capsys.readouterr()
+    said = [text for text in re.split(r"[\r\n]+", err) if text.strip() and "step/s" not in text]  # without the bar
+    assert out == "" and len(said) == 1, err
+    assert said[0].startswith("error: ") and "Traceback" not in err and "│" not in err
+    return said[0].removeprefix("error: ")
 
 
-def test_metrics_are_one_object_per_line_at_every_evaluation(reference):
-    lines = [json.loads(line) for line in (reference / "metrics.jsonl").read_text().splitlines()]
-    assert [line["env_steps"] for line in lines] == [20, 40, 60, 80, 100]
-    for line in lines:
-        assert line.keys() >= {"env_steps", "grad_steps", "wall_s", "eval_return_mean", "eval_return_std", "eval_episodes"}
-        assert line["eval_episodes"] == 2 and line["eval_return_std"] >= 0
-    # 2 + 1 * (1 + 2) updates at step 40, then 2 * (1 + 2) in each round: at 50, 60, ... 100.
-    assert [line["grad_steps"] for line in lines] == [0, 5, 5 + 12, 5 + 24, 5 + 36]
-    assert all(a["wall_s"] < b["wall_s"] for a, b in zip(lines, lines[1:]))
+# --- flags and help -------------------------------------------------------------------------------
 
 
-def test_the_last_step_is_evaluated_even_off_the_grid():
-    assert [line["env_steps"] for line in finish(Trainer(tiny(env_steps=25)))] == [20, 25]
+def test_a_whole_configuration_can_be_said_in_flags():
+    for config in (tiny(), preset("advantage"), tiny(wrappers=dict(hide=[1]), sac=dict(soft=False))):
+        assert parse(words(config)).config == config
 
 
-def test_the_last_step_has_a_checkpoint_even_off_the_grid(reference):
-    assert final_state(reference)[1]["step"] == 100
+def test_a_preset_can_be_changed_flag_by_flag():
+    for line in (["--preset", "advantage", "--sac.lam", "0.5"], ["--sac.lam=0.5", "--preset=advantage"]):
+        config = parse(line).config
+        assert config.sac.lam == 0.5
+        config.sac.lam = preset("advantage").sac.lam
+        assert config == preset("advantage")
+    assert parse([]).config == Config()
 
 
-def test_the_same_seed_gives_the_same_run_and_another_seed_another(reference, tmp_path):
-    train(tiny(), tmp_path / "same")
-    assert_same_run(reference, tmp_path / "same")
-    train(tiny(seed=1), tmp_path / "other")
-    assert metrics(reference) != metrics(tmp_path / "other")
+def test_help_says_every_sentence(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert not stop.value.code
+    text = " ".join(re.sub("[│╭╮╰╯─]", " ", capsys.readouterr().out).split())
+    sections = [("", Arguments), ("", Config)] + [
+        (f.name + ".", f.type) for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.type)
+    ]
+    count = 0
+    for prefix, kind in sections:
+        source = Path(sys.modules[kind.__module__].__file__).read_text().split(f"class {kind.__name__}:")[1]
+        for field in dataclasses.fields(kind):
+            if field.name in ("config", *(name[:-1] for name, _ in sections)):
+                continue
+            sentence = " ".join(re.search(rf'\n    {field.name}: .*\n    """([^"]*)"""', source)[1].split())
+            flag = f"--{prefix}{field.name.replace('_', '-')} "
+            assert flag in text and sentence.replace("`", "") in text.replace("`", ""), f"{flag} {sentence}"
+            count += 1
+    assert count > 60
 
 
-def test_evaluating_takes_no_wall_time(monkeypatch):
-    clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: clock.now))
-    evaluate, act = training.evaluate, Trainer._act
-
-    def slow_evaluation(*args):
-        clock.now += 1000
-        return evaluate(*args)
-
-    def one_second_act(trainer):
-        clock.now += 1
-        act(trainer)
-
-    monkeypatch.setattr(training, "evaluate", slow_evaluation)
-    monkeypatch.setattr(Trainer, "_act", one_second_act)
-    assert [line["wall_s"] for line in finish(Trainer(tiny()))] == [20, 40, 60, 80, 100]
+def test_help_shows_a_presets_own_defaults(capsys):
+    with pytest.raises(SystemExit):
+        main(["--preset", "advantage", "--help"])
+    assert "(default: score)" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("agent", ["dreamer", "sac"])
-def test_evaluating_more_or_less_often_changes_nothing_else(agent, tmp_path):
-    train(tiny(agent=agent, evaluation=dict(every=7, episodes=3)), tmp_path / "often")
-    train(tiny(agent=agent, evaluation=dict(every=100, episodes=1)), tmp_path / "once")
-    (often, _), (once, _) = final_state(tmp_path / "often"), final_state(tmp_path / "once")
-    assert all(torch.equal(often[name], once[name]) for name in often)
-
-
-def test_evaluation_episodes_are_the_fixed_reset_seeds():
-    trainer = Trainer(tiny(evaluation=dict(episodes=3)))
-    together = training.evaluate(trainer.agent, trainer.evaluation_envs, seed=7).returns
-    alone = [training.evaluate(trainer.agent, trainer.evaluation_envs[:1], seed=seed).returns[0] for seed in (7, 8, 9)]
-    assert together == pytest.approx(alone, rel=1e-5)
-    assert len(set(together)) == 3
-
-
-def test_an_evaluation_episode_that_never_ends_is_noticed(monkeypatch):
-    gym.register("Endless-v0", "runs:Buoy", kwargs={})
-    monkeypatch.setattr("runs.Buoy.step", lambda self, action: (np.zeros(2), 0.0, False, False, {}))
-    monkeypatch.setattr(training, "LONGEST", 30)
-    with pytest.raises(EnvError, match="still running after 30 steps: register the environment with max_episode_steps"):
-        finish(Trainer(tiny(env="Endless-v0", env_steps=20)))
-
-
-def test_exactly_the_first_steps_are_random(monkeypatch):
-    steps, real = [], Trainer._random_action
-    monkeypatch.setattr(Trainer, "_random_action", lambda trainer: (steps.append(trainer.step), real(trainer))[1])
-    finish(Trainer(tiny(env_steps=60)))
-    assert steps == [*range(40)]
-
-
-# --- what is remembered ---------------------------------------------------------------------------
-
-
-class Counter(gym.Env):
-    """Counts its steps: observation t, reward 100 + t; ends for good after `length` steps."""
-
-    observation_space = Box(-np.inf, np.inf, (1,))
-    action_space = Box(-1, 1, (1,))
-
-    def __init__(self, length):
-        self.length = length
-
-    def reset(self, *, seed=None, options=None):
-        self.t = 0
-        return np.zeros(1), {}
-
-    def step(self, action):
-        self.t += 1
-        return np.full(1, self.t), 100.0 + self.t, self.t == self.length, False, {}
+# --- mistakes -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "flags, over, terminal",
-    [((False, False), False, False), ((True, False), True, True), ((False, True), True, False), ((True, True), True, True)],
-)
-def test_what_the_two_flags_of_a_step_mean(flags, over, terminal):
-    assert training.ending(*flags) == (over, terminal)
-
-
-@pytest.mark.parametrize("ending", ["terminated", "time limit", "cut short"])
-def test_termination_is_stored_and_a_time_limit_is_not(ending):
-    gym.register(f"{ending.title().replace(' ', '')}-v0", Counter, max_episode_steps=3 if ending == "time limit" else 50,
-                 kwargs=dict(length=3 if ending == "terminated" else 99))  # fmt: skip
-    config = tiny(env=f"{ending.title().replace(' ', '')}-v0", env_steps=6)
-    if ending == "cut short":
-        config.schedule.prefill_episode = 3
-    trainer = Trainer(config)
-    finish(trainer)
-    rows = {name: value[:8].squeeze(-1).tolist() for name, value in trainer.agent.replay.data.items() if name not in ("h", "z")}
-    # Four rows for three steps: the last one brings the last reward, and no action leaves it.
-    assert rows["observation"] == [0, 1, 2, 3, 0, 1, 2, 3]
-    assert rows["reward"] == [0, 101, 102, 103, 0, 101, 102, 103]
-    assert rows["first"] == [1, 0, 0, 0, 1, 0, 0, 0]
-    assert rows["terminal"] == ([0, 0, 0, 1] * 2 if ending == "terminated" else [0] * 8)
-    assert rows["action"][3] == rows["action"][7] == 0
-    assert 0 not in rows["action"][:3] + rows["action"][4:7]
-
-
-def test_windows_may_be_longer_than_any_episode():
-    trainer = Trainer(tiny(env_steps=60, replay=dict(length=30)))  # episodes of the toy end after 20 steps
-    finish(trainer)
-    assert trainer.agent.grad_steps > 0
-
-
-@pytest.mark.parametrize("env", ["Pendulum-v1", "MountainCarContinuous-v0", "InvertedPendulum-v5"])
-def test_real_environments_train_from_end_to_end(env):
-    if env.startswith("Inverted"):
-        pytest.importorskip("mujoco")
-    trainer = Trainer(tiny(env=env, env_steps=60, evaluation=dict(every=60, episodes=1)))
-    lines = finish(trainer)
-    assert np.isfinite(lines[-1]["eval_return_mean"]) and lines[-1]["grad_steps"] == 5 + 12
-    ended = trainer.agent.replay.data["terminal"].sum()
-    assert ended > 0 if env.startswith("Inverted") else ended == 0
-
-
-# --- killed and resumed ---------------------------------------------------------------------------
-
-
-def test_killed_before_every_single_write(reference, tmp_path):
-    """A run that dies before its first write, resumes and dies before its second, and so on until a life reaches the end."""
-    lives = 0
-    while live(tmp_path / "run", tiny(), write=lives + 1):
-        lives += 1
-        shutil.copytree(tmp_path / "run", tmp_path / f"{lives}")
-    assert lives > 8
-    assert_same_run(reference, tmp_path / "run")
-    for corpse in range(3, lives, 4):  # and from some of these deaths in one go
-        assert not live(tmp_path / f"{corpse}", tiny())
-        assert_same_run(reference, tmp_path / f"{corpse}")
-
-
-def test_killed_at_random_moments(tmp_path):
-    """Wherever it happens to be: acting, learning, evaluating, writing. The run is too long to end before its first death."""
-    moments = random.Random(0)
-    config = tiny(env_steps=900)
-    train(config, tmp_path / "never-killed")
-    deaths = 0
-    for _ in range(8):
-        process = start_life(tmp_path / "run", config)
-        for _ in range(100):  # a life is counted from its first checkpoint on
-            if (tmp_path / "run/config.json").exists() or not process.is_alive():
-                break
-            time.sleep(0.02)
-        time.sleep(moments.uniform(0.02, 0.3))
-        process.kill()
-        process.join()
-        deaths += process.exitcode != 0
-    assert deaths > 0
-    live(tmp_path / "run", config)
-    assert_same_run(tmp_path / "never-killed", tmp_path / "run")
-
-
-@pytest.mark.parametrize(
-    "changes",
+    "line, sentence",
     [
-        dict(agent="sac"),
-        dict(
-            preset="advantage", sac=dict(lam=1.0, actor_grad="score", batch=0, normalize_advantage=True, alpha_final=0.01, alpha_updates=9)
-        ),
-        dict(model=dict(latent="categorical")),
-        dict(env="Pendulum-v1", wrappers=dict(hide=[2])),
-        dict(replay=dict(capacity=37, layout="chunks", burn_in=2)),
+        ("--speed 3", "unrecognized options: --speed, 3"),
+        ("--model.dter 3", "unrecognized options: --model.dter, 3 (did you mean --model.deter?)"),
+        ("pendulum", "unrecognized options: pendulum"),
+        ("--env", "missing value for argument '--env'"),
+        ("--model.deter big", "error parsing --model.deter: invalid literal for int() with base 10: 'big'"),
+        ("--model.deter 1.5", "error parsing --model.deter: invalid literal"),
+        ("--model.deter -3", "the setting model.deter is -3: input should be greater than or equal to 1"),
+        ("--env-steps 0", "the setting env_steps is 0: input should be greater than or equal to 1"),
+        ("--sac.gamma 1.5", "the setting sac.gamma is 1.5: input should be less than or equal to 1"),
+        ("--model.lr nan", "the setting model.lr is nan: input should be a finite number"),
+        ("--sac.soft perhaps", "invalid choice 'perhaps' for argument '--sac.soft'"),
+        ("--agent ppo", "invalid choice 'ppo' for argument '--agent': expected one of ('dreamer', 'sac')"),
+        ("--device tpu", "invalid choice 'tpu' for argument '--device'"),
+        ("--preset best", "there is no preset 'best': choose dropin or advantage"),
+        ("--wrappers.hide 0 x", "error parsing --wrappers.hide"),
+        ("--wrappers.hide -1", "the setting wrappers.hide.0 is -1"),
+        ("--wrappers.hide 7", "wrappers.hide names entry 7, but the observation has entries 0 to 2"),
+        ("--replay.length 9000", "the world model learns from windows of 9000 rows"),
+        ("--schedule.prefill 3", "but schedule.prefill provides only 3: raise schedule.prefill to 16 or shorten the windows"),
+        ("--env Nowhere-v0", "there is no environment 'Nowhere-v0'"),
+        ("--env CartPole-v1", "CartPole-v1 has discrete actions (Discrete(2)), but v1's SAC is continuous"),
+        ("--resume /nowhere", "/nowhere holds no run to resume"),
+        ("--out /dev/null/run", "could not write to /dev/null/run (Not a directory): choose another --out"),
+        ("--out /dev/null", "could not write to /dev/null (File exists): choose another --out"),
     ],
-    ids=["sac", "advantage", "categorical", "hidden velocity", "full buffer"],
 )
-def test_every_kind_of_run_survives_being_killed(changes, tmp_path):
-    """During the random steps, in the middle of an episode, after learning, and at its very end."""
-    config = tiny(**changes)
-    train(config, tmp_path / "whole")
-    for step in (34, 37, 68, 100):
-        assert live(tmp_path / "killed", config, step=step)
-    assert not live(tmp_path / "killed", config)
-    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+def test_mistakes_on_the_line(line, sentence, capsys):
+    assert sentence in refused(capsys, *line.split())
 
 
-def test_killed_twice_in_one_episode(tmp_path):
-    """The second time, the environment is brought back through actions from before the first."""
-    config = tiny(checkpoint_every=5)
-    train(config, tmp_path / "whole")
-    assert live(tmp_path / "killed", config, step=27) and live(tmp_path / "killed", config, step=33)
-    assert not live(tmp_path / "killed", config)
-    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_missing_device(device, capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    assert f"the setting device is '{device}', but torch finds no such device here" in refused(capsys, "--device", device)
 
 
-def test_a_run_killed_at_its_very_start_can_be_started_again(tmp_path, reference):
-    assert live(tmp_path / "run", tiny(), write=5)  # checkpoint 0 is there, config.json is not
-    assert (tmp_path / "run/checkpoint/00000000.json").exists() and not (tmp_path / "run/config.json").exists()
-    with pytest.raises(CheckpointError, match="holds no run to resume .* start a new one with --out"):
-        Trainer.resume(tmp_path / "run")
-    train(tiny(), tmp_path / "run")
-    assert_same_run(reference, tmp_path / "run")
+class Broken(Buoy):
+    """The toy environment with something wrong with it."""
 
-
-def copy_at(step, out, **changes):
-    """The folder of a run that stopped at `step`, with nothing after it."""
-    trainer = Trainer(tiny(**changes), out)
-    for _ in trainer.run():
-        if trainer.step == step:
-            return out
-
-
-def test_lines_after_the_checkpoint_and_half_a_line_are_written_again(reference, tmp_path):
-    out = copy_at(80, tmp_path / "run")  # checkpoint 60, metrics up to 80
-    with open(out / "metrics.jsonl", "a") as file:
-        file.write('{"env_steps": 99, "gra')
-    finish(Trainer.resume(out))
-    assert_same_run(reference, out)
-
-
-def test_a_shortened_metrics_file_is_refused(tmp_path):
-    out = copy_at(80, tmp_path / "run")
-    os.truncate(out / "metrics.jsonl", 100)
-    with pytest.raises(CheckpointError, match="metrics.jsonl is shorter than when the checkpoint was made"):
-        Trainer.resume(out)
-
-
-def test_wall_time_goes_on_from_the_checkpoint(tmp_path):
-    out = copy_at(60, tmp_path / "run")
-    before = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])["wall_s"]
-    trainer = Trainer.resume(out)
-    assert trainer.wall_s == pytest.approx(before, abs=1e-3)
-    assert all(line["wall_s"] > before for line in finish(trainer))
-
-
-def test_a_finished_run_goes_on_to_more_steps(reference, tmp_path):
-    train(tiny(env_steps=60), tmp_path / "run")
-    assert finish(Trainer.resume(tmp_path / "run")) == []
-    finish(Trainer.resume(tmp_path / "run", env_steps=80))
-    assert live(tmp_path / "run", tiny(), step=None) is False  # config.json now says 80: there is nothing left to do
-    finish(Trainer.resume(tmp_path / "run", env_steps=100))
-    assert_same_run(reference, tmp_path / "run")
-    with pytest.raises(ConfigError, match="already at step 100: ask for more than that"):
-        Trainer.resume(tmp_path / "run", env_steps=90)
-
-
-def test_a_damaged_checkpoint_is_passed_over_and_nothing_is_lost(reference, tmp_path):
-    out = copy_at(60, tmp_path / "run")
-    newest = out / "checkpoint/00000060.safetensors"
-    newest.write_bytes(newest.read_bytes()[:-1])
-    said = []
-    finish(Trainer.resume(out, warn=said.append))
-    assert len(said) == 1 and "00000060.json is damaged" in said[0] and said[0].endswith("trying the one before it")
-    assert_same_run(reference, out)
-
-
-def test_an_edited_configuration_is_refused(tmp_path):
-    out = copy_at(40, tmp_path / "run")
-    config = json.loads((out / "config.json").read_text())
-    config["sac"]["gamma"] = 0.5
-    (out / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match="was made with another sac.gamma than .*config.json says"):
-        Trainer.resume(out)
-    config["sac"]["gama"] = 0.5
-    (out / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ConfigError, match="the setting sac.gama does not exist"):
-        Trainer.resume(out)
-    (out / "config.json").write_text("{")
-    with pytest.raises(CheckpointError, match="config.json cannot be read"):
-        Trainer.resume(out)
-
-
-class Moody(Counter):
-    """An environment that draws on something no seed controls."""
-
-    lives = 0
+    def __init__(self, observation_space=Buoy.observation_space, action_space=Buoy.action_space, reward=None, error=None):
+        self.observation_space, self.action_space, self.reward = observation_space, action_space, reward
+        if error:
+            raise error
 
     def step(self, action):
-        self.t += 1
-        return np.array([self.t + Moody.lives]), 0.0, False, False, {}
-
-
-def test_an_environment_that_does_not_repeat_itself_is_noticed(tmp_path):
-    gym.register("Moody-v0", Moody, max_episode_steps=50, kwargs=dict(length=99))
-    out = copy_at(40, tmp_path / "run", env="Moody-v0")
-    Moody.lives += 1
-    with pytest.raises(CheckpointError, match="Moody-v0 did not repeat itself from the same seed and actions"):
-        Trainer.resume(out)
-
-
-# --- refused before it starts ---------------------------------------------------------------------
+        observation, reward, *rest = super().step(action)
+        return observation, reward if self.reward is None else self.reward, *rest
 
 
 @pytest.mark.parametrize(
-    "changes, setting", [(dict(schedule=dict(prefill=9)), "schedule.prefill"), (dict(replay=dict(capacity=9)), "replay.capacity")]
+    "trouble, sentence",
+    [
+        (dict(error=ImportError("boxes are missing")), "Broken-v0 needs an optional package that is not installed: boxes"),
+        (dict(action_space=Discrete(3)), "Broken-v0 has discrete actions"),
+        (dict(action_space=Box(-np.inf, 1, (1,))), "Broken-v0 has infinite action bounds"),
+        (dict(observation_space=Box(0, 1, (8, 8, 3))), "Broken-v0 has image observations of shape (8, 8, 3), which are not supported yet"),
+        (dict(observation_space=Dict(a=Discrete(2))), "Broken-v0 has dict observations, which are not supported yet"),
+        (dict(reward=float("nan")), "Broken-v0 returned nan as the reward at step 1 of the episode with reset seed"),
+    ],
+    ids=["package", "discrete", "infinite", "image", "dict", "nan"],
+)  # fmt: skip
+def test_environments_that_cannot_be_used(trouble, sentence, capsys):
+    gym.register("Broken-v0", Broken, max_episode_steps=15, kwargs=trouble)
+    try:
+        assert sentence in refused(capsys, *words(tiny(env="Broken-v0")))
+    finally:
+        del gym.registry["Broken-v0"]
+
+
+def test_learning_that_diverges(capsys):
+    assert "learning diverged: agent/critic_loss is nan at step 40; start again with a lower learning rate" in refused(
+        capsys, *words(tiny(sac=dict(actor_lr=1e38)))
+    )
+
+
+def test_a_folder_that_holds_a_run(capsys, tmp_path):
+    train(tiny(env_steps=20), tmp_path)
+    assert f"{tmp_path} already holds a run: choose another --out, or continue it with --resume" in refused(
+        capsys, *words(tiny()), "--out", tmp_path
+    )
+
+
+# --- resuming -------------------------------------------------------------------------------------
+
+
+def test_a_run_is_resumed_with_its_own_settings(capsys, tmp_path):
+    main([*words(tiny(), env_steps=60), "--out", str(tmp_path / "a")])
+    main(["--resume", str(tmp_path / "a")])
+    assert "this run has finished its 60 steps: ask for more with --env-steps" in capsys.readouterr().err
+    main(["--env_steps=100", "--resume", str(tmp_path / "a"), "--seed", "0"])  # saying again what holds anyway is no change
+    assert from_dict(json.loads((tmp_path / "a/config.json").read_text())) == tiny()
+    main([*words(tiny()), "--out", str(tmp_path / "b")])
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    "change, name",
+    [("--seed 3", "seed"), ("--sac.gamma=0.5", "sac.gamma"), ("--preset advantage", "preset"), ("--out /tmp/elsewhere", "folder")],
 )
-def test_learning_before_enough_data_is_refused_at_once(changes, setting, tmp_path):
-    changes = changes | {"replay": dict(length=8, burn_in=2) | changes.get("replay", {})}
-    with pytest.raises(NotEnoughData, match=f"windows of 10 rows .*, but {setting} provides only 9: raise {setting}"):
-        Trainer(tiny(**changes), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-    check_windows(tiny(**changes, agent="sac"))  # which learns from single transitions
-    changes = {section: {name: 10 if value == 9 else value for name, value in fields.items()} for section, fields in changes.items()}
-    check_windows(tiny(**changes))
+def test_resuming_with_other_settings_is_refused(change, name, capsys, tmp_path):
+    train(tiny(env_steps=20), tmp_path)
+    sentence = f"a resumed run keeps its {name}: of all settings only --env-steps can be changed along with --resume"
+    assert refused(capsys, "--resume", tmp_path, *change.split()) == sentence
 
 
-def test_a_ring_too_small_for_whole_chunks_is_refused_at_once():
-    """Chunks of 5 rows: a ring of 8 rows may hold none of them whole (rows 1..8), one of 9 always holds one."""
-    with pytest.raises(NotEnoughData, match="replay.capacity provides only 8: raise replay.capacity to 9"):
-        check_windows(tiny(replay=dict(layout="chunks", length=5, capacity=8)))
-    check_windows(tiny(replay=dict(layout="chunks", length=5, capacity=9)))
+def test_resuming_what_cannot_be_resumed(capsys, tmp_path, monkeypatch):
+    train(tiny(env_steps=40), tmp_path)
+    assert "already at step 40" in refused(capsys, "--resume", tmp_path, "--env-steps", 30)
+    monkeypatch.setattr(checkpoint, "VERSION", 2)
+    assert "has format version 1, this program reads version 2" in refused(capsys, "--resume", tmp_path)
+    monkeypatch.undo()
+    config = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").write_text(config.replace('"seed": 0', '"seed": 1'))
+    assert "was made with another seed than" in refused(capsys, "--resume", tmp_path)
+    (tmp_path / "config.json").write_text(config)
+    for path in (tmp_path / "checkpoint").glob("*.safetensors"):
+        path.unlink()
+    with pytest.raises(SystemExit):
+        main(["--resume", str(tmp_path)])
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3 and all("is damaged" in line for line in lines)
+    assert "every checkpoint there is damaged, so start a new run" in lines[-1]
 
 
-def test_a_diverged_run_stops_with_one_sentence(tmp_path):
-    """A loss that is not a number is not written down: metrics.jsonl stays JSON, and the checkpoint before it stays."""
-    trainer = Trainer(tiny(model=dict(lr=1e30, clip_norm=1e30), sac=dict(actor_lr=1e30, critic_lr=1e30)), tmp_path / "run")
-    with pytest.raises(Diverged, match="learning diverged: .* is (nan|inf|-inf) at step .* lower learning rate"):
-        finish(trainer)
-    for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines():
-        json.loads(line, parse_constant=pytest.fail)
-    Trainer.resume(tmp_path / "run")
+def test_a_disk_that_fills_up(capsys, tmp_path, monkeypatch):
+    real = checkpoint.write_atomic
+
+    def full(path, data):
+        if path.name == "00000060.json":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(path, data)
+
+    monkeypatch.setattr(checkpoint, "write_atomic", full)
+    out = tmp_path / "a"
+    said = refused(capsys, *words(tiny()), "--out", out)
+    assert said.startswith(f"could not write to {out} (No space left on device): the last good checkpoint is kept, so make room there")
+    assert said.endswith(f"continue with --resume {out}")
+    monkeypatch.undo()
+    main(["--resume", str(tmp_path / "a")])
+    train(tiny(), tmp_path / "b")
+    assert_same_run(tmp_path / "a", tmp_path / "b")
 
 
-def test_the_first_learning_reports_its_progress():
-    """Two updates of the model alone, one of both: a third of the way each."""
-    shares = []
-    for _ in Trainer(tiny(env_steps=40)).run(on_pretrain=shares.append):
-        pass
-    assert shares == pytest.approx([1 / 3, 2 / 3, 1])
+# --- the real thing -------------------------------------------------------------------------------
+
+COMMAND = [sys.executable, "-m", "dreamer_core.train"]
 
 
-def test_learning_without_data_says_so():
-    for agent in ("dreamer", "sac"):
-        with pytest.raises(NotEnoughData, match="(window of 5 rows was asked for|no transition is stored)"):
-            trainer = Trainer(tiny(agent=agent, env_steps=1))
-            finish(trainer)
-            trainer.agent.learn()
+def test_the_bar_is_one_line_and_nothing_else_is_printed(tmp_path):
+    line = words(tiny(env="Pendulum-v1", env_steps=60))
+    done = subprocess.run([*COMMAND, *line, "--out", tmp_path / "run"], capture_output=True)
+    bar = done.stderr.decode()
+    assert done.returncode == 0 and done.stdout == b""
+    assert bar.count("\n") == 1 and bar.endswith("\n")
+    assert all("step/s" in state for state in bar.strip().split("\r"))
+    assert re.search(r"60/60 .* return -\d+ \+- \d+\]$", bar.strip())
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoint", "config.json", "metrics.jsonl"]
 
 
-def test_a_folder_that_holds_a_run_is_left_alone(reference):
-    before = {path: path.read_bytes() for path in reference.rglob("*") if path.is_file()}
-    with pytest.raises(ConfigError, match="already holds a run: choose another --out, or continue it with --resume"):
-        Trainer(tiny(), reference)
-    assert before == {path: path.read_bytes() for path in reference.rglob("*") if path.is_file()}
-
-
-def test_devices(monkeypatch):
-    assert pick_device(tiny(device="cpu")).type == "cpu"
-    for cuda in (True, False):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
-        assert pick_device(tiny(device="auto")).type == "cpu"  # faster for small networks, whatever there is
-        assert pick_device(tiny(device="auto", model=dict(units=512))).type == ("cuda" if cuda else "cpu")
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    for name in ("cuda", "mps"):
-        with pytest.raises(ConfigError, match=f"the setting device is '{name}', but torch finds no such device here"):
-            pick_device(tiny(device=name))
-
-
-def test_differences_name_settings_by_their_path():
-    assert differences({"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 4}}) == ["b.c", "b.d"]
-
-
-# --- disks that fail ------------------------------------------------------------------------------
-
-
-def test_a_metrics_file_that_cannot_grow_ends_the_run_in_one_sentence(reference, tmp_path):
-    if not os.path.exists("/dev/full"):
-        pytest.skip("needs /dev/full, a disk that is always full")
-    out = copy_at(60, tmp_path / "run")
-    shutil.copy(out / "metrics.jsonl", tmp_path / "kept")
-    trainer = Trainer.resume(out)
-    (out / "metrics.jsonl").unlink()
-    (out / "metrics.jsonl").symlink_to("/dev/full")
-    with pytest.raises(DreamerError, match="No space left on device.*: the last good checkpoint is kept, so make room there and continue"):
-        finish(trainer)
-    (out / "metrics.jsonl").unlink()
-    shutil.copy(tmp_path / "kept", out / "metrics.jsonl")
-    finish(Trainer.resume(out))
-    assert_same_run(reference, out)
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of two megabytes."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.name != "posix" or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", folder], capture_output=True).returncode:
-        pytest.skip("needs the right to mount a file system")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
-@pytest.mark.parametrize("trouble", ["full", "read-only"])
-def test_a_real_disk_that_fails(trouble, small_disk, reference):
-    out = small_disk / "run"
-    trainer = Trainer(tiny(), out)
-
-    def fail_at_50(trainer):
-        if trainer.step == 50 and trouble == "full":
-            with pytest.raises(OSError), open(small_disk / "filler", "wb", buffering=0) as file:
-                while True:
-                    file.write(bytes(4096))
-        elif trainer.step == 50:
-            subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
-
-    with pytest.raises(DreamerError, match=f"could not write to {out} .*: the last good checkpoint is kept"):
-        list(trainer.run(on_step=fail_at_50))
-    if trouble == "full":
-        (small_disk / "filler").unlink()
-    else:
-        with pytest.raises(DreamerError, match="Read-only file system"):
-            Trainer(tiny(), small_disk / "another")
-        with pytest.raises(DreamerError, match="Read-only file system"):
-            Trainer.resume(out)
-        subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
-    finish(Trainer.resume(out))
-    assert_same_run(reference, out)
+def test_interrupted_and_resumed_from_the_shell(tmp_path):
+    """Ctrl-C ends it in one line that says how to go on; a SIGKILL ends it without one; the numbers are the same."""
+    config = tiny(env="Pendulum-v1", env_steps=2000)
+    out = tmp_path / "run"
+    for number, stop in enumerate([signal.SIGINT, signal.SIGKILL]):
+        line = ["--resume", out] if number else [*words(config), "--out", out]
+        # Started by a job in the background, tests inherit an ignored SIGINT; a learner's shell does not ignore it.
+        awake = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+        process = subprocess.Popen([*COMMAND, *line], stderr=subprocess.PIPE, text=True, preexec_fn=awake)
+        goal = 60 * (number + 1)
+        while process.poll() is None and not any(int(path.stem) >= goal for path in out.glob("checkpoint/*.json")):
+            time.sleep(0.02)
+        process.send_signal(stop)
+        said = process.communicate()[1].strip().splitlines()[-1]
+        assert process.returncode == (130 if stop == signal.SIGINT else -signal.SIGKILL)
+        assert stop != signal.SIGINT or said == f"stopped; continue with --resume {out}"
+    done = max(int(path.stem) for path in out.glob("checkpoint/*.json"))
+    steps = 20 * (done // 20 + 2)  # a little further, and then the same steps in one go
+    main(["--resume", str(out), "--env-steps", str(steps)])
+    train(tiny(env="Pendulum-v1", env_steps=steps), tmp_path / "whole")
+    assert_same_run(out, tmp_path / "whole")

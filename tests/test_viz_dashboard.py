@@ -7,7 +7,7 @@ import pytest
 from figures import assert_readable, lines
 from runs import finish, tiny
 
-from dreamer_core.train import Trainer
+from dreamer_core.trainer import Trainer
 from dreamer_core.viz.dashboard import MODEL_PANELS, PANELS, dashboard, fitting_scale, omissions, read_metrics, series
 
 EVERYTHING = {metric for _, metrics in PANELS.values() for metric in metrics}

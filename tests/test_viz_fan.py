@@ -6,10 +6,11 @@ import torch
 from figures import assert_readable
 from minds import pendulum_agent, without_chance
 
-from dreamer_core import ceiling, envs
+from dreamer_core import envs
 from dreamer_core.config import WrapperConfig
 from dreamer_core.viz.dream import act_out, dream, held_actions
 from dreamer_core.viz.fan import fan, fan_figure, real_futures
+from dreamer_core.yardsticks import ceiling
 
 NAMES = ["cos", "sin", "velocity"]
 PUSHES = {"left": np.full((8, 1), -1, np.float32), "right": np.full((8, 1), 1, np.float32)}

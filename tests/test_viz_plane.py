@@ -6,9 +6,9 @@ import torch
 from figures import assert_readable
 from minds import pendulum_agent
 
-from dreamer_core import ceiling
 from dreamer_core.viz.pendulum import angle_and_velocity
 from dreamer_core.viz.plane import Plane, agent_plane, exact_plane, plane_figure, rewind, soft_bellman
+from dreamer_core.yardsticks import ceiling
 
 COARSE = (24, 17)
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from runs import tiny
 
-from dreamer_core.train import Trainer
+from dreamer_core.trainer import Trainer
 from dreamer_core.viz.show import png
 from dreamer_core.viz.timeline import Rows, as_rows, timeline_figure
 

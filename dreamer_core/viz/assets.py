@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dreamer_core.config import preset
-from dreamer_core.train import Trainer
+from dreamer_core.trainer import Trainer
 from dreamer_core.viz.dream import dream, dream_figure, play
 from dreamer_core.viz.show import png
 

@@ -18,9 +18,9 @@ import torch
 from matplotlib.figure import Figure
 
 from dreamer_core.agent import Dreamer
-from dreamer_core.ceiling import DT, GRAVITY, LENGTH, MAX_SPEED, MAX_TORQUE, Corners, best_torque, dynamics, grid
 from dreamer_core.sac import Action
 from dreamer_core.viz.show import describe
+from dreamer_core.yardsticks.ceiling import DT, GRAVITY, LENGTH, MAX_SPEED, MAX_TORQUE, Corners, best_torque, dynamics, grid
 
 SHAPE = (180, 121)
 

@@ -21,12 +21,12 @@ from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 from dreamer_core.agent import Agent
-from dreamer_core.ceiling import DT, MAX_TORQUE
 from dreamer_core.errors import DreamerError
 from dreamer_core.viz.dream import Episode
 from dreamer_core.viz.game import DreamGame, Frame
 from dreamer_core.viz.pendulum import Rod, stage
 from dreamer_core.viz.show import BLUE, ORANGE, PURPLE, RED, SKY, picture
+from dreamer_core.yardsticks.ceiling import DT, MAX_TORQUE
 
 WINDOW = 200  # steps that the charts show
 FILM = 70  # steps of the filmstrip

@@ -121,7 +121,7 @@ def practise(world, stage, settings: dict[str, Any], seed: int, marks: tuple[int
     """Real returns of a fresh learner after `marks` rounds in a frozen dream, as in notebook 08."""
     from dreamer_core.agent import Dreamer
     from dreamer_core.config import from_dict
-    from dreamer_core.train import evaluate
+    from dreamer_core.trainer import evaluate
 
     torch.manual_seed(seed)
     student = Dreamer(from_dict(settings), 3, 1)

@@ -23,11 +23,11 @@ import torch
 from learning import OUT, ROOT, available_cpus, pin
 
 from dreamer_core import config as configs
-from dreamer_core.belief_gap import compare, exact, fit, foresee, small_model
-from dreamer_core.known_agent import agent_config, costs
-from dreamer_core.known_answer import LQG, lqg_cost
-from dreamer_core.known_world import World, noise_of, random_episodes, simulate
-from dreamer_core.train import Trainer
+from dreamer_core.trainer import Trainer
+from dreamer_core.yardsticks.belief_gap import compare, exact, fit, foresee, small_model
+from dreamer_core.yardsticks.known_agent import agent_config, costs
+from dreamer_core.yardsticks.known_answer import LQG, lqg_cost
+from dreamer_core.yardsticks.known_world import World, noise_of, random_episodes, simulate
 
 WORLD = World()
 EPISODES = 20_000  # recorded for training

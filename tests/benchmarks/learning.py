@@ -109,7 +109,7 @@ def code_version() -> str:
 def train_ours(settings: dict[str, Any]) -> list[tuple[int, float, float, float]]:
     """Train with this package; a list of (env_steps, wall_s, mean, std)."""
     from dreamer_core import config as configs
-    from dreamer_core.train import Trainer
+    from dreamer_core.trainer import Trainer
 
     trainer = Trainer(configs.from_dict(settings), out=None)
     return [(m["env_steps"], m["wall_s"], m["eval_return_mean"], m["eval_return_std"]) for m in trainer.run()]

@@ -106,7 +106,8 @@ def measured(bench: dict[str, Any], known: dict[str, Any]) -> str:
         "Each entry is the median over the seeds, with the smallest and largest in brackets and no seed left out. Steps and seconds",
         "count to the first evaluation at or above the mark. Every evaluation is the mean of the same 50 episodes (reset seeds 20000",
         "to 20049), one every 200 steps; its time is not counted. The best that *any* controller can reach on these episodes is",
-        f"**{number(bench['ceiling'], 1)}** (`python -m dreamer_core.ceiling`). torch {bench['torch']}, {bench['cpu_cores']} cores.",
+        f"**{number(bench['ceiling'], 1)}** (`python -m dreamer_core.yardsticks.ceiling`). "
+        f"torch {bench['torch']}, {bench['cpu_cores']} cores.",
         "",
         "**Pendulum-v1, one core**",
         "",

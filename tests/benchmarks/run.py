@@ -18,8 +18,8 @@ import speed
 
 def ceiling(out: Path) -> None:
     """Compute the best possible returns on the evaluation episodes, once."""
-    from dreamer_core import ceiling as dynamic
     from dreamer_core.config import EvaluationConfig
+    from dreamer_core.yardsticks import ceiling as dynamic
 
     if (out / "ceiling.json").exists():
         return

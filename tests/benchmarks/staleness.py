@@ -24,7 +24,7 @@ from dreamer_core import envs
 from dreamer_core.agent import Dreamer
 from dreamer_core.config import Config, from_dict
 from dreamer_core.replay import Window
-from dreamer_core.train import Trainer
+from dreamer_core.trainer import Trainer
 from dreamer_core.viz.dream import Episode, act_out, held_actions
 from dreamer_core.viz.error_growth import error_growth
 from dreamer_core.viz.staleness import Rerun, kl_by_row, live_through, relative_l2, rerun, staleness

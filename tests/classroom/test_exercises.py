@@ -13,7 +13,7 @@ from dreamer_core.classroom.answer import attempted
 from dreamer_core.classroom.exercises import collect
 from dreamer_core.classroom.judge import judge
 from dreamer_core.classroom.lesson import notebook_of
-from dreamer_core.train import Trainer
+from dreamer_core.trainer import Trainer
 
 EXERCISES = collect()
 RIGHT = {

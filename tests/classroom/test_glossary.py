@@ -11,7 +11,7 @@ from dreamer_core.classroom.glossary import ENTRIES, SIZES, glossary
 from dreamer_core.imagine import imagine
 from dreamer_core.returns import alive_weight
 from dreamer_core.sac import soft_baseline
-from dreamer_core.train import Trainer
+from dreamer_core.trainer import Trainer
 
 # All sizes differ, so that no two can be mistaken for each other.
 SECTIONS = {

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dreamer_core import envs, train
+from dreamer_core import envs, trainer
 from dreamer_core.classroom.spec import Exercise, Mistake, Observations
 from dreamer_core.viz.timeline import as_rows
 
@@ -269,8 +269,8 @@ ENDING = Exercise(
     minutes=4,
     difficulty=1,
     importance=3,
-    reference=train.ending,
-    target="dreamer_core.train:ending",
+    reference=trainer.ending,
+    target="dreamer_core.trainer:ending",
     observe=observe_ending,
     expected=expected_ending,
     mistakes=(

@@ -4,7 +4,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from dreamer_core import ceiling
+from dreamer_core.yardsticks import ceiling
 
 COARSE = (120, 81)
 

@@ -7,8 +7,8 @@ from gymnasium.utils.env_checker import check_env
 
 from dreamer_core import envs
 from dreamer_core.config import WrapperConfig
-from dreamer_core.known_answer import LQG, go, kalman, lqg_cost, riccati, see, start
-from dreamer_core.known_world import ENV, KnownWorld, Noise, World, draw, move, noise_of, random_episodes, simulate
+from dreamer_core.yardsticks.known_answer import LQG, go, kalman, lqg_cost, riccati, see, start
+from dreamer_core.yardsticks.known_world import ENV, KnownWorld, Noise, World, draw, move, noise_of, random_episodes, simulate
 
 WORLD = World()
 

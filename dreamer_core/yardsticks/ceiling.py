@@ -1,6 +1,6 @@
 """The best possible return on Pendulum-v1, by dynamic programming.
 
-    python -m dreamer_core.ceiling
+    python -m dreamer_core.yardsticks.ceiling
 
 No agent can do better than the optimal controller that knows the dynamics exactly. With two state
 variables, angle and velocity, that controller can be computed: lay a grid over the states, and go

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from dreamer_core.config import from_dict
-from dreamer_core.known_agent import agent_config, costs
-from dreamer_core.known_answer import LQG
-from dreamer_core.known_world import World
-from dreamer_core.train import Trainer
+from dreamer_core.trainer import Trainer
+from dreamer_core.yardsticks.known_agent import agent_config, costs
+from dreamer_core.yardsticks.known_answer import LQG
+from dreamer_core.yardsticks.known_world import World
 
 WORLD = World()
-KEPT = json.loads((Path(__file__).parents[1] / "notebooks" / "assets" / "known_world.json").read_text())
+KEPT = json.loads((Path(__file__).parents[2] / "notebooks" / "assets" / "known_world.json").read_text())
 
 
 class Puppet:

@@ -3,7 +3,7 @@
 Each is a gymnasium environment with an action in [-1, 1] and a handful of rows per episode. Time is
 counted as everywhere in this package: row t holds the observation, the reward that arrives *with*
 it, and the action that leaves it. Row 0 is the reset and brings no reward. Importing this module
-registers them, so that `--env dreamer_core.probe_worlds:ProbeMemory-v0` works wherever an
+registers them, so that `--env dreamer_core.yardsticks.probe_worlds:ProbeMemory-v0` works wherever an
 environment is named.
 
 The idea of probe environments is Andy Jones's ("Debugging RL, Without the Agonizing Pain", 2021);

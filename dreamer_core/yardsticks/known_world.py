@@ -13,7 +13,7 @@ LQG's (`known_answer.py`): what an agent learns here can be held against the tru
 
 Row t holds the reading o_t, the reward that arrives with it, and the action a_t that leaves it.
 
-    gym.make("dreamer_core.known_world:KnownWorld-v0")     also as --env on the command line
+    gym.make("dreamer_core.yardsticks.known_world:KnownWorld-v0")     also as --env on the command line
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from pydantic.dataclasses import dataclass
 
 from dreamer_core.config import STRICT, Count, Fraction, NonNegative, Positive
 
-ENV = "dreamer_core.known_world:KnownWorld-v0"
+ENV = "dreamer_core.yardsticks.known_world:KnownWorld-v0"
 
 
 @dataclass(config=ConfigDict(**STRICT), frozen=True)

@@ -8,10 +8,10 @@ import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
 
-from dreamer_core import ladder
 from dreamer_core.agent import Dreamer
 from dreamer_core.errors import ConfigError
-from dreamer_core.ladder import GAMMA, RUNGS, Answer, Question, Result, attempt, climb, lines, load, main, settings
+from dreamer_core.yardsticks import ladder
+from dreamer_core.yardsticks.ladder import GAMMA, RUNGS, Answer, Question, Result, attempt, climb, lines, load, main, settings
 
 NAMES = [rung.name for rung in RUNGS]
 

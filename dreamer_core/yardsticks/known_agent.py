@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dreamer_core import envs, train
+from dreamer_core import envs, trainer
 from dreamer_core.agent import Agent
 from dreamer_core.config import Config, WrapperConfig, from_dict
-from dreamer_core.known_answer import LQG
-from dreamer_core.known_world import ENV, World, noise_of, simulate
+from dreamer_core.yardsticks.known_answer import LQG
+from dreamer_core.yardsticks.known_world import ENV, World, noise_of, simulate
 
 
 def agent_config(seed: int) -> Config:
@@ -84,7 +84,7 @@ def costs(agent: Agent, seeds: range) -> Costs:
     """Deterministic episodes of the agent, LQG, no action and uniform random ones, after resets with the same seeds."""
     world = World()
     environments = [envs.make(ENV, WrapperConfig()) for _ in seeds]
-    returns = train.evaluate(agent, environments, seeds.start).returns
+    returns = trainer.evaluate(agent, environments, seeds.start).returns
     noise, rng = noise_of(world, seeds), np.random.default_rng(seeds.start)
 
     def cost(act: Callable[[int, np.ndarray], np.ndarray]) -> np.ndarray:

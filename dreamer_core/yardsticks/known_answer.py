@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dreamer_core.known_world import Episodes, World
+from dreamer_core.yardsticks.known_world import Episodes, World
 
 
 class Belief(NamedTuple):

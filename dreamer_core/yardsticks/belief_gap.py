@@ -30,12 +30,12 @@ import torch
 from torch import Tensor
 
 from dreamer_core.config import WorldModelConfig
-from dreamer_core.known_answer import kalman
-from dreamer_core.known_world import Episodes, World
 from dreamer_core.nets import gaussian_nll
 from dreamer_core.replay import Window
 from dreamer_core.sac import descend
 from dreamer_core.world_model import WorldModel
+from dreamer_core.yardsticks.known_answer import kalman
+from dreamer_core.yardsticks.known_world import Episodes, World
 
 AT_ONCE = 10  # episodes for which the mixture is held in memory
 

@@ -1,7 +1,7 @@
 """The probe ladder: seven tiny worlds that say which part of a Dreamer is broken.
 
-    python -m dreamer_core.ladder
-    python -m dreamer_core.ladder --agent my_file:MyDreamer --preset advantage
+    python -m dreamer_core.yardsticks.ladder
+    python -m dreamer_core.yardsticks.ladder --agent my_file:MyDreamer --preset advantage
 
 A Dreamer with a fault still learns *something*, and its loss still falls. So give it worlds so small
 that the right answer is known on paper, each needing one part more than the ones below:
@@ -45,12 +45,12 @@ import torch
 import tyro
 from torch import Tensor
 
-from dreamer_core import probe_worlds as worlds
 from dreamer_core.agent import Carry, Dreamer
-from dreamer_core.cli import one_sentence
 from dreamer_core.config import Config, from_dict
 from dreamer_core.errors import ConfigError, DreamerError
-from dreamer_core.train import Trainer
+from dreamer_core.train import one_sentence
+from dreamer_core.trainer import Trainer
+from dreamer_core.yardsticks import probe_worlds as worlds
 
 COPIES = 512  # beliefs and dreams that each reading averages
 GAMMA = 0.5
@@ -463,7 +463,7 @@ def parse(words: list[str]) -> Arguments:
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(Arguments, prog="python -m dreamer_core.ladder", args=words)
+            return tyro.cli(Arguments, prog="python -m dreamer_core.yardsticks.ladder", args=words)
     except SystemExit as error:
         if not error.code:
             raise

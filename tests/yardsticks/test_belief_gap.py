@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from dreamer_core import belief_gap
-from dreamer_core.belief_gap import Foreseen, as_window, compare, decoder_std, exact, fit, foresee, negative_elbo, small_model
-from dreamer_core.known_world import Episodes, World, random_episodes
+from dreamer_core.yardsticks import belief_gap
+from dreamer_core.yardsticks.belief_gap import Foreseen, as_window, compare, decoder_std, exact, fit, foresee, negative_elbo, small_model
+from dreamer_core.yardsticks.known_world import Episodes, World, random_episodes
 
 WORLD = World()
 MODEL = small_model("gaussian")

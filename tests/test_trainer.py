@@ -1,0 +1,464 @@
+"""The training loop: what it measures, what it remembers, and that killing it changes no number."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import time
+from types import SimpleNamespace
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box
+from runs import assert_same_run, final_state, finish, live, metrics, start_life, tiny, train
+
+from dreamer_core import trainer as training
+from dreamer_core.errors import CheckpointError, ConfigError, Diverged, DreamerError, EnvError, NotEnoughData
+from dreamer_core.trainer import Trainer, check_windows, differences, pick_device
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """The folder of a run that was never killed."""
+    out = tmp_path_factory.mktemp("never-killed") / "run"
+    train(tiny(), out)
+    return out
+
+
+# --- what is measured -----------------------------------------------------------------------------
+
+
+def test_metrics_are_one_object_per_line_at_every_evaluation(reference):
+    lines = [json.loads(line) for line in (reference / "metrics.jsonl").read_text().splitlines()]
+    assert [line["env_steps"] for line in lines] == [20, 40, 60, 80, 100]
+    for line in lines:
+        assert line.keys() >= {"env_steps", "grad_steps", "wall_s", "eval_return_mean", "eval_return_std", "eval_episodes"}
+        assert line["eval_episodes"] == 2 and line["eval_return_std"] >= 0
+    # 2 + 1 * (1 + 2) updates at step 40, then 2 * (1 + 2) in each round: at 50, 60, ... 100.
+    assert [line["grad_steps"] for line in lines] == [0, 5, 5 + 12, 5 + 24, 5 + 36]
+    assert all(a["wall_s"] < b["wall_s"] for a, b in zip(lines, lines[1:]))
+
+
+def test_the_last_step_is_evaluated_even_off_the_grid():
+    assert [line["env_steps"] for line in finish(Trainer(tiny(env_steps=25)))] == [20, 25]
+
+
+def test_the_last_step_has_a_checkpoint_even_off_the_grid(reference):
+    assert final_state(reference)[1]["step"] == 100
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(reference, tmp_path):
+    train(tiny(), tmp_path / "same")
+    assert_same_run(reference, tmp_path / "same")
+    train(tiny(seed=1), tmp_path / "other")
+    assert metrics(reference) != metrics(tmp_path / "other")
+
+
+def test_evaluating_takes_no_wall_time(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    evaluate, act = training.evaluate, Trainer._act
+
+    def slow_evaluation(*args):
+        clock.now += 1000
+        return evaluate(*args)
+
+    def one_second_act(trainer):
+        clock.now += 1
+        act(trainer)
+
+    monkeypatch.setattr(training, "evaluate", slow_evaluation)
+    monkeypatch.setattr(Trainer, "_act", one_second_act)
+    assert [line["wall_s"] for line in finish(Trainer(tiny()))] == [20, 40, 60, 80, 100]
+
+
+@pytest.mark.parametrize("agent", ["dreamer", "sac"])
+def test_evaluating_more_or_less_often_changes_nothing_else(agent, tmp_path):
+    train(tiny(agent=agent, evaluation=dict(every=7, episodes=3)), tmp_path / "often")
+    train(tiny(agent=agent, evaluation=dict(every=100, episodes=1)), tmp_path / "once")
+    (often, _), (once, _) = final_state(tmp_path / "often"), final_state(tmp_path / "once")
+    assert all(torch.equal(often[name], once[name]) for name in often)
+
+
+def test_evaluation_episodes_are_the_fixed_reset_seeds():
+    trainer = Trainer(tiny(evaluation=dict(episodes=3)))
+    together = training.evaluate(trainer.agent, trainer.evaluation_envs, seed=7).returns
+    alone = [training.evaluate(trainer.agent, trainer.evaluation_envs[:1], seed=seed).returns[0] for seed in (7, 8, 9)]
+    assert together == pytest.approx(alone, rel=1e-5)
+    assert len(set(together)) == 3
+
+
+def test_an_evaluation_episode_that_never_ends_is_noticed(monkeypatch):
+    gym.register("Endless-v0", "runs:Buoy", kwargs={})
+    monkeypatch.setattr("runs.Buoy.step", lambda self, action: (np.zeros(2), 0.0, False, False, {}))
+    monkeypatch.setattr(training, "LONGEST", 30)
+    with pytest.raises(EnvError, match="still running after 30 steps: register the environment with max_episode_steps"):
+        finish(Trainer(tiny(env="Endless-v0", env_steps=20)))
+
+
+def test_exactly_the_first_steps_are_random(monkeypatch):
+    steps, real = [], Trainer._random_action
+    monkeypatch.setattr(Trainer, "_random_action", lambda trainer: (steps.append(trainer.step), real(trainer))[1])
+    finish(Trainer(tiny(env_steps=60)))
+    assert steps == [*range(40)]
+
+
+# --- what is remembered ---------------------------------------------------------------------------
+
+
+class Counter(gym.Env):
+    """Counts its steps: observation t, reward 100 + t; ends for good after `length` steps."""
+
+    observation_space = Box(-np.inf, np.inf, (1,))
+    action_space = Box(-1, 1, (1,))
+
+    def __init__(self, length):
+        self.length = length
+
+    def reset(self, *, seed=None, options=None):
+        self.t = 0
+        return np.zeros(1), {}
+
+    def step(self, action):
+        self.t += 1
+        return np.full(1, self.t), 100.0 + self.t, self.t == self.length, False, {}
+
+
+@pytest.mark.parametrize(
+    "flags, over, terminal",
+    [((False, False), False, False), ((True, False), True, True), ((False, True), True, False), ((True, True), True, True)],
+)
+def test_what_the_two_flags_of_a_step_mean(flags, over, terminal):
+    assert training.ending(*flags) == (over, terminal)
+
+
+@pytest.mark.parametrize("ending", ["terminated", "time limit", "cut short"])
+def test_termination_is_stored_and_a_time_limit_is_not(ending):
+    gym.register(f"{ending.title().replace(' ', '')}-v0", Counter, max_episode_steps=3 if ending == "time limit" else 50,
+                 kwargs=dict(length=3 if ending == "terminated" else 99))  # fmt: skip
+    config = tiny(env=f"{ending.title().replace(' ', '')}-v0", env_steps=6)
+    if ending == "cut short":
+        config.schedule.prefill_episode = 3
+    trainer = Trainer(config)
+    finish(trainer)
+    rows = {name: value[:8].squeeze(-1).tolist() for name, value in trainer.agent.replay.data.items() if name not in ("h", "z")}
+    # Four rows for three steps: the last one brings the last reward, and no action leaves it.
+    assert rows["observation"] == [0, 1, 2, 3, 0, 1, 2, 3]
+    assert rows["reward"] == [0, 101, 102, 103, 0, 101, 102, 103]
+    assert rows["first"] == [1, 0, 0, 0, 1, 0, 0, 0]
+    assert rows["terminal"] == ([0, 0, 0, 1] * 2 if ending == "terminated" else [0] * 8)
+    assert rows["action"][3] == rows["action"][7] == 0
+    assert 0 not in rows["action"][:3] + rows["action"][4:7]
+
+
+def test_windows_may_be_longer_than_any_episode():
+    trainer = Trainer(tiny(env_steps=60, replay=dict(length=30)))  # episodes of the toy end after 20 steps
+    finish(trainer)
+    assert trainer.agent.grad_steps > 0
+
+
+@pytest.mark.parametrize("env", ["Pendulum-v1", "MountainCarContinuous-v0", "InvertedPendulum-v5"])
+def test_real_environments_train_from_end_to_end(env):
+    if env.startswith("Inverted"):
+        pytest.importorskip("mujoco")
+    trainer = Trainer(tiny(env=env, env_steps=60, evaluation=dict(every=60, episodes=1)))
+    lines = finish(trainer)
+    assert np.isfinite(lines[-1]["eval_return_mean"]) and lines[-1]["grad_steps"] == 5 + 12
+    ended = trainer.agent.replay.data["terminal"].sum()
+    assert ended > 0 if env.startswith("Inverted") else ended == 0
+
+
+# --- killed and resumed ---------------------------------------------------------------------------
+
+
+def test_killed_before_every_single_write(reference, tmp_path):
+    """A run that dies before its first write, resumes and dies before its second, and so on until a life reaches the end."""
+    lives = 0
+    while live(tmp_path / "run", tiny(), write=lives + 1):
+        lives += 1
+        shutil.copytree(tmp_path / "run", tmp_path / f"{lives}")
+    assert lives > 8
+    assert_same_run(reference, tmp_path / "run")
+    for corpse in range(3, lives, 4):  # and from some of these deaths in one go
+        assert not live(tmp_path / f"{corpse}", tiny())
+        assert_same_run(reference, tmp_path / f"{corpse}")
+
+
+def test_killed_at_random_moments(tmp_path):
+    """Wherever it happens to be: acting, learning, evaluating, writing. The run is too long to end before its first death."""
+    moments = random.Random(0)
+    config = tiny(env_steps=900)
+    train(config, tmp_path / "never-killed")
+    deaths = 0
+    for _ in range(8):
+        process = start_life(tmp_path / "run", config)
+        for _ in range(100):  # a life is counted from its first checkpoint on
+            if (tmp_path / "run/config.json").exists() or not process.is_alive():
+                break
+            time.sleep(0.02)
+        time.sleep(moments.uniform(0.02, 0.3))
+        process.kill()
+        process.join()
+        deaths += process.exitcode != 0
+    assert deaths > 0
+    live(tmp_path / "run", config)
+    assert_same_run(tmp_path / "never-killed", tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(agent="sac"),
+        dict(
+            preset="advantage", sac=dict(lam=1.0, actor_grad="score", batch=0, normalize_advantage=True, alpha_final=0.01, alpha_updates=9)
+        ),
+        dict(model=dict(latent="categorical")),
+        dict(env="Pendulum-v1", wrappers=dict(hide=[2])),
+        dict(replay=dict(capacity=37, layout="chunks", burn_in=2)),
+    ],
+    ids=["sac", "advantage", "categorical", "hidden velocity", "full buffer"],
+)
+def test_every_kind_of_run_survives_being_killed(changes, tmp_path):
+    """During the random steps, in the middle of an episode, after learning, and at its very end."""
+    config = tiny(**changes)
+    train(config, tmp_path / "whole")
+    for step in (34, 37, 68, 100):
+        assert live(tmp_path / "killed", config, step=step)
+    assert not live(tmp_path / "killed", config)
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_killed_twice_in_one_episode(tmp_path):
+    """The second time, the environment is brought back through actions from before the first."""
+    config = tiny(checkpoint_every=5)
+    train(config, tmp_path / "whole")
+    assert live(tmp_path / "killed", config, step=27) and live(tmp_path / "killed", config, step=33)
+    assert not live(tmp_path / "killed", config)
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_a_run_killed_at_its_very_start_can_be_started_again(tmp_path, reference):
+    assert live(tmp_path / "run", tiny(), write=5)  # checkpoint 0 is there, config.json is not
+    assert (tmp_path / "run/checkpoint/00000000.json").exists() and not (tmp_path / "run/config.json").exists()
+    with pytest.raises(CheckpointError, match="holds no run to resume .* start a new one with --out"):
+        Trainer.resume(tmp_path / "run")
+    train(tiny(), tmp_path / "run")
+    assert_same_run(reference, tmp_path / "run")
+
+
+def copy_at(step, out, **changes):
+    """The folder of a run that stopped at `step`, with nothing after it."""
+    trainer = Trainer(tiny(**changes), out)
+    for _ in trainer.run():
+        if trainer.step == step:
+            return out
+
+
+def test_lines_after_the_checkpoint_and_half_a_line_are_written_again(reference, tmp_path):
+    out = copy_at(80, tmp_path / "run")  # checkpoint 60, metrics up to 80
+    with open(out / "metrics.jsonl", "a") as file:
+        file.write('{"env_steps": 99, "gra')
+    finish(Trainer.resume(out))
+    assert_same_run(reference, out)
+
+
+def test_a_shortened_metrics_file_is_refused(tmp_path):
+    out = copy_at(80, tmp_path / "run")
+    os.truncate(out / "metrics.jsonl", 100)
+    with pytest.raises(CheckpointError, match="metrics.jsonl is shorter than when the checkpoint was made"):
+        Trainer.resume(out)
+
+
+def test_wall_time_goes_on_from_the_checkpoint(tmp_path):
+    out = copy_at(60, tmp_path / "run")
+    before = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])["wall_s"]
+    trainer = Trainer.resume(out)
+    assert trainer.wall_s == pytest.approx(before, abs=1e-3)
+    assert all(line["wall_s"] > before for line in finish(trainer))
+
+
+def test_a_finished_run_goes_on_to_more_steps(reference, tmp_path):
+    train(tiny(env_steps=60), tmp_path / "run")
+    assert finish(Trainer.resume(tmp_path / "run")) == []
+    finish(Trainer.resume(tmp_path / "run", env_steps=80))
+    assert live(tmp_path / "run", tiny(), step=None) is False  # config.json now says 80: there is nothing left to do
+    finish(Trainer.resume(tmp_path / "run", env_steps=100))
+    assert_same_run(reference, tmp_path / "run")
+    with pytest.raises(ConfigError, match="already at step 100: ask for more than that"):
+        Trainer.resume(tmp_path / "run", env_steps=90)
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_nothing_is_lost(reference, tmp_path):
+    out = copy_at(60, tmp_path / "run")
+    newest = out / "checkpoint/00000060.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    said = []
+    finish(Trainer.resume(out, warn=said.append))
+    assert len(said) == 1 and "00000060.json is damaged" in said[0] and said[0].endswith("trying the one before it")
+    assert_same_run(reference, out)
+
+
+def test_an_edited_configuration_is_refused(tmp_path):
+    out = copy_at(40, tmp_path / "run")
+    config = json.loads((out / "config.json").read_text())
+    config["sac"]["gamma"] = 0.5
+    (out / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="was made with another sac.gamma than .*config.json says"):
+        Trainer.resume(out)
+    config["sac"]["gama"] = 0.5
+    (out / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match="the setting sac.gama does not exist"):
+        Trainer.resume(out)
+    (out / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match="config.json cannot be read"):
+        Trainer.resume(out)
+
+
+class Moody(Counter):
+    """An environment that draws on something no seed controls."""
+
+    lives = 0
+
+    def step(self, action):
+        self.t += 1
+        return np.array([self.t + Moody.lives]), 0.0, False, False, {}
+
+
+def test_an_environment_that_does_not_repeat_itself_is_noticed(tmp_path):
+    gym.register("Moody-v0", Moody, max_episode_steps=50, kwargs=dict(length=99))
+    out = copy_at(40, tmp_path / "run", env="Moody-v0")
+    Moody.lives += 1
+    with pytest.raises(CheckpointError, match="Moody-v0 did not repeat itself from the same seed and actions"):
+        Trainer.resume(out)
+
+
+# --- refused before it starts ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes, setting", [(dict(schedule=dict(prefill=9)), "schedule.prefill"), (dict(replay=dict(capacity=9)), "replay.capacity")]
+)
+def test_learning_before_enough_data_is_refused_at_once(changes, setting, tmp_path):
+    changes = changes | {"replay": dict(length=8, burn_in=2) | changes.get("replay", {})}
+    with pytest.raises(NotEnoughData, match=f"windows of 10 rows .*, but {setting} provides only 9: raise {setting}"):
+        Trainer(tiny(**changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    check_windows(tiny(**changes, agent="sac"))  # which learns from single transitions
+    changes = {section: {name: 10 if value == 9 else value for name, value in fields.items()} for section, fields in changes.items()}
+    check_windows(tiny(**changes))
+
+
+def test_a_ring_too_small_for_whole_chunks_is_refused_at_once():
+    """Chunks of 5 rows: a ring of 8 rows may hold none of them whole (rows 1..8), one of 9 always holds one."""
+    with pytest.raises(NotEnoughData, match="replay.capacity provides only 8: raise replay.capacity to 9"):
+        check_windows(tiny(replay=dict(layout="chunks", length=5, capacity=8)))
+    check_windows(tiny(replay=dict(layout="chunks", length=5, capacity=9)))
+
+
+def test_a_diverged_run_stops_with_one_sentence(tmp_path):
+    """A loss that is not a number is not written down: metrics.jsonl stays JSON, and the checkpoint before it stays."""
+    trainer = Trainer(tiny(model=dict(lr=1e30, clip_norm=1e30), sac=dict(actor_lr=1e30, critic_lr=1e30)), tmp_path / "run")
+    with pytest.raises(Diverged, match="learning diverged: .* is (nan|inf|-inf) at step .* lower learning rate"):
+        finish(trainer)
+    for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines():
+        json.loads(line, parse_constant=pytest.fail)
+    Trainer.resume(tmp_path / "run")
+
+
+def test_the_first_learning_reports_its_progress():
+    """Two updates of the model alone, one of both: a third of the way each."""
+    shares = []
+    for _ in Trainer(tiny(env_steps=40)).run(on_pretrain=shares.append):
+        pass
+    assert shares == pytest.approx([1 / 3, 2 / 3, 1])
+
+
+def test_learning_without_data_says_so():
+    for agent in ("dreamer", "sac"):
+        with pytest.raises(NotEnoughData, match="(window of 5 rows was asked for|no transition is stored)"):
+            trainer = Trainer(tiny(agent=agent, env_steps=1))
+            finish(trainer)
+            trainer.agent.learn()
+
+
+def test_a_folder_that_holds_a_run_is_left_alone(reference):
+    before = {path: path.read_bytes() for path in reference.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigError, match="already holds a run: choose another --out, or continue it with --resume"):
+        Trainer(tiny(), reference)
+    assert before == {path: path.read_bytes() for path in reference.rglob("*") if path.is_file()}
+
+
+def test_devices(monkeypatch):
+    assert pick_device(tiny(device="cpu")).type == "cpu"
+    for cuda in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
+        assert pick_device(tiny(device="auto")).type == "cpu"  # faster for small networks, whatever there is
+        assert pick_device(tiny(device="auto", model=dict(units=512))).type == ("cuda" if cuda else "cpu")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    for name in ("cuda", "mps"):
+        with pytest.raises(ConfigError, match=f"the setting device is '{name}', but torch finds no such device here"):
+            pick_device(tiny(device=name))
+
+
+def test_differences_name_settings_by_their_path():
+    assert differences({"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 4}}) == ["b.c", "b.d"]
+
+
+# --- disks that fail ------------------------------------------------------------------------------
+
+
+def test_a_metrics_file_that_cannot_grow_ends_the_run_in_one_sentence(reference, tmp_path):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full, a disk that is always full")
+    out = copy_at(60, tmp_path / "run")
+    shutil.copy(out / "metrics.jsonl", tmp_path / "kept")
+    trainer = Trainer.resume(out)
+    (out / "metrics.jsonl").unlink()
+    (out / "metrics.jsonl").symlink_to("/dev/full")
+    with pytest.raises(DreamerError, match="No space left on device.*: the last good checkpoint is kept, so make room there and continue"):
+        finish(trainer)
+    (out / "metrics.jsonl").unlink()
+    shutil.copy(tmp_path / "kept", out / "metrics.jsonl")
+    finish(Trainer.resume(out))
+    assert_same_run(reference, out)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of two megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.name != "posix" or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", folder], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.parametrize("trouble", ["full", "read-only"])
+def test_a_real_disk_that_fails(trouble, small_disk, reference):
+    out = small_disk / "run"
+    trainer = Trainer(tiny(), out)
+
+    def fail_at_50(trainer):
+        if trainer.step == 50 and trouble == "full":
+            with pytest.raises(OSError), open(small_disk / "filler", "wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(4096))
+        elif trainer.step == 50:
+            subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+
+    with pytest.raises(DreamerError, match=f"could not write to {out} .*: the last good checkpoint is kept"):
+        list(trainer.run(on_step=fail_at_50))
+    if trouble == "full":
+        (small_disk / "filler").unlink()
+    else:
+        with pytest.raises(DreamerError, match="Read-only file system"):
+            Trainer(tiny(), small_disk / "another")
+        with pytest.raises(DreamerError, match="Read-only file system"):
+            Trainer.resume(out)
+        subprocess.run(["mount", "-o", "remount,rw", small_disk], check=True)
+    finish(Trainer.resume(out))
+    assert_same_run(reference, out)
