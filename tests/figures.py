@@ -1,6 +1,36 @@
 """What every figure owes its reader."""
 
-from dreamer_core.viz.show import picture
+import numpy as np
+from matplotlib.text import Text
+
+from dreamer_core.viz.show import SMALLEST, picture
+
+
+def complaints(figure):
+    """Sentences on what a reader of this figure cannot read: text that is too small, curves under a legend."""
+    figure.canvas.draw()
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    small = {text.get_text() for text in texts if text.get_size() < SMALLEST}
+    hidden = [
+        f"the legend lies over the curve {line.get_label()!r}"
+        for axis in figure.get_axes()
+        if axis.get_legend() is not None
+        for line in axis.lines
+        if line.get_visible() and not line.get_label().startswith("_") and crosses(line, axis.get_legend().get_window_extent(), axis.bbox)
+    ]
+    return [f"text smaller than {SMALLEST} points: {text!r}" for text in sorted(small)] + hidden
+
+
+def crosses(line, legend, panel):
+    """Whether a line, as drawn within its panel, runs through a legend's box."""
+    corners = line.get_transform().transform(line.get_xydata())
+    corners = corners[np.isfinite(corners).all(1)]
+    if len(corners) < 2 or len(corners) == 2 and np.allclose(*corners.T[1]):  # a level or a mark across the whole panel hides nothing
+        return False
+    steps = np.linspace(0, 1, 50)[:, None, None]
+    x, y = ((1 - steps) * corners[:-1] + steps * corners[1:]).reshape(-1, 2).T
+    seen = (panel.x0 <= x) & (x <= panel.x1) & (panel.y0 <= y) & (y <= panel.y1)
+    return bool((seen & (legend.x0 < x) & (x < legend.x1) & (legend.y0 < y) & (y < legend.y1)).any())
 
 
 def assert_readable(figure):
@@ -20,6 +50,7 @@ def assert_readable(figure):
     assert len(figure.alt) >= 40 and len(figure.caption) >= 40
     assert figure.alt.endswith(".") and figure.caption.strip().endswith(".")
     assert "nan" not in figure.alt.lower()
+    assert complaints(figure) == []
     assert "<img alt=" in picture(figure).data  # it can be drawn
 
 

@@ -166,6 +166,12 @@ def test_the_page_holds_a_film_with_controls_and_a_strip_with_words():
     assert len(page) < 150_000
 
 
+def test_the_page_says_how_fast_the_film_runs():
+    """A step of Pendulum-v1 lasts 1/20 s."""
+    assert "The film shows 10 steps a second: 50% of the pendulum's own speed." in film(branch()).data
+    assert "20 steps a second: 100% of" in film(branch(), fps=20).data
+
+
 def test_what_is_no_pendulum_is_refused_in_one_sentence():
     assert is_pendulum(at([0, 50, 200])) and not is_pendulum(np.ones((4, 3))) and not is_pendulum(np.ones((4, 1)))
     with pytest.raises(DreamerError, match="explorer"):

@@ -59,7 +59,7 @@ def calibration_figure(heads: Mapping[str, tuple[Tensor, Tensor]], reward: Tenso
         told.append(f"{name}: {coverage(mean, std, reward, torch.ones(1)).item():.0%}")
     axes[0].axvline(ONE, color=GREY, linewidth=0.8, linestyle=":")
     axes[0].set(xlabel="promised share", ylabel="measured share", xlim=(0, 1), ylim=(0, 1.02))
-    axes[0].legend(fontsize=8, loc="lower right")
+    axes[0].legend(fontsize=9, loc="lower right")
     axes[0].grid(alpha=0.25)
     axes[1].set_ylabel("density")
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)

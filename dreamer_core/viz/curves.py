@@ -59,7 +59,7 @@ def learning_curve(
         axis.set_xlim(0, steps)
     axis.grid(alpha=0.25)
     if axis.get_legend_handles_labels()[1]:
-        axis.legend(loc="lower right", fontsize=9)
+        figure.legend(loc="outside lower center", fontsize=9, ncols=2)  # inside it would hide a curve in one run or another
     return describe(
         figure,
         alt=f"Learning curves, return against environment steps: {'; '.join(reached)}.",

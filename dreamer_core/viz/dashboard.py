@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from dreamer_core.viz.show import BLUE, GREEN, ORANGE, RED, describe
+from dreamer_core.viz.show import COLOURS, GREY, PURPLE, RED, describe
 
 Row = Mapping[str, float]  # the metrics of one evaluation, as `Trainer.run` yields them
 STEP = "env_steps"
@@ -21,12 +21,20 @@ PANELS: dict[str, tuple[str, dict[str, str]]] = {
     "Entropy of z": ("nats", {"model/stat_prior_entropy": "prior", "model/stat_posterior_entropy": "posterior"}),
     "Gradient norms": (
         "norm before clipping",
-        {"model/grad_norm": "world model", "agent/actor_grad_norm": "actor", "agent/critic_grad_norm": "critic"},
+        {"model/grad_norm": "model", "agent/actor_grad_norm": "actor", "agent/critic_grad_norm": "critic"},
     ),
     "Q": ("scaled reward", {"agent/q_mean": "Q of the batch", "agent/return_mean": "its target"}),
     "Imagined minus real": ("return", {"imagined_minus_real": "imagined - real"}),
     "Policy entropy": ("nats", {"agent/entropy": "entropy"}),
 }
+# What is neither real nor posterior nor dream has colours of its own.
+ROLES = {
+    "eval_return_mean": COLOURS["real"],
+    "imagined_return_mean": COLOURS["dream"],
+    "model/stat_prior_entropy": COLOURS["dream"],
+    "model/stat_posterior_entropy": COLOURS["posterior"],
+}
+OTHERS = [PURPLE, GREY, "black"]
 # The same for a world model that is trained alone.
 MODEL_PANELS = {
     panel: (label, {name: legend for name, legend in metrics.items() if name.startswith("model/")})
@@ -100,21 +108,24 @@ def dashboard(
     if not panels:
         raise ValueError("these rows hold no metric of a run: pass the rows that Trainer.run yields, or read_metrics(folder)")
     height = -(-len(panels) // 3)
-    figure, axes = plt.subplots(height, 3, figsize=(9.5, 2.1 * height + 0.6), sharex=True, layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(height, 3, figsize=(9.5, 2.3 * height + 0.6), sharex=True, layout="constrained", squeeze=False)
     for axis, (panel, (unit, metrics)) in zip(axes.flat, panels.items()):
-        for (name, legend), colour in zip(metrics.items(), [BLUE, ORANGE, GREEN]):
+        for (name, legend), colour in zip(metrics.items(), OTHERS):
             if name in names:
-                axis.plot(*series(rows, name, step).T, color=colour, linewidth=1.6, marker="o", markersize=2.5, label=legend)
+                axis.plot(
+                    *series(rows, name, step).T, color=ROLES.get(name, colour), linewidth=1.6, marker="o", markersize=2.5, label=legend
+                )
         if panel == "KL" and free_nats is not None:
             axis.axhline(free_nats, color=RED, linestyle="--", linewidth=1.2, label=f"free nats ({free_nats:g})")
         if panel == "Imagined minus real":
             axis.axhline(0, color="black", linewidth=0.8)
-        axis.set_title(panel, fontsize=10)
+        told = len(axis.get_legend_handles_labels()[1]) > 1
+        axis.set_title(panel, fontsize=10, pad=20 if told else 6)
         axis.set(ylabel=unit, yscale=fitting_scale(np.concatenate([line.get_ydata() for line in axis.lines])))
         axis.grid(alpha=0.25)
-        if len(axis.get_legend_handles_labels()[1]) > 1:
-            axis.margins(y=0.3)  # room for the legend above or below the curves
-            axis.legend(fontsize=8)
+        if told:  # above the panel, where it hides no curve
+            place = dict(loc="lower center", bbox_to_anchor=(0.5, 0.97), borderpad=0.2, handlelength=1.2, columnspacing=1.0)
+            axis.legend(fontsize=9, frameon=False, ncols=3, **place).set_in_layout(False)  # or it would narrow the panels
     for axis in axes.flat[len(panels) :]:
         axis.remove()
     for axis in axes.flat[max(0, len(panels) - 3) : len(panels)]:
@@ -122,7 +133,7 @@ def dashboard(
         axis.tick_params(labelbottom=True)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     notes = omissions(rows, asked, step)
-    figure.supxlabel("\n".join(notes), x=0.01, ha="left", fontsize=8, wrap=True)
+    figure.supxlabel("\n".join(notes), x=0.01, ha="left", fontsize=9, wrap=True)
     last = [f"{panel} {series(rows, name, step)[-1, 1]:.3g}" for panel, parts in panels.items() for name in parts[1] if name in names]
     return describe(
         figure,

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.viz.dream import Episode, believe, dream_on, following
-from dreamer_core.viz.show import BLUE, GREEN, GREY, describe
+from dreamer_core.viz.show import COLOURS, GREY, describe
 
 
 class Growth(NamedTuple):
@@ -58,8 +58,8 @@ def error_growth_figure(growth: Growth, title: str = "") -> Figure:
     """Median error against the horizon, with the middle half of the starts as a band."""
     figure, axis = plt.subplots(figsize=(8, 4), layout="constrained")
     horizon = np.arange(growth.dream.shape[1])
-    lines = [("dream (prior)", growth.dream, BLUE, "-"), ("nothing changes", growth.persistence, GREY, "--")]
-    lines.append(("goes on seeing (posterior)", growth.posterior, GREEN, ":"))
+    lines = [("dream (prior)", growth.dream, COLOURS["dream"], "-"), ("nothing changes", growth.persistence, GREY, "--")]
+    lines.append(("goes on seeing (posterior)", growth.posterior, COLOURS["posterior"], ":"))
     for label, errors, colour, style in lines:
         low, middle, high = np.quantile(errors, [0.25, 0.5, 0.75], axis=0)
         axis.fill_between(horizon, low, high, color=colour, alpha=0.2, linewidth=0)

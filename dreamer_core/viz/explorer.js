@@ -110,7 +110,7 @@
     if (height) canvas.style.height = `${height}px`;
     const pen = canvas.getContext("2d");
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.font = "11px system-ui, sans-serif";
+    pen.font = "12px system-ui, sans-serif";
     pen.lineJoin = pen.lineCap = "round";
     return { pen, width, height: tall };
   }

@@ -19,7 +19,7 @@ from dreamer_core.viz.branches import Branch, States, World
 from dreamer_core.viz.dream import dream_figure
 from dreamer_core.viz.film import describe, filmstrip, tell
 from dreamer_core.viz.pendulum import is_pendulum
-from dreamer_core.viz.show import BLUE, GREEN, ORANGE, picture
+from dreamer_core.viz.show import COLOURS, picture
 
 GHOSTS = 8  # other dreams drawn as thin rods
 BAND = (0.05, 0.95)
@@ -79,7 +79,7 @@ def contents(branches: Sequence[Branch], names: Sequence[str]) -> dict[str, Any]
         "names": list(names),
         "pendulum": pendulum,
         "count": len(branches[0].dreams.reward),
-        "colours": {"real": BLUE, "posterior": GREEN, "dream": ORANGE},
+        "colours": COLOURS,
         "worlds": [world(this) for this in worlds],
         "branches": [branch(this) for this in branches],
     }

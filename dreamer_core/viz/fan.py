@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.viz.dream import BAND, Episode, act_out, believe, dream_on
-from dreamer_core.viz.show import GREEN, GREY, PURPLE, RED, SKY, describe
+from dreamer_core.viz.show import GREY, PURPLE, RED, describe
 
-COLOURS = [SKY, RED, PURPLE, GREEN, GREY]  # not those of real and dreamt observations
+COLOURS = [RED, PURPLE, GREY, "black"]  # of courses of action, so not those of real, posterior and dream
 
 
 @torch.no_grad()

@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from dreamer_core.errors import DreamerError
 from dreamer_core.viz.branches import Branch
 from dreamer_core.viz.pendulum import REACH, Rod, angle_error, check_pendulum, stage
-from dreamer_core.viz.show import BLUE, GREEN, GREY, ORANGE, png
+from dreamer_core.viz.show import COLOURS, GREY, png
+from dreamer_core.yardsticks.ceiling import DT
 
 LEAD = 8  # rows shown before the eyes close
 MOMENTS = 7  # pictures in a strip
-COLOURS = {"real": BLUE, "posterior": GREEN, "dream": ORANGE}
 
 
 class Three(NamedTuple):
@@ -63,7 +63,7 @@ def frames(told: Three) -> Iterator[np.ndarray]:
     for name, colour in COLOURS.items():
         stage(panels[name])
         rods[name] = Rod(panels[name], colour)
-    shadow = Rod(panels["dream"], BLUE, width=1.5, alpha=0.7)
+    shadow = Rod(panels["dream"], COLOURS["real"], width=1.5, alpha=0.7)
     panels["real"].set_title("real", fontsize=10)
     panels["posterior"].set_title("posterior: eyes open", fontsize=10)
     title = panels["dream"].set_title("", fontsize=10)
@@ -132,7 +132,7 @@ def filmstrip(told: Three, moments: int = MOMENTS) -> Figure:
             stage(axis)
             Rod(axis, colour, width=3).move(getattr(told, name)[number])
             if name in wrong:
-                axis.set_xlabel(f"off {wrong[name][number]:.0f}°", fontsize=8)
+                axis.set_xlabel(f"off {wrong[name][number]:.0f}°", fontsize=9)
     for number, axis in zip(chosen, axes[0]):
         axis.set_title(f"step {told.begin + number}", fontsize=9)
     for number, axis in zip(chosen, axes[2]):
@@ -156,7 +156,7 @@ def film(branch: Branch, fps: int = 10) -> HTML:
     """The film with controls, and its strip below for pages that cannot play it.
 
     Args:
-        branch: its first dream is shown. fps: 10 shows Pendulum-v1 at half its speed.
+        branch: its first dream is shown. fps: 10 shows Pendulum-v1 at half its speed; the caption says which speed it is.
 
     Raises:
         DreamerError: the branch is no pendulum's.
@@ -169,5 +169,6 @@ def film(branch: Branch, fps: int = 10) -> HTML:
         f'<figure style="margin:0"><video controls loop muted playsinline aria-label="{words}" style="max-width:100%;background:white" '
         f'src="data:video/mp4;base64,{video}"></video><br>'
         f'<img alt="{words}" style="max-width:100%" src="data:image/png;base64,{strip}">'
-        f"<figcaption><i>{words} The strip shows the same (grey: eyes still open).</i></figcaption></figure>"
+        f"<figcaption><i>{words} The film shows {fps} steps a second: {fps * DT:.0%} of the pendulum's own speed. The strip shows the "
+        f"same (grey: eyes still open).</i></figcaption></figure>"
     )

@@ -150,7 +150,7 @@ def code_figure(probs: np.ndarray, observation: np.ndarray, names: Sequence[str]
     for values, name, style in zip(observation.T, names, ["-", "--", ":", "-."] * len(names)):
         above.plot(values, linewidth=1.5, linestyle=style, color="black", label=name)
     above.set_ylabel("observation")
-    above.legend(fontsize=8, ncols=len(names), loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
+    above.legend(fontsize=9, ncols=len(names), loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
     image = below.imshow(
         probs.reshape(rows, -1).T,
         aspect="auto",

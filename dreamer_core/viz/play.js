@@ -441,11 +441,10 @@ function render({ model, el }) {
       `dream ${sum(mine, "dreamt_reward")}, other branch ${sum(other, "dreamt_reward")}.`;
   };
 
-  /** Take the page's colours: light ink means a dark page. */
+  /** Take the page's ink; all other colours can be seen on light pages and on dark ones. */
   const dress = () => {
     const ink = getComputedStyle(root).color;
-    const [red, green, blue] = ink.match(/[\d.]+/g).map(Number);
-    look = { ...(red + green + blue > 380 ? facts.dark : facts.light), ink };
+    look = { ...facts.colours, ink };
     const legend = { world: look.world, dream: look.dream, others: look.dream + "66", ghost: ink };
     for (const [name, colour] of Object.entries(legend)) find(`[data-of=${name}]`).style.setProperty("--colour", colour);
     paint();

@@ -25,7 +25,7 @@ from dreamer_core.errors import DreamerError
 from dreamer_core.viz.dream import Episode
 from dreamer_core.viz.game import DreamGame, Frame
 from dreamer_core.viz.pendulum import Rod, stage
-from dreamer_core.viz.show import BLUE, ORANGE, PURPLE, RED, SKY, picture
+from dreamer_core.viz.show import BLUE, ORANGE, PURPLE, RED, picture
 from dreamer_core.yardsticks.ceiling import DT, MAX_TORQUE
 
 WINDOW = 200  # steps that the charts show
@@ -55,7 +55,6 @@ class Play(anywidget.AnyWidget):
     def __init__(self, agent: Agent, episode: Episode, row: int = 0, dreams: int = 16, seed: int = 0) -> None:
         self.game = DreamGame(agent, episode, dreams, seed)
         self.game.reset(row)
-        light = {"world": BLUE, "dream": ORANGE, "drift": RED, "uncertainty": PURPLE}
         facts = {
             "rows": self.game.rows,
             "dreams": dreams,
@@ -63,8 +62,9 @@ class Play(anywidget.AnyWidget):
             "torque": MAX_TORQUE,
             "window": WINDOW,
             "still": f"dream-play-{uuid4().hex}",
+            "colours": {"world": BLUE, "dream": ORANGE, "drift": RED, "uncertainty": PURPLE},
         }
-        super().__init__(facts=facts | {"light": light, "dark": light | {"world": SKY}})
+        super().__init__(facts=facts)
         self.on_msg(lambda _, message, buffers: self.send(answer(self.game, message)))
 
     def _ipython_display_(self) -> None:
@@ -144,7 +144,7 @@ def filmstrip(frames: Sequence[Frame], pictures: int = 8) -> Figure:
         above.set_title(f"{frame.step * DT:.1f} s", fontsize=10)
         below.set_xlabel(f"drift {frame.drift:.2f}", fontsize=9)
     axes[0, 0].set_ylabel("the world", color=BLUE, fontsize=11)
-    axes[1, 0].set_ylabel("the dream", color="#8A5F00", fontsize=11)
+    axes[1, 0].set_ylabel("the dream", color=ORANGE, fontsize=11)
     return figure
 
 

@@ -10,9 +10,14 @@ from IPython.display import HTML, DisplayHandle, display
 from matplotlib.figure import Figure
 from PIL import Image
 
-# Okabe and Ito's palette: told apart by every kind of colour vision.
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
-GREY = "#666666"
+# One colour code for the course: what really happens, what the model makes of it while it watches, what it dreams.
+# The palette is Okabe and Ito's, some of it darkened: each colour has a contrast of 3 : 1 at least on a white page and on a dark
+# one, and any two are told apart by every kind of colour vision (tests/test_viz_show.py computes both).
+BLUE, GREEN, ORANGE = "#0072B2", "#009E73", "#CC7A00"
+COLOURS = {"real": BLUE, "posterior": GREEN, "dream": ORANGE}
+# For what is none of the three.
+RED, PURPLE, GREY = "#B8322B", "#C46BA0", "#666666"
+SMALLEST = 9  # points: no text in a figure is smaller
 
 
 def png(figure: Figure, dpi: int = 90) -> bytes:
