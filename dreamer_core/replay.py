@@ -3,8 +3,8 @@
 Row t holds o_t, the reward r_t that arrived with it, first_t, terminal_t, the action a_t that
 left it, and the state (h_t, z_t) last computed there with the update at which that happened.
 
-The concern this buffer makes visible: a window of T rows recomputes h for its rows 2..T, so
-those can be written back fresh. Row 1's h is *read*. Whoever always starts at the same row
+The concern this buffer makes visible: a window of T rows recomputes h for its rows 1..T-1, so
+those can be written back fresh. Row 0's h is *read*. Whoever always starts at the same row
 (`layout="chunks"`) never refreshes it; whoever starts anywhere (`layout="free"`) refreshes it
 by other windows. `start="zero"` never reads it at all, and `"mixed"` reads it half of the time.
 """
@@ -153,8 +153,8 @@ class LatentReplay:
     def write_back(self, index: Tensor, h: Tensor, z: Tensor, update: int) -> None:
         """Store refreshed states: index (B, T), h (B, T, D), z (B, T, Z).
 
-        Row 1 of every window is left alone, since its h was read, not recomputed. Where an episode
-        starts at row 1, that costs nothing: whatever is stored there, `first` makes its h 0. With
+        Row 0 of every window is left alone, since its h was read, not recomputed. Where an episode
+        starts at row 0, that costs nothing: whatever is stored there, `first` makes its h 0. With
         `write_back_zero` off, windows that started from zero in the middle of an episode are left out.
         """
         if not self.config.write_back_zero:

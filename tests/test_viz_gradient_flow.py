@@ -109,7 +109,7 @@ def test_the_drawn_paths_are_the_measured_ones(cut):
     flow = gradient_flow(make(), random_window(), cut)
     red = {(a, t) for (a, t, _, _), reached in paths(T, cut).items() if reached}
     for kind, part in zip("hze", flow):
-        assert [(kind, t + 1) in red for t in range(T)] == list(part[-1] > 0)
+        assert [(kind, t) in red for t in range(T)] == list(part[-1] > 0)
 
 
 def test_the_paths_can_be_drawn():

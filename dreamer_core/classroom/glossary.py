@@ -44,7 +44,7 @@ ENTRIES = (
     ),
     Entry("c_t", "continue: 1 - terminal", "1 - window.terminal", "(B, T)", ("01", "04")),
     Entry("i", "row numbers, for writing back", "window.index", "(B, T)", ("06",)),
-    Entry("h_1", "the h a window starts from, as stored", "window.h", "(B, D)", ("05", "06")),
+    Entry("h_0", "the h a window starts from, as stored", "window.h", "(B, D)", ("05", "06")),
     Entry(r"\text{age}", "updates since each stored state was computed", "replay.age(update)", "(R,)", ("06",)),
     Entry("e_t", "what the encoder makes of the observation", "embed", "(B, T, E)", ("03", "05")),
     Entry("h_t", "memory: what follows from the past", "beliefs.h", "(B, T, D)", ("00", "03", "05", "06", "07")),

@@ -120,7 +120,7 @@ def gradient_flow_figure(flows: Mapping[str, Flow], title: str = "") -> Figure:
     for line, (name, flow) in zip(axes, flows.items()):
         for axis, values, source in zip(line, flow, ["$h_s$", "$z_s$", "encoder output $e_s$"]):
             shown = np.ma.masked_equal(values, 0)
-            image = axis.imshow(shown, cmap="viridis_r", norm=norm, origin="upper", extent=(0.5, length + 0.5, length + 0.5, 0.5))
+            image = axis.imshow(shown, cmap="viridis_r", norm=norm, origin="upper", extent=(-0.5, length - 0.5, length - 0.5, -0.5))
             axis.set_title(f"{name}: to {source}", fontsize=10)
         line[0].set_ylabel("loss of row t")
     for axis in axes[-1]:
@@ -146,10 +146,10 @@ def paths(rows: int, cut: bool) -> dict[tuple[str, int, str, int], bool]:
     Args:
         rows: T. cut: whether z is detached where it enters the next row.
     """
-    arrows = [("z", t, "h", t + 1) for t in range(1, rows)] + [("h", t, "h", t + 1) for t in range(1, rows)]
-    for t in range(1, rows + 1):
+    arrows = [("z", t, "h", t + 1) for t in range(rows - 1)] + [("h", t, "h", t + 1) for t in range(rows - 1)]
+    for t in range(rows):
         arrows += [("e", t, "z", t), ("h", t, "z", t), ("h", t, "loss", t), ("z", t, "loss", t)]
-    reached = {("loss", rows)}
+    reached = {("loss", rows - 1)}
     for _ in range(3 * rows):  # the longest way back has fewer arrows than that
         reached |= {(a, t) for a, t, b, s in arrows if (b, s) in reached and not (cut and (a, b) == ("z", "h"))}
     return {(a, t, b, s): (b, s) in reached and not (cut and (a, b) == ("z", "h")) for a, t, b, s in arrows}
@@ -163,18 +163,18 @@ def paths_figure(rows: int = 4, title: str = "") -> Figure:
     told = []
     for axis, cut in zip(axes, (True, False)):
         trained = paths(rows, cut)
-        lit = {(a, t) for (a, t, _, _), red in trained.items() if red} | {("loss", rows)}
+        lit = {(a, t) for (a, t, _, _), red in trained.items() if red} | {("loss", rows - 1)}
         for (a, t, b, s), red in trained.items():
             style = dict(color=RED, linewidth=2.2) if red else dict(color=GREY, linewidth=0.9)
             style |= dict(arrowstyle="-|>", linestyle=":" if cut and (a, b) == ("z", "h") else "-", shrinkA=11, shrinkB=11)
             axis.annotate("", xy=(s + shift[b], height[b]), xytext=(t + shift[a], height[a]), arrowprops=style)
         for kind, y in height.items():
-            for t in range(1, rows + 1):
+            for t in range(rows):
                 axis.plot(t + shift[kind], y, "o", markersize=22, color="white", markeredgecolor=RED if (kind, t) in lit else GREY)
                 name = "L" if kind == "loss" else kind
                 axis.text(t + shift[kind], y, f"${name}_{t}$", ha="center", va="center_baseline", fontsize=10)
-        axis.set(xlim=(0.6, rows + 0.65), ylim=(-0.5, 3.5), title="z cut (v1)" if cut else "z not cut", xlabel="row")
-        axis.set(xticks=range(1, rows + 1), yticks=list(height.values()), yticklabels=["encoder output e", "h", "z", "loss L"])
+        axis.set(xlim=(-0.4, rows - 0.35), ylim=(-0.5, 3.5), title="z cut (v1)" if cut else "z not cut", xlabel="row")
+        axis.set(xticks=range(rows), yticks=list(height.values()), yticklabels=["encoder output e", "h", "z", "loss L"])
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
         told.append(

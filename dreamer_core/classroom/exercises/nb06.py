@@ -225,7 +225,7 @@ RECOMPUTED = Exercise(
         Mistake(
             "last_row_dropped",
             lambda index, h, z: (index[:, :-1], h[:, :-1].detach(), z[:, :-1].detach()),
-            "You leave out the last row, which is the best one: it has seen the most. It is row 1 that must not be stored.",
+            "You leave out the last row, which is the best one: it has seen the most. It is row 0 that must not be stored.",
         ),
         Mistake(
             "both_ends",
