@@ -233,9 +233,9 @@ class Dreamer(Agent):
         return {"model": model, "sac": dreams * schedule.sac_updates}
 
     def measure_units(self) -> None:
-        """Choose the units of observations, and again whenever the buffer has doubled."""
-        if self.config.model.standardize and len(self.replay) >= 2 * int(self.model.measured):
-            self.model.set_units(self.replay.data["observation"][: len(self.replay)])
+        """Choose the units of observations, and again whenever the rows ever added have doubled (a full buffer stays full)."""
+        if self.config.model.standardize and self.replay.count >= 2 * int(self.model.measured):
+            self.model.set_units(self.replay.data["observation"][: len(self.replay)], self.replay.count)
 
     def learn_model(self) -> dict[str, Tensor]:
         """One update of the world model; refreshed states go back into the buffer."""

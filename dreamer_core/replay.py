@@ -50,6 +50,16 @@ def recomputed(index: Tensor, h: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Ten
     return index[:, 1:], h[:, 1:].detach(), z[:, 1:].detach()
 
 
+def writers(index: Tensor) -> Tensor:
+    """Which entries of overlapping windows are stored, one for each row: index (B, T) -> places (R,) in index.T.flatten().
+
+    The window that had seen most rows before this one wins: its h was recomputed over the longest
+    stretch. Among equals the last of the batch wins. So what is stored depends on neither the
+    number of threads nor the layout of the tensors, and the h and z of a row belong together.
+    """
+    return torch.tensor(list({row: place for place, row in enumerate(index.T.flatten().tolist())}.values()), dtype=torch.long)
+
+
 def ages(written: Tensor, count: int, update: int) -> Tensor:
     """How many updates ago each stored state was computed, oldest row first: (capacity,) -> (rows,).
 
@@ -156,15 +166,17 @@ class LatentReplay:
         Row 0 of every window is left alone, since its h was read, not recomputed. Where an episode
         starts at row 0, that costs nothing: whatever is stored there, `first` makes its h 0. With
         `write_back_zero` off, windows that started from zero in the middle of an episode are left out.
+        A row in several windows takes the states of one of them (`writers`).
         """
         if not self.config.write_back_zero:
             starts_episode = self.data["first"][(index[:, 0] % self.config.capacity).to(h.device)] == 1  # where zero is the right h
             exact = starts_episode | (h[:, 0] != 0).any(-1)  # (B,)
             index, h, z = index[exact.to(index.device)], h[exact], z[exact]
         index, h, z = recomputed(index, h, z)
-        at = (index % self.config.capacity).to(self.data["h"].device)
-        self.data["h"][at] = h
-        self.data["z"][at] = z
+        chosen = writers(index)
+        at = (index.T.flatten()[chosen] % self.config.capacity).to(h.device)
+        self.data["h"][at] = h.transpose(0, 1).flatten(0, 1)[chosen.to(h.device)]
+        self.data["z"][at] = z.transpose(0, 1).flatten(0, 1)[chosen.to(h.device)]
         self.data["written"][at] = float(update)
 
     def age(self, update: int) -> Tensor:

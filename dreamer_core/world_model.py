@@ -5,7 +5,7 @@ v1 cuts: the decoder is trained on plain squared error (no symlog); the reward h
 
 Squared error depends on units: an angle of 0.1 rad beside a velocity of 8 rad/s would not be
 seen at all. So the units are measured from the random steps, and enlarged if need be whenever the
-buffer has doubled (`set_units`); with `standardize=False` they are the environment's own.
+rows ever stored have doubled (`set_units`); with `standardize=False` they are the environment's own.
 """
 
 import torch
@@ -61,10 +61,10 @@ class WorldModel(nn.Module):
         self.cont = nets.mlp(self.rssm.features, config.units, config.head_layers, 1)
         self.register_buffer("centre", torch.zeros(observation))
         self.register_buffer("scale", torch.ones(observation))
-        self.register_buffer("measured", torch.zeros((), dtype=torch.long))  # rows that the units were measured on
+        self.register_buffer("measured", torch.zeros((), dtype=torch.long))  # rows ever stored when the units were last measured
 
     @torch.no_grad()
-    def set_units(self, observation: Tensor) -> None:
+    def set_units(self, observation: Tensor, added: int | None = None) -> None:
         """Choose units from rows (R, O): the first time their mean and standard deviation (constant entries keep their unit).
 
         Later calls only enlarge a unit that has become too small, as for a cart that now travels
@@ -72,6 +72,9 @@ class WorldModel(nn.Module):
         would blow up what is left of the error. The weights stay, so for a moment the predictions
         in that entry stretch with the unit. (Scaling the weights against it, so that no prediction
         moves, was measured too: InvertedPendulum was held by fewer seeds.)
+
+        Args:
+            observation: (R, O). added: rows ever added to the buffer that holds these; R if None.
         """
         if self.measured == 0:
             centre, scale = observation_units(observation)
@@ -79,7 +82,7 @@ class WorldModel(nn.Module):
             self.scale.copy_(scale)
         else:
             self.scale.copy_(torch.maximum(self.scale, (observation - self.centre).square().mean(0).sqrt()))
-        self.measured.fill_(len(observation))
+        self.measured.fill_(len(observation) if added is None else added)
 
     def standardized(self, observation: Tensor) -> Tensor:
         """(..., O) in the environment's units -> (..., O) in the model's."""

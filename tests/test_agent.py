@@ -189,6 +189,20 @@ def test_units_are_measured_when_learning_starts_and_again_when_the_buffer_doubl
     assert (scales[2] > 10 * scales[0]).all()
 
 
+def test_a_full_buffer_goes_on_being_measured():
+    """A ring of 30 rows, full from the start: what counts is rows ever added, 30 at first and 60 the next time."""
+    agent = make(model=dict(standardize=True), replay=dict(capacity=30))
+    measured = []
+    for rows in (30, 10, 10, 10):
+        fill(agent, rows)
+        agent.replay.data["observation"] *= 3  # the world grows
+        agent.learn() if measured else agent.pretrain()
+        measured.append(int(agent.model.measured))
+    assert measured == [30, 30, 30, 60], "rows ever added when the units were last measured"
+    seen = (agent.replay.data["observation"] - agent.model.centre).square().mean(0).sqrt()
+    torch.testing.assert_close(agent.model.scale, seen)
+
+
 @pytest.mark.parametrize("kind", [Dreamer, ModelFree])
 def test_learning_rates_fall_with_gradient_steps(kind):
     """halving = 100: half the rate after 100 steps, a quarter after 300. halving = 0: the same rate for ever."""

@@ -4,9 +4,11 @@ import math
 
 import pytest
 import torch
-from toys import numbered_replay
+from toys import model_config, numbered_replay, random_window
 
 from dreamer_core.errors import NotEnoughData
+from dreamer_core.replay import writers
+from dreamer_core.world_model import WorldModel
 
 
 def test_a_row_keeps_what_it_was_given():
@@ -154,6 +156,55 @@ def test_write_back_finds_its_rows_in_the_ring():
     refresh(replay, 5, 6, update=1)
     h = [replay.window(torch.tensor([n]), 1).h[0, 0].item() for n in range(4, 12)]
     assert h == [4, 5, 1001, 1001, 1001, 1001, 1001, 11]
+
+
+# Window by window: row numbers. Row 5 is the third row of the first window and the first of the last but one.
+OVERLAPPING = torch.tensor([[3, 4, 5], [4, 5, 6], [5, 6, 7], [4, 5, 6]])
+
+
+def test_one_window_writes_each_row_the_one_that_had_seen_most_rows_before_it():
+    """By hand: 3, 4 and 5 from the first window; 6 from a window that begins at 4, of which the last counts; 7 from the third."""
+    place = {
+        row: divmod(found, 4) for row, found in zip(OVERLAPPING.T.flatten()[writers(OVERLAPPING)].tolist(), writers(OVERLAPPING).tolist())
+    }
+    assert place == {3: (0, 0), 4: (1, 0), 5: (2, 0), 6: (2, 3), 7: (2, 2)}, "row: (time, window)"
+    assert writers(torch.zeros(0, 3, dtype=torch.long)).tolist() == []
+
+
+@pytest.mark.parametrize("time_first", [False, True], ids=["batch first in memory", "time first in memory"])
+def test_the_stored_h_and_z_of_a_row_come_from_one_window_whatever_their_layout(time_first):
+    """Each window's states hold its number. The batched unroll makes h time first, and z may lie otherwise."""
+    replay = numbered_replay(10)
+    index = torch.cat([OVERLAPPING[:, :1] - 1, OVERLAPPING], 1)  # one row more, which is read and not written
+    number = torch.arange(4.0)[:, None, None].expand(4, 4, 1)
+    h = number.expand(4, 4, 2).contiguous()
+    h = h.transpose(0, 1).contiguous().transpose(0, 1) if time_first else h
+    replay.write_back(index, 100 + h, 100 + number.contiguous(), update=3)
+    assert replay.data["h"][3:8, 0].tolist() == [100, 100, 100, 103, 102], "the window that wrote h of the rows 3 to 7"
+    assert replay.data["z"][3:8, 0].tolist() == [100, 100, 100, 103, 102], "the window that wrote z of the rows 3 to 7"
+
+
+@pytest.mark.parametrize("latent", ["gaussian", "categorical"])
+def test_both_unrolls_and_any_number_of_threads_store_the_same_states(latent):
+    """So many numbers that torch shares the writing among its threads: half of the rows are in several windows."""
+    index = torch.randint(300, (40, 1)) + torch.arange(20)
+    window = random_window(40, 20, deter=100)._replace(index=index)
+    torch.manual_seed(1)
+    model = WorldModel(model_config(deter=100, latent=latent, batched_unroll=True), 3, 2)
+    noise = model.rssm.latent.noise(40, 20)
+    stored = []
+    for batched, threads in [(True, 1), (True, 2), (True, 2), (False, 2), (False, 1)]:
+        torch.set_num_threads(threads)
+        model.rssm.config.batched_unroll = batched
+        beliefs = model.observe(window, noise)
+        replay = numbered_replay(0, capacity=400)
+        replay.data["h"], replay.data["z"] = torch.zeros(400, 100), torch.zeros(400, model.rssm.latent.size)
+        replay.write_back(index, beliefs.h, beliefs.z, update=1)
+        stored.append(replay.data)
+    for other, told in zip(stored[1:], ["two threads", "two threads again", "the plain loop on two threads", "the plain loop"]):
+        for name in ("h", "z"):
+            assert torch.allclose(other[name], stored[0][name], atol=1e-5), f"{told}: another {name} is stored"
+    assert torch.equal(stored[1]["h"], stored[2]["h"]), "two threads do not repeat themselves"
 
 
 def test_write_back_takes_no_graph_along():
