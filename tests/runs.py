@@ -78,7 +78,7 @@ def train(config, out):
 
 def metrics(out):
     """The lines of metrics.jsonl, without the wall time, which no two runs share."""
-    lines = [json.loads(line) for line in (Path(out) / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (Path(out) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     return [{name: value for name, value in line.items() if name != "wall_s"} for line in lines]
 
 

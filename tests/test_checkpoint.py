@@ -57,9 +57,9 @@ def test_the_newest_two_are_kept(folder):
 
 
 def test_checkpoints_of_an_abandoned_future_and_leftovers_are_removed(folder):
-    (folder / "00000015.json.tmp").write_text("half a file")
-    (folder / "00000012.safetensors").write_text("its JSON was never written")
-    (folder / "notes.txt").write_text("not ours")
+    (folder / "00000015.json.tmp").write_text("half a file", encoding="utf-8")
+    (folder / "00000012.safetensors").write_text("its JSON was never written", encoding="utf-8")
+    (folder / "notes.txt").write_text("not ours", encoding="utf-8")
     checkpoint.save(folder, 15, TENSORS, STATE)  # a resumed run, which had fallen back to step 10
     assert sorted(path.name for path in folder.glob("*.json*")) == ["00000010.json", "00000015.json"]
     assert len(list(folder.iterdir())) == 5
@@ -95,7 +95,7 @@ def test_a_flipped_bit_anywhere_is_refused(kind, folder):
 
 def test_a_changed_version_number_is_damage_but_another_version_is_not(folder, monkeypatch):
     path = folder / "00000020.json"
-    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+    path.write_text(path.read_text(encoding="utf-8").replace('"version": 1', '"version": 2'), encoding="utf-8")
     assert newest(folder)[0] == 10
     monkeypatch.setattr(checkpoint, "VERSION", 2)
     checkpoint.save(folder, 20, TENSORS, STATE)
@@ -108,7 +108,7 @@ def test_with_no_whole_checkpoint_there_is_nothing_to_resume(folder, tmp_path):
     with pytest.raises(CheckpointError, match="nothing to resume in .*: no checkpoint is there, so start a new run"):
         newest(tmp_path / "elsewhere")
     for path in folder.glob("*.json"):
-        path.write_text("[]")
+        path.write_text("[]", encoding="utf-8")
     with pytest.raises(CheckpointError, match="nothing to resume in .*: every checkpoint there is damaged"):
         newest(folder)
 

@@ -1,10 +1,13 @@
 """The project around the code: pins that agree, commands that exist, numbers that were measured."""
 
+import ast
 import importlib.util
+import json
 import re
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -15,7 +18,7 @@ CONDA_NAMES = {"pytorch-cpu": "torch"}
 
 def pins() -> dict[str, Version]:
     """requirements.txt: every line is an exact pin."""
-    lines = [line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
+    lines = [line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()]
     found = {}
     for line in filter(None, lines):
         requirement = Requirement(line)
@@ -26,7 +29,7 @@ def pins() -> dict[str, Version]:
 
 
 def test_conda_and_pip_install_the_same_versions():
-    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     assert environment["name"] == "dreamer"
     assert environment["channels"] == ["conda-forge", "nodefaults"]
     plain = [
@@ -41,27 +44,27 @@ def test_conda_and_pip_install_the_same_versions():
 
 
 def test_every_dependency_is_pinned_within_its_declared_range():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = project["dependencies"] + project["optional-dependencies"]["notebooks"] + project["optional-dependencies"]["test"]
     pinned = pins()
     for requirement in map(Requirement, wanted):
         assert pinned[requirement.name.lower()] in requirement.specifier, requirement
-    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     names = {entry.split("=")[0] for entry in conda if isinstance(entry, str)}
     assert {CONDA_NAMES.get(name, name) for name in names} >= {requirement.name.lower() for requirement in map(Requirement, wanted)}
 
 
 def test_the_two_commands_are_in_the_readmes_first_screen_and_in_the_makefile():
-    head = "\n".join((ROOT / "README.md").read_text().splitlines()[:24])
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    head = "\n".join((ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:24])
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     for command in ("lab", "test"):
         assert f"make {command}" in head
         assert command in targets
-    assert "make test" in (ROOT / ".ci" / "run").read_text()
+    assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
 def test_links_and_pictures_in_the_readme_exist():
-    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text()):
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text(encoding="utf-8")):
         assert (ROOT / target).exists(), target
 
 
@@ -70,5 +73,63 @@ def test_every_number_in_the_readmes_tables_was_measured():
     spec = importlib.util.spec_from_file_location("readme", ROOT / "tests" / "benchmarks" / "readme.py")
     readme = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(readme)
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert text == readme.filled(text, *readme.kept())
+
+
+# --- text files -----------------------------------------------------------------------------------
+
+
+def sources():
+    """Every Python text of the project by name: files, and the code cells of notebooks without their magics."""
+    hidden = {".git", ".venv", "build", "__pycache__", ".ipynb_checkpoints"}
+    for path in sorted([*ROOT.rglob("*.py"), *ROOT.rglob("*.ipynb")]):
+        name = path.relative_to(ROOT)
+        if hidden & set(name.parts):
+            continue
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".ipynb":
+            cells = ["".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+            text = "\n".join(re.sub(r"^[%!].*", "", cell, flags=re.MULTILINE) for cell in cells)
+        yield str(name), text
+
+
+def opens_text(call: ast.Call) -> bool:
+    """Whether a call reads or writes text whose encoding it may say."""
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    words = {word.arg: word.value for word in call.keywords}
+    if name in ("read_text", "write_text"):
+        return True
+    if name in ("open", "fdopen", "NamedTemporaryFile", "TemporaryFile"):
+        place = 1 if name == "fdopen" or isinstance(call.func, ast.Name) and name == "open" else 0
+        mode = words.get("mode", call.args[place] if len(call.args) > place else None)
+        if not isinstance(mode, ast.Constant):  # none is given: the function's own, which for open(path) is text
+            return name == "fdopen" or (name == "open" and (isinstance(call.func, ast.Name) or not call.args))
+        return isinstance(mode.value, str) and set(mode.value) <= set("rwaxt+")
+    return any(isinstance(words.get(word), ast.Constant) and words[word].value is True for word in ("text", "universal_newlines"))
+
+
+def without_encoding(text: str) -> list[int]:
+    """The lines that open text without saying that it is UTF-8: another system would read it as something else."""
+    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call) and opens_text(node)]
+    return [call.lineno for call in calls if not any(word.arg == "encoding" for word in call.keywords)]
+
+
+def test_text_files_are_opened_as_utf8_everywhere():
+    forgotten = {name: lines for name, text in sources() if (lines := without_encoding(text))}
+    assert not forgotten, f"say encoding='utf-8' in these lines: {forgotten}"
+
+
+@pytest.mark.parametrize(
+    "line, forgets",
+    [
+        ("open(p)", True), ("open(p, 'a')", True), ("open(p, 'rb')", False), ("open(p, mode='w')", True),
+        ("open(p, encoding='utf-8')", False),
+        ("p.open()", True), ("p.open('w')", True), ("p.open('wb')", False), ("Image.open(buffer)", False), ("p.read_text()", True),
+        ("p.write_text(t)", True), ("p.write_text(t, encoding='utf-8')", False), ("run(c, text=True)", True),
+        ("run(c, text=True, encoding='utf-8')", False), ("figure.text(0, 0, s)", False), ("NamedTemporaryFile('w')", True),
+        ("NamedTemporaryFile()", False),
+    ],
+)  # fmt: skip
+def test_who_forgets_the_encoding(line, forgets):
+    assert bool(without_encoding(line)) == forgets

@@ -62,7 +62,7 @@ def test_help_says_every_sentence(capsys):
     ]
     count = 0
     for prefix, kind in sections:
-        source = Path(sys.modules[kind.__module__].__file__).read_text().split(f"class {kind.__name__}:")[1]
+        source = Path(sys.modules[kind.__module__].__file__).read_text(encoding="utf-8").split(f"class {kind.__name__}:")[1]
         for field in dataclasses.fields(kind):
             if field.name in ("config", *(name[:-1] for name, _ in sections)):
                 continue
@@ -176,7 +176,7 @@ def test_a_run_is_resumed_with_its_own_settings(capsys, tmp_path):
     main(["--resume", str(tmp_path / "a")])
     assert "this run has finished its 60 steps: ask for more with --env-steps" in capsys.readouterr().err
     main(["--env_steps=100", "--resume", str(tmp_path / "a"), "--seed", "0"])  # saying again what holds anyway is no change
-    assert from_dict(json.loads((tmp_path / "a/config.json").read_text())) == tiny()
+    assert from_dict(json.loads((tmp_path / "a/config.json").read_text(encoding="utf-8"))) == tiny()
     main([*words(tiny()), "--out", str(tmp_path / "b")])
     assert_same_run(tmp_path / "a", tmp_path / "b")
 
@@ -197,10 +197,10 @@ def test_resuming_what_cannot_be_resumed(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "VERSION", 2)
     assert "has format version 1, this program reads version 2" in refused(capsys, "--resume", tmp_path)
     monkeypatch.undo()
-    config = (tmp_path / "config.json").read_text()
-    (tmp_path / "config.json").write_text(config.replace('"seed": 0', '"seed": 1'))
+    config = (tmp_path / "config.json").read_text(encoding="utf-8")
+    (tmp_path / "config.json").write_text(config.replace('"seed": 0', '"seed": 1'), encoding="utf-8")
     assert "was made with another seed than" in refused(capsys, "--resume", tmp_path)
-    (tmp_path / "config.json").write_text(config)
+    (tmp_path / "config.json").write_text(config, encoding="utf-8")
     for path in (tmp_path / "checkpoint").glob("*.safetensors"):
         path.unlink()
     with pytest.raises(SystemExit):
@@ -253,7 +253,7 @@ def test_interrupted_and_resumed_from_the_shell(tmp_path):
         line = ["--resume", out] if number else [*words(config), "--out", out]
         # Started by a job in the background, tests inherit an ignored SIGINT; a learner's shell does not ignore it.
         awake = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
-        process = subprocess.Popen([*COMMAND, *line], stderr=subprocess.PIPE, text=True, preexec_fn=awake)
+        process = subprocess.Popen([*COMMAND, *line], stderr=subprocess.PIPE, text=True, preexec_fn=awake, encoding="utf-8")
         goal = 60 * (number + 1)
         while process.poll() is None and not any(int(path.stem) >= goal for path in out.glob("checkpoint/*.json")):
             time.sleep(0.02)

@@ -32,7 +32,7 @@ def reference(tmp_path_factory):
 
 
 def test_metrics_are_one_object_per_line_at_every_evaluation(reference):
-    lines = [json.loads(line) for line in (reference / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (reference / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["env_steps"] for line in lines] == [20, 40, 60, 80, 100]
     for line in lines:
         assert line.keys() >= {"env_steps", "grad_steps", "wall_s", "eval_return_mean", "eval_return_std", "eval_episodes"}
@@ -259,7 +259,7 @@ def copy_at(step, out, **changes):
 
 def test_lines_after_the_checkpoint_and_half_a_line_are_written_again(reference, tmp_path):
     out = copy_at(80, tmp_path / "run")  # checkpoint 60, metrics up to 80
-    with open(out / "metrics.jsonl", "a") as file:
+    with open(out / "metrics.jsonl", "a", encoding="utf-8") as file:
         file.write('{"env_steps": 99, "gra')
     finish(Trainer.resume(out))
     assert_same_run(reference, out)
@@ -274,7 +274,7 @@ def test_a_shortened_metrics_file_is_refused(tmp_path):
 
 def test_wall_time_goes_on_from_the_checkpoint(tmp_path):
     out = copy_at(60, tmp_path / "run")
-    before = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])["wall_s"]
+    before = json.loads((out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])["wall_s"]
     trainer = Trainer.resume(out)
     assert trainer.wall_s == pytest.approx(before, abs=1e-3)
     assert all(line["wall_s"] > before for line in finish(trainer))
@@ -303,16 +303,16 @@ def test_a_damaged_checkpoint_is_passed_over_and_nothing_is_lost(reference, tmp_
 
 def test_an_edited_configuration_is_refused(tmp_path):
     out = copy_at(40, tmp_path / "run")
-    config = json.loads((out / "config.json").read_text())
+    config = json.loads((out / "config.json").read_text(encoding="utf-8"))
     config["sac"]["gamma"] = 0.5
-    (out / "config.json").write_text(json.dumps(config))
+    (out / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(CheckpointError, match="was made with another sac.gamma than .*config.json says"):
         Trainer.resume(out)
     config["sac"]["gama"] = 0.5
-    (out / "config.json").write_text(json.dumps(config))
+    (out / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(ConfigError, match="the setting sac.gama does not exist"):
         Trainer.resume(out)
-    (out / "config.json").write_text("{")
+    (out / "config.json").write_text("{", encoding="utf-8")
     with pytest.raises(CheckpointError, match="config.json cannot be read"):
         Trainer.resume(out)
 
@@ -363,7 +363,7 @@ def test_a_diverged_run_stops_with_one_sentence(tmp_path):
     trainer = Trainer(tiny(model=dict(lr=1e30, clip_norm=1e30), sac=dict(actor_lr=1e30, critic_lr=1e30)), tmp_path / "run")
     with pytest.raises(Diverged, match="learning diverged: .* is (nan|inf|-inf) at step .* lower learning rate"):
         finish(trainer)
-    for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines():
+    for line in (tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
         json.loads(line, parse_constant=pytest.fail)
     Trainer.resume(tmp_path / "run")
 

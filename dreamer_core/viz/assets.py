@@ -32,7 +32,7 @@ def main() -> None:
             rows.append({name: round(value, 4) for name, value in metrics.items()})
             bar.set_postfix_str(f"return {metrics['eval_return_mean']:.0f}")
     trainer.agent.save(ASSETS / "pendulum.safetensors")
-    (ASSETS / "pendulum.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (ASSETS / "pendulum.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     episode = play(trainer.agent, trainer.evaluation_envs[0], seed=20_003)
     dreams = dream(trainer.agent, episode, start=5, steps=75, count=64, act=True)
     title = f"Swing-up after {config.env_steps} environment steps: what happened, and what the agent imagined"

@@ -45,7 +45,7 @@ MODEL_PANELS = {
 
 def read_metrics(folder: Path | str) -> list[dict[str, float]]:
     """The rows of a run's metrics.jsonl."""
-    return [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def series(rows: Sequence[Row], name: str, step: str = STEP) -> np.ndarray:

@@ -66,7 +66,7 @@ TRY_SEEDS = 3
 def cells(number: str) -> list[str]:
     """The sources of a notebook's code cells."""
     (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
-    return ["".join(cell["source"]) for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
+    return ["".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
 
 
 def play(number: str, keep: tuple[str, ...] = (), changes: Mapping[str, str] | None = None, until: str = "") -> dict[str, Any]:
@@ -173,7 +173,7 @@ def main() -> None:
     matplotlib.use("Agg")
     torch.set_num_threads(1)
     os.chdir(ROOT)
-    results: dict[str, Any] = json.loads(OUT.read_text()) if OUT.exists() else {}
+    results: dict[str, Any] = json.loads(OUT.read_text(encoding="utf-8")) if OUT.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         os.environ["DREAMER_LEDGER"] = str(Path(folder) / "answers.json")  # nobody's own answers are read or changed
         for part in args.parts:
@@ -181,7 +181,7 @@ def main() -> None:
             for key, job in JOBS[part].items():
                 if args.fresh or key not in stored:
                     stored[key] = job()
-                    OUT.write_text(json.dumps(results, indent=1) + "\n")
+                    OUT.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
                     print(f"{part} {key}: {stored[key]}", flush=True)
 
 

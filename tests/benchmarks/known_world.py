@@ -111,17 +111,17 @@ def run(part: str, seed: int, out: Path, fresh: bool) -> dict[str, Any]:
     """One run, or its stored result."""
     file = out / f"{part}-seed{seed}.json"
     wanted = settings(part, seed)
-    if file.exists() and not fresh and (stored := json.loads(file.read_text()))["settings"] == wanted:
+    if file.exists() and not fresh and (stored := json.loads(file.read_text(encoding="utf-8")))["settings"] == wanted:
         return stored["result"]
     result = measure_agent(seed) if part == "agent" else measure_belief(part, seed, out)
-    file.write_text(json.dumps({"settings": wanted, "load": os.getloadavg()[0], "result": result}, indent=1))
+    file.write_text(json.dumps({"settings": wanted, "load": os.getloadavg()[0], "result": result}, indent=1), encoding="utf-8")
     print(f"{part}, seed {seed}: {json.dumps({key: round(value, 4) for key, value in result.items() if key != 'curve'})}", flush=True)
     return result
 
 
 def keep(results: dict[str, Any]) -> None:
     """Put results (without learning curves) and what they were made with beside those kept of other parts, and into the README."""
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
     made_with = kept.setdefault("settings", {})
     for part, rows in results.items():
         if part == "lqg":
@@ -129,7 +129,7 @@ def keep(results: dict[str, Any]) -> None:
             continue
         kept[part] = [{name: value for name, value in row.items() if name != "curve"} for row in rows]
         made_with[part] = settings(part, 0)
-    KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+    KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     readme.write()
 
 
@@ -153,7 +153,7 @@ def main() -> None:
     }
     results["lqg"] = measure_lqg()
     text = "\n".join(readme.known_tables(results))
-    (arguments.out / "report.md").write_text(text + "\n")
+    (arguments.out / "report.md").write_text(text + "\n", encoding="utf-8")
     print(text)
     if arguments.keep:
         keep(results)

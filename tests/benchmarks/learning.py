@@ -180,7 +180,7 @@ def do_one(run: Run, file: Path) -> None:
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_suffix(".part")
-    part.write_text(json.dumps(result))
+    part.write_text(json.dumps(result), encoding="utf-8")
     os.replace(part, file)
 
 
@@ -208,7 +208,7 @@ def plan(suites: list[str], seeds: int, cores: list[int], variants: list[str] | 
 def stored(run: Run, out: Path) -> bool:
     """Is there a result made with exactly these settings?"""
     try:
-        return json.loads((out / run.path).read_text())["settings"] == run.settings()
+        return json.loads((out / run.path).read_text(encoding="utf-8"))["settings"] == run.settings()
     except (OSError, ValueError, KeyError):
         return False
 
@@ -218,7 +218,7 @@ def command(run: Run, out: Path, cpus: list[int]) -> subprocess.CompletedProcess
     threads = str(run.cores)
     limits = {name: threads for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")}
     words = [sys.executable, __file__, "--one", json.dumps(asdict(run)), "--out", str(out), "--cpus", *map(str, cpus)]
-    return subprocess.run(words, env={**os.environ, **limits}, cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(words, env={**os.environ, **limits}, cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
 
 
 def pin(cpus: list[int]) -> None:
@@ -260,7 +260,7 @@ def measure(runs: list[Run], out: Path, jobs: int, fresh: bool = False) -> list[
                     failures.append(f"{run.suite} / {run.variant}, {run.cores} core(s), seed {run.seed} failed: {reason}")
                     print(f"{line}: failed: {reason}", flush=True)
                     continue
-                steps, wall, mean, _ = json.loads((out / run.path).read_text())["curve"][-1]
+                steps, wall, mean, _ = json.loads((out / run.path).read_text(encoding="utf-8"))["curve"][-1]
                 elapsed = time.perf_counter() - started
                 print(f"{line}: {mean:.1f} after {steps} steps, {wall:.1f} s ({elapsed:.0f} s with evaluation)", flush=True)
 

@@ -153,12 +153,14 @@ def filled(text: str, bench: dict[str, Any], known: dict[str, Any]) -> str:
 def write() -> None:
     """Fill the README in."""
     path = ROOT / "README.md"
-    path.write_text(filled(path.read_text(), *kept()))
+    path.write_text(filled(path.read_text(encoding="utf-8"), *kept()), encoding="utf-8")
 
 
 def kept() -> tuple[dict[str, Any], dict[str, Any]]:
     """The results that the benchmarks left in notebooks/assets: bench.json, known_world.json."""
-    return tuple(json.loads((ROOT / "notebooks" / "assets" / name).read_text()) for name in ("bench.json", "known_world.json"))
+    return tuple(
+        json.loads((ROOT / "notebooks" / "assets" / name).read_text(encoding="utf-8")) for name in ("bench.json", "known_world.json")
+    )
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def load(out: Path) -> Groups:
     """All stored runs by (suite, variant, cores), seeds in order."""
     groups: Groups = defaultdict(list)
     for file in sorted((out / "runs").glob("*.json")):
-        run = json.loads(file.read_text())
+        run = json.loads(file.read_text(encoding="utf-8"))
         groups[run["suite"], run["variant"], run["cores"]].append(run)
     order = {(suite, variant): number for number, (suite, variant) in enumerate((s, v) for s in SUITES for v in SUITES[s])}
     known = sorted((key for key in groups if key[:2] in order), key=lambda key: (list(SUITES).index(key[0]), key[2], order[key[:2]]))
@@ -296,7 +296,7 @@ def compact(groups: Groups, ceiling: dict[str, Any] | None, speed: dict[str, Any
 
 def read(path: Path) -> dict[str, Any] | None:
     """A JSON file, or None where there is none."""
-    return json.loads(path.read_text()) if path.exists() else None
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def write(out: Path, assets: Path | None = None, notes: list[str] | None = None) -> str:
@@ -304,7 +304,7 @@ def write(out: Path, assets: Path | None = None, notes: list[str] | None = None)
     groups, ceiling, speed = load(out), read(out / "ceiling.json"), read(out / "speed.json")
     text = markdown(groups, ceiling, speed, notes or [])
     out.mkdir(parents=True, exist_ok=True)
-    (out / "report.md").write_text(text)
+    (out / "report.md").write_text(text, encoding="utf-8")
     best = None if ceiling is None else ceiling["mean"]
     for folder in [out] if assets is None else [out, assets]:
         folder.mkdir(parents=True, exist_ok=True)
@@ -312,7 +312,7 @@ def write(out: Path, assets: Path | None = None, notes: list[str] | None = None)
         figure_more(groups, best, folder / "learning_more.png")
     if assets is not None:
         kept = json.dumps(compact(groups, ceiling, speed), indent=None, separators=(",", ":"))
-        (assets / "bench.json").write_text(kept.replace('],"', '],\n"') + "\n")
+        (assets / "bench.json").write_text(kept.replace('],"', '],\n"') + "\n", encoding="utf-8")
         readme.write()
     return text
 

@@ -26,7 +26,7 @@ def ceiling(out: Path) -> None:
     print("computing the best possible return by dynamic programming: about half a minute", flush=True)
     settings = EvaluationConfig()
     returns = dynamic.best_returns(range(settings.seed, settings.seed + settings.episodes))
-    (out / "ceiling.json").write_text(json.dumps({"mean": float(returns.mean()), "returns": returns.tolist()}))
+    (out / "ceiling.json").write_text(json.dumps({"mean": float(returns.mean()), "returns": returns.tolist()}), encoding="utf-8")
 
 
 def main() -> None:

@@ -172,7 +172,7 @@ def measure(out: Path, cores: list[int], rounds: int) -> dict[str, Any]:
             print(f"speed: round {number + 1} of {rounds}, {threads} thread(s)", flush=True)
             words = [sys.executable, __file__, "--one", str(threads), "--cpus", *map(str, cpus[:threads])]
             environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-            result = subprocess.run(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+            result = subprocess.run(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True, encoding="utf-8")
             for size, part, per_s, roof in json.loads(result.stdout):
                 samples[size, part, threads].append((per_s, roof))
     rows = []
@@ -194,7 +194,7 @@ def measure(out: Path, cores: list[int], rounds: int) -> dict[str, Any]:
     ]
     result = {"parts": rows, "ratios": ratios, "notes": notes() + told}
     out.mkdir(parents=True, exist_ok=True)
-    (out / "speed.json").write_text(json.dumps(result, indent=1))
+    (out / "speed.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
     return result
 
 

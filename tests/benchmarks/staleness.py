@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT, help="where the results go")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    found = json.loads(arguments.out.read_text()) if arguments.out.exists() and not arguments.fresh else {}
+    found = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.out.exists() and not arguments.fresh else {}
     jobs = [
         (f"{w}/{v}/{s}", world_model, (w, v, s)) for w in WORLDS for s in range(arguments.seeds) for v in VARIANTS if w in arguments.parts
     ]
@@ -139,7 +139,8 @@ def main() -> None:
         found[name] = make(*given)
         part = arguments.out.with_suffix(".part")
         part.write_text(
-            "{" + ",\n".join(f"{json.dumps(key)}:{json.dumps(value, separators=(',', ':'))}" for key, value in found.items()) + "}\n"
+            "{" + ",\n".join(f"{json.dumps(key)}:{json.dumps(value, separators=(',', ':'))}" for key, value in found.items()) + "}\n",
+            encoding="utf-8",
         )
         os.replace(part, arguments.out)
         last = found[name]["curve"][-1]

@@ -18,9 +18,9 @@ def test_an_entry_comes_back(ledger_file):
 
 def test_two_notebooks_write_to_one_file(ledger_file):
     ledger.record("1.1", state="right")
-    data = json.loads(ledger_file.read_text())
+    data = json.loads(ledger_file.read_text(encoding="utf-8"))
     data["exercises"]["2.1"] = {"state": "right"}  # the other notebook
-    ledger_file.write_text(json.dumps(data))
+    ledger_file.write_text(json.dumps(data), encoding="utf-8")
     ledger.record("1.1", state="wrong")
     assert ledger.load()[0] == {"1.1": {"state": "wrong"}, "2.1": {"state": "right"}}
 
@@ -55,13 +55,13 @@ def test_a_broken_or_old_file_is_put_aside_and_kept(ledger_file, text):
 
 def test_putting_aside_twice_overwrites_nothing(ledger_file):
     for text in ("first", "second"):
-        ledger_file.write_text(text)
+        ledger_file.write_text(text, encoding="utf-8")
         ledger.load()
-    assert [ledger_file.with_name(f"answers.old{n}.json").read_text() for n in (1, 2)] == ["first", "second"]
+    assert [ledger_file.with_name(f"answers.old{n}.json").read_text(encoding="utf-8") for n in (1, 2)] == ["first", "second"]
 
 
 def test_a_place_that_cannot_be_written_costs_a_sentence(monkeypatch, tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("DREAMER_LEDGER", str(tmp_path / "file" / "answers.json"))
     assert "could not be saved" in ledger.record("1.1", state="right")
 

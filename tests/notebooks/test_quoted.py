@@ -12,8 +12,8 @@ from dreamer_core.viz.dream import play
 from notebooks.books import PATHS, ROOT, code_cells, prose
 
 ASSETS = ROOT / "notebooks" / "assets"
-CURVES = json.loads((ASSETS / "bench.json").read_text())["curves"]
-ASIDES = json.loads((ASSETS / "asides.json").read_text())
+CURVES = json.loads((ASSETS / "bench.json").read_text(encoding="utf-8"))["curves"]
+ASIDES = json.loads((ASSETS / "asides.json").read_text(encoding="utf-8"))
 WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
@@ -129,6 +129,6 @@ def test_units_decide_on_inverted_pendulum():
     full = {name: sum(run[-1] == 1000 for run in CURVES[f"inverted/{name}/1"]["mean"]) for name in ("dropin", "raw units")}
     assert full == {"dropin": 8, "raw units": 0} and len(CURVES["inverted/raw units/1"]["mean"]) == 10
     assert CURVES["inverted/dropin/1"]["env_steps"][-1] == 2000
-    readme = " ".join((ROOT / "README.md").read_text().split())
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert "eight of ten seeds reach its limit at step 2,000, and in raw units none" in readme
     assert "at step 2,000 eight of ten seeds hold the pole for a whole episode, and in raw units none does" in prose(PATHS[5])

@@ -103,6 +103,7 @@ def test_nothing_is_misspelt():
         input="\n\n".join(prose(path) for path in PATHS) + "\n".join(cell.source for path in PATHS for cell in code_cells(path)),
         capture_output=True,
         text=True,
+        encoding="utf-8",
     )
     assert done.stdout == "", done.stdout
 
@@ -114,5 +115,5 @@ def test_it_is_valid_and_carries_no_widget_state(path):
     notebook = read(path)
     nbformat.validate(notebook)
     assert "widgets" not in notebook.metadata
-    assert json.loads(path.read_text())["metadata"]["kernelspec"]["name"] == "python3"
-    assert str(ROOT) not in path.read_text()
+    assert json.loads(path.read_text(encoding="utf-8"))["metadata"]["kernelspec"]["name"] == "python3"
+    assert str(ROOT) not in path.read_text(encoding="utf-8")

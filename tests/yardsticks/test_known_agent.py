@@ -14,7 +14,7 @@ from dreamer_core.yardsticks.known_answer import LQG
 from dreamer_core.yardsticks.known_world import World
 
 WORLD = World()
-KEPT = json.loads((Path(__file__).parents[2] / "notebooks" / "assets" / "known_world.json").read_text())
+KEPT = json.loads((Path(__file__).parents[2] / "notebooks" / "assets" / "known_world.json").read_text(encoding="utf-8"))
 
 
 class Puppet:

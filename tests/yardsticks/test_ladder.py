@@ -295,7 +295,7 @@ def test_the_command_says_when_all_hold(capsys, monkeypatch):
 
 
 def test_a_learners_own_agent_is_found_by_name(tmp_path, monkeypatch):
-    (tmp_path / "my_own_file.py").write_text("class Mine: pass\nnumber = 3\n")
+    (tmp_path / "my_own_file.py").write_text("class Mine: pass\nnumber = 3\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     assert load("my_own_file:Mine").__name__ == "Mine"
     for name in ("my_own_file:Yours", "no_such_file:Mine", "my_own_file", "", ":Mine", "my_own_file:number"):
