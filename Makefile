@@ -5,14 +5,39 @@
 # make notebooks  run every notebook and store its outputs
 #
 # make lab TORCH_INDEX=...   take torch from a CPU-only index (see the README)
+# make test JOBS=4           on four cores instead of two; JOBS=0 runs everything in turn, in one process
 PYTHON ?= python3
 TORCH_INDEX ?=
+JOBS ?= 2
 VENV := .venv
-BIN := $(VENV)/bin
+# Every tool is called as a module: the scripts beside python name the folder they were made in.
+RUN := $(VENV)/bin/python -m
+# One file of tests, or one notebook, stays in one process: what it makes once serves all of it.
+PYTEST := $(RUN) pytest -n $(JOBS) --dist loadscope
+# Only a cell that hangs meets this limit: on a busy machine a cell may take many times its minute.
+CELL_SECONDS := 600
 # The second run finds these two stamps and does nothing, so it starts in seconds.
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
+# Not so in a folder that was copied or moved, or whose python is gone: the package and python are found by their full paths.
+ifneq ($(shell test -x $(VENV)/bin/python && cat $(READY) 2>/dev/null),$(CURDIR))
+.PHONY: $(READY)
+endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Jupyter, IPython, matplotlib and pip keep files at these places of HOME. If one cannot be written, .venv keeps them all.
+PLACES := . .jupyter .ipython .matplotlib .config .config/matplotlib .cache .cache/matplotlib .cache/pip \
+	.local .local/share .local/share/jupyter .local/share/jupyter/runtime Library/Jupyter Library/Caches
+define CAN_WRITE
+cd "$${HOME:-/nowhere}" 2>/dev/null && for place in $(PLACES); do test ! -e $$place || test -w $$place || exit 1; done && echo yes
+endef
+ifneq ($(shell $(CAN_WRITE)),yes)
+export JUPYTER_CONFIG_DIR := $(CURDIR)/$(VENV)/home/jupyter/config
+export JUPYTER_DATA_DIR := $(CURDIR)/$(VENV)/home/jupyter/data
+export JUPYTER_RUNTIME_DIR := $(CURDIR)/$(VENV)/home/jupyter/runtime
+export IPYTHONDIR := $(CURDIR)/$(VENV)/home/ipython
+export MPLCONFIGDIR := $(CURDIR)/$(VENV)/home/matplotlib
+export PIP_CACHE_DIR := $(CURDIR)/$(VENV)/home/pip
+endif
 # JupyterLab asks whether it may look for news and updates; the course works without a network.
 # In a container one is often root, which Jupyter refuses unless told.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
@@ -22,36 +47,36 @@ QUIET := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", 
 .PHONY: lab test bench assets notebooks clean
 
 lab: $(READY)
-	$(BIN)/jupyter lab --notebook-dir=. $(AS_ROOT) notebooks/00_play_in_a_dream.ipynb
+	$(RUN) jupyterlab --notebook-dir=. $(AS_ROOT) notebooks/00_play_in_a_dream.ipynb
 
 test: $(READY)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest tests
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(PYTEST) tests
 	rm -f build/test_answers*.json  # your own answers are neither read nor changed
-	DREAMER_LEDGER=$(CURDIR)/build/test_answers.json $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks
+	DREAMER_LEDGER="$$PWD/build/test_answers.json" $(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_SECONDS) notebooks
 
 bench: $(BENCH_READY)
-	$(BIN)/python tests/benchmarks/run.py --keep
+	$(VENV)/bin/python tests/benchmarks/run.py --keep
 
 assets: $(READY)
-	$(BIN)/python -m dreamer_core.viz.assets
+	$(RUN) dreamer_core.viz.assets
 
 notebooks: $(READY)
-	DREAMER_LEDGER=$(CURDIR)/build/no_answers.json $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=120 --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
+	DREAMER_LEDGER="$$PWD/build/no_answers.json" $(RUN) nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=$(CELL_SECONDS) --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
 
 $(READY): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --index-url $(TORCH_INDEX) $$(grep '^torch==' requirements.txt))
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . || $(BIN)/python -m pip install --quiet --no-deps --editable .
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	test -x $(VENV)/bin/python || "$(PYTHON)" -m venv --clear $(VENV)
+	$(if $(TORCH_INDEX),$(RUN) pip install --quiet --index-url $(TORCH_INDEX) $$(grep '^torch==' requirements.txt))
+	$(RUN) pip install --quiet --requirement requirements.txt
+	$(RUN) pip install --quiet --no-deps --no-build-isolation --editable . || $(RUN) pip install --quiet --no-deps --editable .
 	mkdir -p $(LAB_SETTINGS)
 	echo '$(QUIET)' > $(LAB_SETTINGS)/overrides.json
-	touch $(READY)
+	pwd -P > $(READY)
 
 $(BENCH_READY): $(READY)
-	$(BIN)/python -m pip install --quiet --editable '.[bench,mujoco]'
+	$(RUN) pip install --quiet --editable '.[bench,mujoco]'
 	touch $(BENCH_READY)
 
 clean:

@@ -136,7 +136,7 @@ def life(out, config, step, write):
 def live(out, config, step=None, write=None):
     """Run `life` in a process of its own; True if it was killed, False if the run came to its end."""
     process = start_life(out, config, step, write)
-    process.join(300)
+    process.join(600)
     assert process.exitcode in (0, -signal.SIGKILL), "a life ended by an error"
     return process.exitcode != 0
 

@@ -1,15 +1,20 @@
 """The project around the code: pins that agree, commands that exist, numbers that were measured."""
 
 import ast
+import importlib.metadata
 import importlib.util
 import json
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +46,38 @@ def test_conda_and_pip_install_the_same_versions():
         conda[CONDA_NAMES.get(name, name)] = Version(version)
     assert len(conda) == len(plain) > 10
     assert conda == {name: version for name, version in pins().items() if name in conda}
+
+
+def test_pip_can_read_what_conda_hands_it(tmp_path):
+    """conda writes the pip section into a file beside environment.yml and gives it to pip, one entry a line."""
+    dependencies = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    (section,) = (entry["pip"] for entry in dependencies if isinstance(entry, dict))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "dreamer_core", tmp_path / "dreamer_core", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "pip-section.txt").write_text("\n".join(section) + "\n", encoding="utf-8")
+    offline = ["--no-index", "--no-deps", "--no-build-isolation"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--dry-run", *offline, "--requirement", "pip-section.txt"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, f"pip refuses the pip section {section} of environment.yml:\n{done.stderr}"
+    assert "dreamer-core" in done.stdout, f"the pip section {section} of environment.yml does not install this package:\n{done.stdout}"
+
+
+def test_every_pin_installs_on_the_oldest_python_that_is_promised():
+    """What a release asks of Python is read from the releases that are installed here."""
+    promised = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
+    oldest = promised.removeprefix(">=") + ".0"
+    installed = {found.metadata["Name"].lower(): found for found in importlib.metadata.distributions()}
+    here = {name: installed[name] for name, version in pins().items() if name in installed and Version(installed[name].version) == version}
+    asked = {name: SpecifierSet(found.metadata["Requires-Python"] or "") for name, found in here.items()}
+    assert len(asked) > 10, "hardly any pinned release is installed here"
+    refusing = {name: str(asks) for name, asks in asked.items() if oldest not in asks}
+    assert not refusing, f"pinned releases that Python {oldest} cannot install: {refusing}"
 
 
 def test_every_dependency_is_pinned_within_its_declared_range():

@@ -12,7 +12,8 @@ import urllib.request
 
 import pytest
 
-LIMIT = 240  # seconds for one test, its set-up not counted: a browser that hangs must not hang the suite
+PATIENCE = 240  # seconds for anything to appear: it takes a few, on a busy machine many times that
+LIMIT = 600  # seconds for one test, its set-up not counted: a browser that hangs must not hang the suite
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -34,7 +35,7 @@ def page(browser):
     """An empty page; `page.errors` collects console errors, uncaught exceptions and requests that leave this machine."""
     page = browser.new_page(viewport={"width": 1100, "height": 1000})
     page.errors = []
-    page.set_default_timeout(45_000)  # on a busy machine a page may take that long; it rarely needs two
+    page.set_default_timeout(PATIENCE * 1000)
     page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: page.errors.append(str(error)))
 
@@ -72,7 +73,7 @@ def lab(browser, tmp_path_factory):
     log = open(root / ".own" / "log", "wb")
     server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
-        wait_for(address + "/api", server, seconds=90)
+        wait_for(address + "/api", server, PATIENCE)
         yield address, root
     finally:
         server.terminate()

@@ -189,7 +189,6 @@ def test_it_works_in_jupyterlab(page, lab, fragment):
     address, root = lab
     (root / "page.html").write_text(fragment, encoding="utf-8")
     nbformat.write(notebook(fragment), root / "explore.ipynb")
-    page.set_default_timeout(60_000)
     page.goto(f"{address}/lab/tree/explore.ipynb", wait_until="commit")
     # A notebook that was not run here is not trusted: no script, but the picture.
     page.wait_for_selector(".jp-OutputArea img[alt^='A real pendulum']")

@@ -10,6 +10,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from browser.conftest import LIMIT, PATIENCE
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 NOTEBOOK = NOTEBOOKS / "00_play_in_a_dream.ipynb"
 READY = """() => {
@@ -24,13 +26,13 @@ def widget(page, lab):
     """The widget, alive, in a notebook that was run from end to end."""
     address, root = lab
     copy_notebook(root)
-    page.goto(f"{address}/lab/tree/play.ipynb?reset", wait_until="commit", timeout=60_000)
-    page.wait_for_function(READY, timeout=90_000)
+    page.goto(f"{address}/lab/tree/play.ipynb?reset", wait_until="commit")
+    page.wait_for_function(READY)
     page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
     widget = page.locator(".dream-play")
-    widget.wait_for(state="visible", timeout=90_000)
+    widget.wait_for(state="visible")
     widget.scroll_into_view_if_needed()
-    until(lambda: "Frozen" in widget.get_by_role("status").inner_text(), 60)  # the first scene has come from the kernel
+    until(lambda: "Frozen" in widget.get_by_role("status").inner_text())  # the first scene has come from the kernel
     return widget
 
 
@@ -48,13 +50,13 @@ def data(widget, name):
     return float(widget.get_attribute(f"data-{name}") or "nan")
 
 
-def reach(widget, step, seconds=60):
+def reach(widget, step):
     """Wait for a step of the game; a machine with much else to do may take a while."""
-    until(lambda: data(widget, "step") >= step, seconds, lambda: f"still at step {data(widget, 'step')}")
+    until(lambda: data(widget, "step") >= step, lambda: f"waited for step {step}, still at step {data(widget, 'step')}")
 
 
-def until(condition, seconds=30, complaint=lambda: "waited in vain"):
-    deadline = time.monotonic() + seconds
+def until(condition, complaint=lambda: "waited in vain"):
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, complaint()
         time.sleep(0.05)
@@ -126,8 +128,8 @@ def test_buttons_and_sliders_do_the_same(page, widget):
 def test_an_exported_page_shows_the_filmstrip(page, tmp_path):
     """Executed without a browser and opened from disk, the picture is there, with its text."""
     copy_notebook(tmp_path)
-    command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "html", "--execute", "--ExecutePreprocessor.timeout=100", "play.ipynb"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=140)
+    command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "html", "--execute", "play.ipynb"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=LIMIT)
     page.goto((tmp_path / "play.html").as_uri(), wait_until="commit")
     picture = page.get_by_alt_text("Filmstrip of")
     picture.wait_for(state="visible")

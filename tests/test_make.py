@@ -1,0 +1,95 @@
+"""The Makefile's commands, from wherever the course lies: python is replaced by a recorder, so nothing is installed or run."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OWN = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR", "PIP_CACHE_DIR")
+RECORDER = """import json, os, sys
+with open(os.environ["RECORD"], "a", encoding="utf-8") as file:
+    file.write(json.dumps({"arguments": sys.argv[1:], "environment": dict(os.environ)}) + "\\n")
+"""
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+@pytest.fixture
+def course(tmp_path):
+    """A folder with an awkward name and an environment that is ready, whose python only records how it is called."""
+    folder = tmp_path / "a learner's  course, $HOME (2)"
+    (folder / ".venv/bin").mkdir(parents=True)
+    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    (tmp_path / "recorder.py").write_text(RECORDER, encoding="utf-8")
+    python = folder / ".venv/bin/python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{tmp_path / "recorder.py"}" "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    (folder / ".venv/.ready").write_text(f"{folder}\n", encoding="utf-8")
+    return folder
+
+
+def make(folder, target, **environment):
+    """Run `make target`; every call of the environment's python as (arguments, environment)."""
+    record = folder.parent / "record"
+    record.write_text("", encoding="utf-8")
+    outer = {name: value for name, value in os.environ.items() if name not in (*OWN, "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "JOBS")}
+    command = ["make", f"PYTHON={sys.executable}", target]
+    environment = outer | {"RECORD": str(record)} | environment
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, f"make {target} failed in {folder}:\n{done.stdout}\n{done.stderr}"
+    calls = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
+    return [(call["arguments"], call["environment"]) for call in calls]
+
+
+def test_a_path_with_spaces_reaches_every_tool_whole(course):
+    (lint, _), (style, _), (tests, _), (books, environment) = make(course, "test")
+    assert [lint, style] == [["-m", "ruff", "check", "."], ["-m", "ruff", "format", "--check", "."]]
+    assert tests[:2] == books[:2] == ["-m", "pytest"] and tests[-1] == "tests" and books[-1] == "notebooks"
+    assert environment["DREAMER_LEDGER"] == str(course / "build/test_answers.json")
+    ((lab, _),) = make(course, "lab")
+    assert lab[:2] == ["-m", "jupyterlab"] and lab[-1] == "notebooks/00_play_in_a_dream.ipynb"
+
+
+def test_no_cell_is_stopped_on_a_busy_machine(course):
+    """The longest cell takes half a minute on two idle cores; ten jobs beside it may make that many minutes."""
+    *_, (books, _) = make(course, "test")
+    (limit,) = [int(word.split("=")[1]) for word in books if word.startswith("--nbval-cell-timeout=")]
+    assert limit >= 600, f"make test stops a cell after {limit} s"
+
+
+@pytest.mark.parametrize("target", ["lab", "test"])
+def test_without_a_home_that_can_be_written_all_is_kept_in_the_environment(course, target):
+    for _, environment in make(course, target, HOME="/nowhere/at all"):
+        for name in OWN:
+            place = environment.get(name, f"{name} is not set")
+            assert place.startswith(str(course / ".venv/home/")), f"{name}: {place}"
+
+
+def test_one_place_below_home_that_cannot_be_written_is_enough(course, tmp_path):
+    if os.geteuid() == 0:
+        pytest.skip("nothing is closed to root")
+    closed = tmp_path / "home/.jupyter"
+    closed.mkdir(parents=True, mode=0o500)
+    ((_, environment),) = make(course, "lab", HOME=str(closed.parent))
+    assert environment.get("JUPYTER_CONFIG_DIR", "").startswith(str(course / ".venv/home/"))
+
+
+def test_a_home_that_can_be_written_keeps_the_users_own_settings(course, tmp_path):
+    (tmp_path / "home").mkdir()
+    ((_, environment),) = make(course, "lab", HOME=str(tmp_path / "home"))
+    assert not [name for name in OWN if name in environment]
+
+
+def test_a_folder_that_was_moved_is_set_up_again_and_only_once(course):
+    """The installed package is found by its full path: in a copy, the notebooks would run the original's code."""
+    moved = course.rename(course.with_name("moved"))
+    *setup, (lab, _) = make(moved, "lab")
+    assert ["-m", "pip"] in [arguments[:2] for arguments, _ in setup], "nothing was installed after the move"
+    assert lab[:2] == ["-m", "jupyterlab"]
+    assert len(make(moved, "lab")) == 1, "the second run installs again"
