@@ -2,7 +2,6 @@
 
 import ast
 import importlib.metadata
-import importlib.util
 import json
 import re
 import shutil
@@ -16,6 +15,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
+from scripts import script
 
 ROOT = Path(__file__).parents[1]
 CONDA_NAMES = {"pytorch-cpu": "torch"}
@@ -107,9 +107,7 @@ def test_links_and_pictures_in_the_readme_exist():
 
 def test_every_number_in_the_readmes_tables_was_measured():
     """The tables are written from the stored benchmark, so they cannot be typed by hand or left behind by it."""
-    spec = importlib.util.spec_from_file_location("readme", ROOT / "tests" / "benchmarks" / "readme.py")
-    readme = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(readme)
+    readme = script("readme")
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert text == readme.filled(text, *readme.kept())
 
