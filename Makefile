@@ -14,8 +14,8 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 # One file of tests, or one notebook, stays in one process: what it makes once serves all of it.
 PYTEST := $(RUN) pytest -n $(JOBS) --dist loadscope
-# Only a cell that hangs meets this limit: on a busy machine a cell may take many times its minute.
-CELL_SECONDS := 600
+# Only a cell or a kernel that hangs meets this limit, in seconds: on a busy machine they may take many times their own.
+PATIENCE := 600
 # The second run finds these two stamps and does nothing, so it starts in seconds.
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
@@ -54,7 +54,7 @@ test: $(READY)
 	$(RUN) ruff format --check .
 	$(PYTEST) tests
 	rm -f build/test_answers*.json  # your own answers are neither read nor changed
-	DREAMER_LEDGER="$$PWD/build/test_answers.json" $(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=$(CELL_SECONDS) notebooks
+	DREAMER_LEDGER="$$PWD/build/test_answers.json" $(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=$(PATIENCE) --nbval-kernel-startup-timeout=$(PATIENCE) notebooks
 
 bench: $(BENCH_READY)
 	$(VENV)/bin/python tests/benchmarks/run.py --keep
@@ -63,7 +63,7 @@ assets: $(READY)
 	$(RUN) dreamer_core.viz.assets
 
 notebooks: $(READY)
-	DREAMER_LEDGER="$$PWD/build/no_answers.json" $(RUN) nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=$(CELL_SECONDS) --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
+	DREAMER_LEDGER="$$PWD/build/no_answers.json" $(RUN) nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=$(PATIENCE) --ExecutePreprocessor.startup_timeout=$(PATIENCE) --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
 
 $(READY): requirements.txt pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }

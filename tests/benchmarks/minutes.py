@@ -74,7 +74,7 @@ def complaints(promised: int, measured: Times) -> list[str]:
 def measure(path: Path) -> Times:
     """Run a notebook in the folder it lies in; nothing is written."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
+    NotebookClient(notebook, timeout=600, startup_timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
     return times(notebook)
 
 

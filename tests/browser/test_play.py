@@ -129,6 +129,7 @@ def test_an_exported_page_shows_the_filmstrip(page, tmp_path):
     """Executed without a browser and opened from disk, the picture is there, with its text."""
     copy_notebook(tmp_path)
     command = [sys.executable, "-m", "jupyter", "nbconvert", "--to", "html", "--execute", "play.ipynb"]
+    command += [f"--ExecutePreprocessor.startup_timeout={PATIENCE}"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=LIMIT)
     page.goto((tmp_path / "play.html").as_uri(), wait_until="commit")
     picture = page.get_by_alt_text("Filmstrip of")

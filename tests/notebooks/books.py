@@ -56,7 +56,7 @@ def run(notebook: nbformat.NotebookNode, ledger: Path, **settings: str) -> list[
     before = dict(os.environ)
     os.environ.update(environment)
     try:
-        NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+        NotebookClient(notebook, timeout=600, startup_timeout=600, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -34,6 +34,8 @@ def test_solving_everything_from_first_to_last(path, ledger):
     answers = importlib.import_module(f"classroom.right_answers.nb{path.name[:2]}").RIGHT
     assert list(answers) == list(stubs(path))
     cells = run(solved(path), ledger, DREAMER_STRICT="1")
+    warned = {n: output.text for n, cell in enumerate(cells, 1) for output in cell.outputs if output.get("name") == "stderr"}
+    assert not warned, f"right answers, and these cells wrote to stderr: {warned}"
     printed = "".join(map(text, cells))
     for number in answers:
         assert f"✓ {number} " in printed
