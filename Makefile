@@ -67,7 +67,8 @@ notebooks: $(READY)
 
 $(READY): requirements.txt pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	test -x $(VENV)/bin/python || "$(PYTHON)" -m venv --clear $(VENV)
+	@# Anew, too, where the last attempt stopped half-way.
+	$(RUN) pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear $(VENV)
 	$(if $(TORCH_INDEX),$(RUN) pip install --quiet --index-url $(TORCH_INDEX) $$(grep '^torch==' requirements.txt))
 	$(RUN) pip install --quiet --requirement requirements.txt
 	$(RUN) pip install --quiet --no-deps --no-build-isolation --editable . || $(RUN) pip install --quiet --no-deps --editable .

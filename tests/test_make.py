@@ -27,19 +27,23 @@ def course(tmp_path):
     for name in ("Makefile", "requirements.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
     (tmp_path / "recorder.py").write_text(RECORDER, encoding="utf-8")
-    python = folder / ".venv/bin/python"
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{tmp_path / "recorder.py"}" "$@"\n', encoding="utf-8")
-    python.chmod(0o755)
+    program(folder / ".venv/bin/python", f'exec "{sys.executable}" "{tmp_path / "recorder.py"}" "$@"')
     (folder / ".venv/.ready").write_text(f"{folder}\n", encoding="utf-8")
     return folder
 
 
-def make(folder, target, **environment):
+def program(path, script):
+    """An executable file."""
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+def make(folder, target, python=sys.executable, **environment):
     """Run `make target`; every call of the environment's python as (arguments, environment)."""
     record = folder.parent / "record"
     record.write_text("", encoding="utf-8")
     outer = {name: value for name, value in os.environ.items() if name not in (*OWN, "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "JOBS")}
-    command = ["make", f"PYTHON={sys.executable}", target]
+    command = ["make", f"PYTHON={python}", target]
     environment = outer | {"RECORD": str(record)} | environment
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, f"make {target} failed in {folder}:\n{done.stdout}\n{done.stderr}"
@@ -101,3 +105,15 @@ def test_a_folder_that_was_moved_is_set_up_again_and_only_once(course):
     assert ["-m", "pip"] in [arguments[:2] for arguments, _ in setup], "nothing was installed after the move"
     assert lab[:2] == ["-m", "jupyterlab"]
     assert len(make(moved, "lab")) == 1, "the second run installs again"
+
+
+def test_an_environment_that_was_left_half_made_is_made_anew(course, tmp_path):
+    """Debian's python3 without python3-venv makes a folder with a python that has no pip, and so does an interruption."""
+    recorder = (course / ".venv/bin/python").rename(tmp_path / "recorder")
+    program(course / ".venv/bin/python", "echo No module named pip; exit 1")
+    (course / ".venv/.ready").unlink()
+    python = tmp_path / "python 3"
+    program(python, f'test "$*" != "-m venv --clear .venv" || cp "{recorder}" .venv/bin/python')
+    *setup, (lab, _) = make(course, "lab", python)
+    assert ["-m", "pip", "install"] in [arguments[:3] for arguments, _ in setup], "nothing was installed"
+    assert lab[:2] == ["-m", "jupyterlab"]
