@@ -12,8 +12,9 @@ from collections.abc import Callable
 
 from dreamer_core.classroom import ledger, transplant
 from dreamer_core.classroom.answer import attempted, revive, source_of
+from dreamer_core.classroom.call import one_line
 from dreamer_core.classroom.exercises import collect
-from dreamer_core.classroom.judge import CourseFault, Verdict, judge, one_line
+from dreamer_core.classroom.judge import CourseFault, Verdict, judge
 from dreamer_core.classroom.spec import Exercise
 
 EXERCISES = collect()

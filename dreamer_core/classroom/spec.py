@@ -2,8 +2,10 @@
 
 A check never reads the learner's text. It *observes* what a function does on small inputs and
 compares that with a truth that does not come from the reference: hand numbers, brute force, a
-numeric integral, finite differences. Where the two differ, the same is observed of each *named
-mistake*, a wrong function written on purpose: whichever behaves like the learner's names the error.
+numeric integral, finite differences. Then it takes a *second look*: the function is compared with
+the reference on seeded random inputs that tell every argument, axis and entry apart. Where anything
+differs, the same is observed of each *named mistake*, a wrong function written on purpose: whichever
+behaves like the learner's in everything names the error.
 """
 
 from collections.abc import Callable
@@ -26,6 +28,83 @@ class Mistake:
     """A function with the exercise's signature that makes exactly this mistake."""
     message: str
     """One or two sentences that name the mistake and say where to look."""
+
+
+def whole(result: Any) -> Any:
+    """The result as it is."""
+    return result
+
+
+@dataclass(frozen=True)
+class Look:
+    """Inputs for the second look.
+
+    Gradients are compared to every float tensor among the inputs (also inside tuples, lists, dicts and
+    modules), to those that `Draw.leaf` made, and nothing that is handed in may come back changed.
+    """
+
+    name: str
+    """What is special about these inputs, as it follows "with ...": "a single row", "a mask in the last row"."""
+    inputs: Callable[["Draw"], tuple]
+    """The arguments, made of seeded random numbers: no two sizes equal, no two entries equal."""
+    draws: int = 2
+    """How many times, each with other numbers."""
+    read: Callable[[Any], Any] = whole
+    """What of the result is compared; all of it, unless some of it is free, or random."""
+    within: float = 0.0
+    """How far from the reference's numbers these may lie; for a result that is random and compared in law."""
+
+
+class Draw:
+    """Seeded random inputs: the same seed draws the same inputs again.
+
+    Attributes:
+        leaves: tensors made by `leaf`, by name: gradients to them are compared too.
+        recorded: tensors made by `data`: whether a gradient reaches them is nobody's concern.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.generator = torch.Generator().manual_seed(seed)
+        self.leaves: dict[str, Tensor] = {}
+        self.recorded: list[Tensor] = []
+
+    def normal(self, *shape: int, mean: float = 0.0, std: float = 1.0) -> Tensor:
+        """Normal numbers."""
+        return mean + std * torch.randn(shape, generator=self.generator)
+
+    def uniform(self, low: float, high: float, *shape: int) -> Tensor:
+        """Numbers between low and high."""
+        return low + (high - low) * torch.rand(shape, generator=self.generator)
+
+    def integers(self, low: int, high: int, *shape: int) -> Tensor:
+        """Whole numbers from low to high - 1."""
+        return torch.randint(low, high, shape, generator=self.generator)
+
+    def order(self, count: int) -> Tensor:
+        """The numbers 0 .. count - 1 in a random order."""
+        return torch.randperm(count, generator=self.generator)
+
+    def mask(self, *shape: int, share: float = 0.4) -> Tensor:
+        """Zeros and ones (as floats), about `share` of them ones."""
+        return (torch.rand(shape, generator=self.generator) < share).float()
+
+    def one_hot(self, *shape: int) -> Tensor:
+        """One-hot codes over the last axis."""
+        return torch.nn.functional.one_hot(self.integers(0, shape[-1], *shape[:-1]), shape[-1]).float()
+
+    def number(self, low: float, high: float) -> float:
+        """One number between low and high."""
+        return float(self.uniform(low, high))
+
+    def data(self, tensor: Tensor) -> Tensor:
+        """The tensor, marked as recorded data: gradients to it are not compared."""
+        self.recorded.append(tensor)
+        return tensor
+
+    def leaf(self, name: str, tensor: Tensor) -> Tensor:
+        """The tensor, marked so that gradients to it are compared under this name: for what is hidden inside an input."""
+        self.leaves[name] = tensor.detach().requires_grad_()
+        return self.leaves[name]
 
 
 @dataclass(frozen=True)
@@ -58,6 +137,12 @@ class Exercise:
     """The batched unroll of the RSSM goes around this part: with a learner's part the agent runs the plain loop."""
     inplace: bool = False
     """The function is meant to change its inputs."""
+    looks: tuple[Look, ...] = ()
+    """The second look: inputs on which the function must behave as the reference does."""
+    gradients: bool = True
+    """Whether inputs of the second look carry gradients; off where the function works on recorded data."""
+    value_is_free: bool = False
+    """Only the gradients count, as for a loss that is only ever differentiated."""
 
     @property
     def heading(self) -> str:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-from dreamer_core.classroom.judge import one_line
+from dreamer_core.classroom.call import one_line
 from dreamer_core.classroom.spec import Exercise
 from dreamer_core.rssm import RSSM
 

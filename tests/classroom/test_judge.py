@@ -9,7 +9,8 @@ import torch
 
 from classroom.toys import ERROR, LOOSE, STRAIGHT
 from dreamer_core.classroom import judge as judging
-from dreamer_core.classroom.judge import CourseFault, equal, judge, misfit
+from dreamer_core.classroom.call import equal, misfit
+from dreamer_core.classroom.judge import CourseFault, judge
 
 
 def test_the_reference_and_another_right_answer_pass():
@@ -88,7 +89,7 @@ def test_a_change_is_noticed_inside_of_containers_and_arrays(inputs, change):
 
 def test_parts_of_a_result_are_counted_from_one():
     whole = torch.zeros(3)
-    assert "as part 2 of 2, numbers of type bool" in judging.misfit((whole, whole.bool()), (whole, whole), "Your function returned")
+    assert "as part 2 of 2, numbers of type bool" in misfit((whole, whole.bool()), (whole, whole), "Your function returned")
 
 
 def test_a_crash_tells_the_shapes_that_were_given():

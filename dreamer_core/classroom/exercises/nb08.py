@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dreamer_core import returns, sac
-from dreamer_core.classroom.spec import Exercise, Mistake, Observations, gradient
+from dreamer_core.classroom.spec import Exercise, Look, Mistake, Observations, gradient
 from dreamer_core.sac import Action
 
 # --- 8.1 the H-step return -----------------------------------------------------------------------
@@ -63,6 +63,14 @@ H_STEP_RETURN = Exercise(
     target=None,
     observe=observe_h_step_return,
     expected=expected_h_step_return,
+    looks=(
+        Look("3 dreams of 5 steps", lambda d: (d.normal(3, 5), d.uniform(0, 1, 3, 5), d.normal(3), d.number(0.5, 0.95))),
+        Look("a dream of 1 step", lambda d: (d.normal(4, 1), d.uniform(0, 1, 4, 1), d.normal(4), 0.7)),
+        Look("a single dream", lambda d: (d.normal(1, 6), d.uniform(0, 1, 1, 6), d.normal(1), 0.9)),
+        Look("dreams that end", lambda d: (d.normal(5, 7), 1 - d.mask(5, 7), d.normal(5), 0.8)),
+        Look("gamma = 0", lambda d: (d.normal(2, 4), d.uniform(0, 1, 2, 4), d.normal(2), 0.0)),
+        Look("gamma = 1", lambda d: (d.normal(2, 4), d.uniform(0, 1, 2, 4), d.normal(2), 1.0)),
+    ),
     mistakes=(
         Mistake(
             "last_one_step_early",
@@ -183,6 +191,16 @@ LAMBDA_RETURN = Exercise(
     target="dreamer_core.returns:lambda_return",
     observe=observe_lambda_return,
     expected=lambda: observe_lambda_return(n_step_mix),
+    looks=(
+        Look("3 dreams of 5 steps", lambda d: (d.normal(3, 5), d.uniform(0, 1, 3, 5), d.normal(3, 5), d.normal(3, 5), 0.9, 0.6)),
+        Look("a dream of 1 step", lambda d: (d.normal(4, 1), d.uniform(0, 1, 4, 1), d.normal(4, 1), d.normal(4, 1), 0.7, 0.3)),
+        Look("a single dream", lambda d: (d.normal(1, 6), d.uniform(0, 1, 1, 6), d.normal(1, 6), d.normal(1, 6), 0.8, 0.95)),
+        Look("dreams that end", lambda d: (d.normal(5, 7), 1 - d.mask(5, 7), d.normal(5, 7), d.normal(5, 7), 0.8, 0.5)),
+        Look("lambda = 0", lambda d: (d.normal(2, 4), d.uniform(0, 1, 2, 4), d.normal(2, 4), d.normal(2, 4), 0.9, 0.0)),
+        Look("lambda = 1", lambda d: (d.normal(2, 4), d.uniform(0, 1, 2, 4), d.normal(2, 4), d.normal(2, 4), 0.9, 1.0)),
+        Look("gamma = 0", lambda d: (d.normal(2, 4), d.uniform(0, 1, 2, 4), d.normal(2, 4), d.normal(2, 4), 0.0, 0.5)),
+        Look("gamma = 1", lambda d: (d.normal(2, 4), d.uniform(0, 1, 2, 4), d.normal(2, 4), d.normal(2, 4), 1.0, 0.5)),
+    ),
     mistakes=(
         Mistake(
             "all_off_by_one",
@@ -279,6 +297,12 @@ SOFT_BASELINE = Exercise(
     target="dreamer_core.sac:soft_baseline",
     observe=observe_soft_baseline,
     expected=expected_soft_baseline,
+    looks=(
+        Look("3 actions at 4 x 5 states", lambda d: (d.normal(2, 3, 4, 5), d.normal(3, 4, 5), d.number(0.1, 0.9))),
+        Look("1 action at 5 states", lambda d: (d.normal(2, 1, 5), d.normal(1, 5), 0.3)),
+        Look("6 actions at one state", lambda d: (d.normal(2, 6), d.normal(6), 1.5)),
+        Look("alpha = 0", lambda d: (d.normal(2, 3, 4), d.normal(3, 4), 0.0)),
+    ),
     mistakes=(
         Mistake(
             "entropy_sign",
@@ -352,6 +376,12 @@ SOFT_ADVANTAGE = Exercise(
         "the gradient that leaves through the advantage": torch.zeros(1, 2),
         "the advantage without entropy (alpha = 0)": torch.tensor([[-2.0], [1.0]]),
     },
+    looks=(
+        Look("3 dreams of 5 steps", lambda d: (d.data(d.normal(3, 5)), d.normal(3, 5), d.data(d.normal(3, 5)), d.number(0.1, 0.9))),
+        Look("a single number", lambda d: (d.data(d.normal(1)), d.normal(1), d.data(d.normal(1)), 0.4)),
+        Look("alpha = 0", lambda d: (d.data(d.normal(4, 2)), d.normal(4, 2), d.data(d.normal(4, 2)), 0.0)),
+        Look("alpha = 2", lambda d: (d.data(d.normal(4, 2)), d.normal(4, 2), d.data(d.normal(4, 2)), 2.0)),
+    ),
     mistakes=(
         Mistake(
             "gradient_not_stopped",
@@ -446,6 +476,13 @@ SCORE_ACTOR_LOSS = Exercise(
     target="dreamer_core.sac:score_actor_loss",
     observe=observe_score_actor_loss,
     expected=expected_score_actor_loss,
+    value_is_free=True,
+    looks=(
+        Look("3 dreams of 5 steps", lambda d: (d.data(d.normal(3, 5)), d.normal(3, 5), d.data(d.uniform(0, 1, 3, 5)))),
+        Look("a single dream", lambda d: (d.data(d.normal(1, 4)), d.normal(1, 4), d.data(d.uniform(0, 1, 1, 4)))),
+        Look("dreams of 1 step", lambda d: (d.data(d.normal(6, 1)), d.normal(6, 1), d.data(d.uniform(0, 1, 6, 1)))),
+        Look("steps that do not count", lambda d: (d.data(d.normal(4, 6)), d.normal(4, 6), d.data(d.mask(4, 6)))),
+    ),
     mistakes=(
         Mistake(
             "sign",

@@ -1,0 +1,3 @@
+"""Mutants of notebook 01's references that behave as the reference does, and why."""
+
+EQUIVALENT: dict[str, dict[str, str]] = {}
