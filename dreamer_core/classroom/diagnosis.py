@@ -6,6 +6,7 @@ play no part, does it behave as a right answer with one thing changed, or two, a
 wrong and where not. A sentence is only given if what it says holds in every case of the second look.
 """
 
+import contextlib
 import inspect
 import itertools
 import math
@@ -16,12 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dreamer_core.classroom import right_answers
 from dreamer_core.classroom.call import Complaint, argument_names, form, plain
+from dreamer_core.classroom.influence import reads
 from dreamer_core.classroom.mutants import Mutant, mutants
 from dreamer_core.classroom.second_look import Case, Sight, alike, close, sight
 from dreamer_core.classroom.spec import Exercise
 
-PAIRS = 1_500  # how many pairs of changes are tried: about two seconds
+PAIRS = 800  # how many pairs of changes are tried: about a second
 
 
 class Found(NamedTuple):
@@ -47,6 +50,7 @@ def diagnose(exercise: Exercise, function: Callable, found: list[Found]) -> str:
         lambda: of_values(exercise, sights) if len(sights) == len(found) else "",
         lambda: ignored(exercise, function, wrong),
         lambda: like_a_mutant(exercise, found),
+        lambda: reads(exercise, function, [(each.case, each.seen, each.wanted) for each in wrong]),
         lambda: like_two_mistakes(exercise, found),
         lambda: like_two_changes(exercise, found),
         lambda: somewhere(exercise, sights) if len(sights) == len(found) else "",
@@ -124,7 +128,7 @@ def of_gradients(sights: list[Found]) -> str:
     words = {relation(s, w, [{}] * len(s)) for s, w in flat}
     if len(words) == 1 and (what := words.pop()):
         start = f"{value}the gradient that reaches {some(bad)} is not" if value else f"The gradient that reaches {some(bad)} is wrong"
-        return f"{start}: it {what}."
+        return f"{start}: it {what}{'' if what.endswith('?') else '.'}"
     return f"{value}the gradient that reaches {some(bad)} is another." if value else ""
 
 
@@ -165,7 +169,7 @@ def of_values(exercise: Exercise, sights: list[Found]) -> str:
     if len(words) > 1 or not (what := words.pop()):
         return ""
     subject = "Your result" if len(names) == 1 else f"Of the parts, {some(bad)} {'is' if len(bad) == 1 else 'are'} wrong: each"
-    return f"{subject} {what}."
+    return f"{subject} {what}{'' if what.endswith('?') else '.'}"
 
 
 def agrees(each: Found, name: str) -> bool:
@@ -400,11 +404,10 @@ def behaves_like(exercise: Exercise, other: Callable, found: list[Found]) -> boo
 
 
 def changed_answers(exercise: Exercise) -> Iterator[Mutant]:
-    """The mutants of the reference."""
-    try:
-        yield from mutants(exercise.reference)
-    except (OSError, TypeError, SyntaxError, ValueError):
-        return
+    """The mutants of the reference, and of right answers in other styles."""
+    for answer in (exercise.reference, *right_answers.of(exercise.id)):
+        with contextlib.suppress(OSError, TypeError, SyntaxError, ValueError):
+            yield from mutants(answer)
 
 
 def like_a_mutant(exercise: Exercise, found: list[Found]) -> str:
@@ -438,7 +441,7 @@ def like_two_mistakes(exercise: Exercise, found: list[Found]) -> str:
 def like_two_changes(exercise: Exercise, found: list[Found]) -> str:
     """The same with two changes."""
     tried = 0
-    for first in changed_answers(exercise):
+    for first in mutants(exercise.reference):
         for second in mutants(exercise.reference, first.tree, first.what):
             tried += 1
             if tried > PAIRS:
@@ -522,11 +525,13 @@ def beside(value: object, wrong: Tensor, test: Callable, two_valued: bool = Fals
 
 def in_some_cases(found: list[Found], wrong: list[Found]) -> str:
     """Right with some inputs, wrong with others."""
-    good = {each.case.look.name for each in found} - {each.case.look.name for each in wrong}
     bad = list(dict.fromkeys(each.case.look.name for each in wrong))
+    good = [name for name in dict.fromkeys(each.case.look.name for each in found) if name not in bad]
     if not good or not bad:
         return ""
-    return f"It is right on {'some' if len(good) < len(bad) else 'most'} inputs, but not with {bad[0]}."
+    *most, last = [f"with {name}" for name in good[:3]]
+    fine = f"{', '.join(most)} and {last}" if most else last
+    return f"It is right {fine}, but not with {bad[0]}."
 
 
 # --- the smallest numbers that show it ----------------------------------------------------------------

@@ -1,6 +1,5 @@
 """Every exercise of the course: its truth, its answers right and wrong, and its place in the agent."""
 
-import importlib
 import inspect
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 import torch
 from runs import tiny
 
-from dreamer_core.classroom import transplant
+from dreamer_core.classroom import right_answers, transplant
 from dreamer_core.classroom.answer import attempted
 from dreamer_core.classroom.exercises import collect
 from dreamer_core.classroom.judge import judge
@@ -16,11 +15,7 @@ from dreamer_core.classroom.lesson import notebook_of
 from dreamer_core.trainer import Trainer
 
 EXERCISES = collect()
-RIGHT = {
-    number: answers
-    for name in sorted({notebook_of(number) for number in EXERCISES})
-    for number, answers in importlib.import_module(f"classroom.right_answers.nb{name}").RIGHT.items()
-}
+RIGHT = {number: right_answers.of(number) for number in EXERCISES}
 each = pytest.mark.parametrize("exercise", EXERCISES.values(), ids=list(EXERCISES))
 MISTAKES = [(exercise, mistake) for exercise in EXERCISES.values() for mistake in exercise.mistakes]
 

@@ -19,7 +19,7 @@ def solved(path) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         if cell.cell_type == "code" and (found := STUB.findall(cell.source)):
             ((number, name),) = found
-            module = f"classroom.right_answers.nb{path.name[:2]}"
+            module = f"dreamer_core.classroom.right_answers.nb{path.name[:2]}"
             cell.source = f'from {module} import RIGHT\n\n{name} = exercise("{number}")(RIGHT["{number}"][0])'
     return notebook
 
@@ -31,7 +31,7 @@ def ledger(tmp_path_factory):
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_solving_everything_from_first_to_last(path, ledger):
-    answers = importlib.import_module(f"classroom.right_answers.nb{path.name[:2]}").RIGHT
+    answers = importlib.import_module(f"dreamer_core.classroom.right_answers.nb{path.name[:2]}").RIGHT
     assert list(answers) == list(stubs(path))
     cells = run(solved(path), ledger, DREAMER_STRICT="1")
     warned = {n: output.text for n, cell in enumerate(cells, 1) for output in cell.outputs if output.get("name") == "stderr"}

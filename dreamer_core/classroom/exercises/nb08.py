@@ -445,7 +445,6 @@ def observe_score_actor_loss(f) -> Observations:
     paid = chosen * PAYS[1] + (1 - chosen) * PAYS[0]
     ascent = [-gradient(f(paid - baseline, taken, torch.ones(4, 1)), theta) for baseline in (0.0, 4.0)]
     return {
-        "the loss": loss.detach(),
         "the gradient that reaches log pi": gradient(loss, log_prob),
         "the ascent direction on two actions": ascent[0],
         "the ascent direction on two actions with a baseline": ascent[1],
@@ -459,7 +458,6 @@ def expected_score_actor_loss() -> Observations:
 
     slope = (mean_pay(math.log(3) + 1e-4) - mean_pay(math.log(3) - 1e-4)) / 2e-4  # of the true expectation
     return {
-        "the loss": torch.tensor(0.1875),  # -(-2 + 1 + 0.25 + 0) / 4
         "the gradient that reaches log pi": torch.tensor([[-0.5, 0.125], [-0.125, 0.0]]),  # -A w / 4
         "the ascent direction on two actions": torch.tensor(slope),
         "the ascent direction on two actions with a baseline": torch.tensor(slope),
@@ -552,7 +550,6 @@ def observe_pathwise_actor_loss(f) -> Observations:
     loss = f(two_critics, state, action, ALPHA, torch.tensor([[1.0], [0.5], [2.0]]))
     to_mean, to_log_std = gradient(loss, mean, log_std)
     return {
-        "the loss": loss.detach(),
         "the gradient that reaches the actor's mean": to_mean.squeeze(1),
         "the gradient that reaches the actor's log std": to_log_std.squeeze(1),
     }
@@ -578,7 +575,6 @@ def expected_pathwise_actor_loss() -> Observations:
         up[number], down[number] = actor[number] + 1e-4, actor[number] - 1e-4
         slopes.append((loss(up) - loss(down)) / 2e-4)
     return {
-        "the loss": torch.tensor(loss(actor)),
         "the gradient that reaches the actor's mean": torch.tensor(slopes[:3]),
         "the gradient that reaches the actor's log std": torch.tensor(slopes[3:]),
     }

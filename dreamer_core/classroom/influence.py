@@ -1,0 +1,139 @@
+"""Which entries of an input reach which entries of a result, and which should?
+
+Found by changing the entries of an input one by one, for a learner's function and for the reference.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dreamer_core.classroom.call import Complaint, argument_names
+from dreamer_core.classroom.second_look import Case, Sight, sight
+from dreamer_core.classroom.spec import Exercise
+
+LARGEST = 60  # entries of an input that are changed one by one
+
+
+def reads(exercise: Exercise, function: Callable, wrong: list[tuple[Case, Sight | Complaint, Sight]]) -> str:
+    """One sentence on what a result depends on and should not, or does not and should; or nothing.
+
+    Args:
+        wrong: the cases in which the function is wrong, with what it shows there and what it should show.
+    """
+    fitting = [each for each in wrong if isinstance(each[1], Sight) and 0 < max(sizes(each[0]), default=0) <= LARGEST]
+    if not fitting:
+        return ""
+    case, _, wanted = max(fitting, key=lambda each: sum(sizes(each[0])))
+    args, _ = case.inputs()
+    for number, (name, value) in enumerate(zip(argument_names(exercise, args), args)):
+        if not is_numbers(value):
+            continue
+        mine, right = influence(exercise, function, case, number), influence(exercise, exercise.reference, case, number)
+        for part in right:
+            if part.startswith(GRADIENT) and not exercise.value_is_free:
+                continue  # where there are values, they say it more plainly
+            if part in mine and mine[part].shape == right[part].shape:
+                slope = part.startswith(GRADIENT)
+                subject = f"the gradient that reaches a row of `{part.removeprefix(GRADIENT)}`" if slope else "a row of your result"
+                what = misread(subject, name, tuple(value.shape), shape_of(wanted, part), mine[part], right[part])
+                if what:
+                    return what
+    return ""
+
+
+def sizes(case: Case) -> list[int]:
+    """How many entries each tensor or array among the inputs has."""
+    return [math.prod(value.shape) for value in case.inputs()[0] if isinstance(value, (Tensor, np.ndarray))]
+
+
+def is_numbers(value: object) -> bool:
+    """Whether a value is a tensor or array of real numbers with at least one axis."""
+    if isinstance(value, Tensor):
+        return value.dim() > 0 and value.is_floating_point()
+    return isinstance(value, np.ndarray) and value.ndim > 0 and np.issubdtype(value.dtype, np.floating)
+
+
+def influence(exercise: Exercise, function: Callable, case: Case, number: int) -> dict[str, Tensor]:
+    """For each part that is shown, whether its entries (rows) change with the entries of an argument (columns)."""
+    base = sight(exercise, function, case)
+    columns: dict[str, list[Tensor]] = {}
+    for place in range(math.prod(case.inputs()[0][number].shape)):
+        now = sight(exercise, function, case, with_another_entry(case, number, place))
+        if isinstance(now, Complaint) or isinstance(base, Complaint):
+            return {}
+        for kind, before, after in (("", base.values, now.values), (GRADIENT, base.gradients, now.gradients)):
+            for key in before.keys() & after.keys():
+                if not isinstance(before[key], str) and not isinstance(after[key], str) and before[key].shape == after[key].shape:
+                    moved = (after[key] - before[key]).abs() > 1e-5 * (1 + before[key].abs())
+                    columns.setdefault(kind + key, []).append(moved.reshape(-1))
+    return {key: torch.stack(moved, 1) for key, moved in sorted(columns.items()) if moved[0].numel() > 1}
+
+
+GRADIENT = "gradient "
+
+
+def with_another_entry(case: Case, number: int, place: int) -> tuple:
+    """The arguments of a case with one entry changed: a little, or from 0 to 1 and back in a mask."""
+    args, _ = case.inputs()
+    entries = args[number].reshape(-1)
+    entries[place] = 1 - entries[place] if float(entries[place]) in (0.0, 1.0) else entries[place] * 1.02 + 0.01
+    return (*args[:number], entries.reshape(args[number].shape), *args[number + 1 :])
+
+
+def shape_of(wanted: Sight, part: str) -> tuple[int, ...]:
+    """The shape of a part that is shown."""
+    return tuple((wanted.gradients if part.startswith(GRADIENT) else wanted.values)[part.removeprefix(GRADIENT)].shape)
+
+
+def misread(subject: str, name: str, into: tuple[int, ...], out: tuple[int, ...], mine: Tensor, right: Tensor) -> str:
+    """In words, what the entries of an input reach that they should not, or fail to reach.
+
+    Args:
+        subject: what depends on the input, in words.
+        into, out: shapes of the input and of the part. mine, right: (entries of the part, entries of the input), booleans.
+    """
+    extra, missing = (mine & ~right).nonzero(), (right & ~mine).nonzero()
+    if len(extra):
+        axis, which = apart(extra, into, out)
+        if which:
+            rest = f"{subject} also depends on {which} rows of `{name}` (along axis {axis})"
+            return f"Rows are mixed that have nothing to do with each other: {rest}."
+        if into == out and bool((right.sum(1) <= 1).all()):
+            whole = "is it reduced to one number on the way (a mean, a maximum, a norm)?"
+            return f"Entries are mixed that have nothing to do with each other: every entry of `{name}` counts everywhere: {whole}"
+        return ""
+    if row := left_out(into, mine, right):
+        return f"Something is left out: {row[0]} of `{name}` (along axis {row[1]}) plays no part in your result."
+    if len(missing):
+        axis, which = apart(missing, into, out)
+        if which:
+            return f"Something is left out: {subject} should also depend on {which} rows of `{name}` (along axis {axis})."
+    return ""
+
+
+def apart(pairs: Tensor, into: tuple[int, ...], out: tuple[int, ...]) -> tuple[int, str]:
+    """The first axis along which all pairs (entry of the part, entry of the input) lie in different rows, and where the input's lie."""
+    outs, ins = places(pairs[:, 0], out), places(pairs[:, 1], into)
+    for axis, (one, other) in enumerate(zip(outs, ins)):
+        if out[axis] == into[axis] and bool((one != other).all()):
+            return axis, "later" if bool((other > one).all()) else "earlier" if bool((other < one).all()) else "other"
+    return 0, ""
+
+
+def left_out(into: tuple[int, ...], mine: Tensor, right: Tensor) -> tuple[str, int] | None:
+    """The one row of an input that should count and does not, in words, and its axis."""
+    counts = places(right.any(0).nonzero()[:, 0], into)
+    dead = places((right.any(0) & ~mine.any(0)).nonzero()[:, 0], into)
+    for axis, size in enumerate(into):
+        rows = dead[axis].unique().tolist()
+        if size > 1 and len(rows) == 1 and int((counts[axis] == rows[0]).sum()) == len(dead[axis]):
+            return {0: "the first row", size - 1: "the last row"}.get(rows[0], f"row {rows[0]}"), axis
+    return None
+
+
+def places(numbers: Tensor, shape: tuple[int, ...]) -> list[Tensor]:
+    """Entry numbers as indices, one tensor an axis."""
+    return [torch.as_tensor(index) for index in np.unravel_index(numbers.numpy(), shape)]
