@@ -168,7 +168,10 @@ def test_a_broken_check_is_the_courses_fault():
 def test_plain_numbers_are_judged_as_well():
     assert judge(LOOSE, lambda x: x + x).right and judge(LOOSE, lambda x: 6).right
     assert judge(LOOSE, lambda x: x * x).mistake == "the square"
-    assert "a tensor of shape ()" in judge(LOOSE, lambda x: torch.tensor(6.0)).message
+    assert (
+        judge(LOOSE, lambda x: np.where(x > 0, 6.0, 0.0)).right and judge(LOOSE, lambda x: torch.tensor(6.0)).right
+    )  # one number is one number
+    assert "a tensor of shape (1,)" in judge(LOOSE, lambda x: torch.tensor([6.0])).message
     assert "a str" in judge(LOOSE, lambda x: "6").message
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dreamer_core import returns, sac
-from dreamer_core.classroom.spec import Exercise, Look, Mistake, Observations, gradient
+from dreamer_core.classroom.spec import Draw, Exercise, Look, Mistake, Observations, gradient
 from dreamer_core.sac import Action
 
 # --- 8.1 the H-step return -----------------------------------------------------------------------
@@ -585,6 +585,19 @@ def pathwise(q, state, u, log_prob, alpha, weight, pick=lambda both: both.amin(0
     return -((pick(q(state, torch.tanh(u))) - alpha * log_prob) * weight).mean()
 
 
+def pathwise_inputs(
+    d: Draw, rows: tuple[int, ...], features: int, size: int, alpha: float = 0.7, spread: float = 1.0, high: float = 0.0
+) -> tuple:
+    """Two smooth critics, states, an action whose two parts carry gradients of their own, alpha and weights."""
+    mix, pull = d.normal(2, features, size), d.normal(2, size)
+
+    def q(state: Tensor, action: Tensor) -> Tensor:
+        return torch.stack([((state @ mix[i]) * action + pull[i] * action.square()).sum(-1) + high for i in range(2)])
+
+    action = Action(d.leaf("action.pre_tanh", spread * d.normal(*rows, size)), d.leaf("action.log_prob", d.normal(*rows)))
+    return q, d.data(d.normal(*rows, features)), action, alpha, d.data(d.uniform(0, 1, *rows))
+
+
 PATHWISE_ACTOR_LOSS = Exercise(
     id="8.6",
     title="The pathwise loss",
@@ -595,6 +608,16 @@ PATHWISE_ACTOR_LOSS = Exercise(
     target="dreamer_core.sac:pathwise_actor_loss",
     observe=observe_pathwise_actor_loss,
     expected=expected_pathwise_actor_loss,
+    value_is_free=True,
+    looks=(
+        Look("5 states and actions of 2 numbers", lambda d: pathwise_inputs(d, (5,), 4, 2), draws=5),
+        Look("3 dreams of 4 steps", lambda d: pathwise_inputs(d, (3, 4), 2, 1)),
+        Look("a single state", lambda d: pathwise_inputs(d, (1,), 3, 2)),
+        Look("states that do not count", lambda d: pathwise_inputs(d, (6,), 3, 2)[:4] + (d.data(d.mask(6)),)),
+        Look("alpha = 0", lambda d: pathwise_inputs(d, (5,), 3, 2, alpha=0.0)),
+        Look("critics that promise much", lambda d: pathwise_inputs(d, (5,), 3, 2, high=20.0)),
+        Look("actions that are saturated", lambda d: pathwise_inputs(d, (7,), 3, 2, spread=6.0)),
+    ),
     mistakes=(
         Mistake(
             "action_detached",
@@ -603,9 +626,10 @@ PATHWISE_ACTOR_LOSS = Exercise(
             "idea: without it only the entropy is learned.",
         ),
         Mistake(
-            "log_prob_detached",
+            "entropy_moves_nothing",
             lambda q, state, action, alpha, weight: pathwise(q, state, action.pre_tanh, action.log_prob.detach(), alpha, weight),
-            "The loss is right, but log_prob is cut off: nothing would hold the policy's spread up, and it would collapse.",
+            "The entropy moves nothing: `alpha * action.log_prob` is missing, or log_prob is cut off. Nothing would hold the policy's "
+            "spread up, and it would collapse. The actor climbs the soft value, Q - alpha * log_prob.",
         ),
         Mistake(
             "no_tanh",
@@ -626,11 +650,6 @@ PATHWISE_ACTOR_LOSS = Exercise(
             "mean_of_critics",
             lambda q, state, action, alpha, weight: pathwise(q, state, *action, alpha, weight, lambda both: both.mean(0)),
             "The two critics were averaged. The actor climbs the smaller of the two, state by state.",
-        ),
-        Mistake(
-            "no_entropy",
-            lambda q, state, action, alpha, weight: pathwise(q, state, *action, 0.0, weight),
-            "The entropy is missing: the actor climbs the soft value, Q - alpha * log_prob.",
         ),
         Mistake(
             "no_weight",
