@@ -13,7 +13,11 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from dreamer_core.sac import Action
+from dreamer_core.classroom.spec import Draw
+from dreamer_core.config import SACConfig, WorldModelConfig
+from dreamer_core.latents import GaussianLatent
+from dreamer_core.sac import Action, Actor
+from dreamer_core.world_model import WorldModel
 
 PRIOR_STD, POSTERIOR_STD, ACTOR_STD = 0.3, 0.2, 0.5
 
@@ -122,3 +126,37 @@ def step_by_hand(h: tuple[float, float], z: float, action: float) -> tuple[float
 def reading_by_hand(h: tuple[float, float], z: float) -> SimpleNamespace:
     """What the heads and the actor read from a state: reward, cont (a probability) and the actor's mean."""
     return SimpleNamespace(reward=h[0] + 2 * h[1] + 3 * z, cont=1 / (1 + math.exp(z - h[1])), mean=0.3 * h[0] - 0.2 * z + 0.1)
+
+
+# --- real networks, small, for the second look ---------------------------------------------------
+
+
+class SteadyLatent(GaussianLatent):
+    """A Gaussian z whose chance is the same number everywhere, so that the order in which it is drawn does not matter."""
+
+    def noise(self, *shape: int, device: torch.device | str = "cpu") -> Tensor:
+        """(*shape, Z)."""
+        return torch.full((*shape, self.size), 0.7)
+
+
+class SteadyActor(Actor):
+    """An actor whose chance is the same number everywhere."""
+
+    def draw(self, state: Tensor) -> Tensor:
+        """u before tanh: (..., F) -> (..., A)."""
+        mean, log_std = self(state)
+        return mean - 0.4 * torch.exp(log_std)
+
+
+def small_model(d: Draw, observation: int, action: int, deter: int, stoch: int, steady: bool = True) -> tuple[WorldModel, Actor]:
+    """A world model and an actor with seeded random weights; their chance is steady, or the usual one."""
+    with torch.random.fork_rng(devices=[]):  # first weights are drawn, and replaced at once
+        model = WorldModel(WorldModelConfig(deter=deter, units=5, stoch=stoch), observation, action)
+        features = model.rssm.features
+        actor = (SteadyActor if steady else Actor)(SACConfig(units=6), features, action)
+    if steady:
+        model.rssm.latent = SteadyLatent(stoch, model.rssm.latent.min_std)
+    with torch.no_grad():
+        for parameter in [*model.parameters(), *actor.parameters()]:
+            parameter.copy_(d.normal(*parameter.shape, std=0.6))
+    return model, actor

@@ -6,8 +6,8 @@ import torch
 
 from dreamer_core import agent as agents
 from dreamer_core.agent import Carry
-from dreamer_core.classroom.spec import Exercise, Mistake
-from dreamer_core.classroom.toy import ACTOR_STD, POSTERIOR_STD, ToyActor, ToyModel, reading_by_hand, step_by_hand
+from dreamer_core.classroom.spec import Draw, Exercise, Look, Mistake
+from dreamer_core.classroom.toy import ACTOR_STD, POSTERIOR_STD, ToyActor, ToyModel, reading_by_hand, small_model, step_by_hand
 
 # --- 9.1 acting: filter, then choose -------------------------------------------------------------
 
@@ -59,6 +59,31 @@ def see_and_act_with(
     return wrong
 
 
+def acting(d: Draw, batch: int, explore: bool, first: torch.Tensor | None = None, alike: bool = False) -> tuple:
+    """Arguments with O = 3, A = 2, D = 6, Z = 4; `alike`: the same belief in every environment, and real chance."""
+    model, actor = small_model(d, 3, 2, 6, 4, steady=not alike)
+    rows = 1 if alike else batch
+    carry = Carry(d.normal(rows, 6), d.normal(rows, 4), d.uniform(-1, 1, rows, 2))
+    observation = d.normal(rows, 3)
+    if alike:
+        carry, observation = Carry(*(part.repeat(batch, 1) for part in carry)), observation.repeat(batch, 1)
+    return (
+        model,
+        actor,
+        carry,
+        observation,
+        d.mask(batch) if first is None and not alike else first if not alike else torch.zeros(batch),
+        explore,
+    )
+
+
+def spread(carry: Carry) -> torch.Tensor:
+    """The law of z and the action over environments that believe the same: means, deviations, and how neighbours hang together."""
+    drawn = torch.cat([carry.z, torch.atanh(carry.action.clamp(-0.999, 0.999))], 1).detach()
+    unit = (drawn - drawn.mean(0)) / (drawn.std(0) + 1e-6)
+    return torch.cat([drawn.mean(0), drawn.std(0), (unit[1:] * unit[:-1]).mean(0), (unit[:, :, None] * unit[:, None]).mean(0).flatten()])
+
+
 SEE_AND_ACT = Exercise(
     id="9.1",
     title="See, then act",
@@ -69,6 +94,16 @@ SEE_AND_ACT = Exercise(
     target="dreamer_core.agent:see_and_act",
     observe=observe_see_and_act,
     expected=expected_see_and_act,
+    looks=(
+        Look("4 environments, exploring", lambda d: acting(d, 4, True)),
+        Look("4 environments, without exploring", lambda d: acting(d, 4, False)),
+        Look("one environment", lambda d: acting(d, 1, True)),
+        Look("all episodes at their start", lambda d: acting(d, 4, True, first=torch.ones(4))),
+        Look("no episode at its start", lambda d: acting(d, 4, False, first=torch.zeros(4))),
+        Look("the first episode at its start", lambda d: acting(d, 3, True, first=torch.eye(3)[0])),
+        Look("the last episode at its start", lambda d: acting(d, 3, True, first=torch.eye(3)[2])),
+        Look("real chance", lambda d: acting(d, 3_000, True, alike=True), draws=1, read=spread, within=0.1),
+    ),
     mistakes=(
         Mistake(
             "first_ignored",
@@ -155,6 +190,17 @@ DREAM_STARTS = Exercise(
     target="dreamer_core.agent:dream_starts",
     observe=observe_dream_starts,
     expected=expected_dream_starts,
+    looks=(
+        Look("5 windows of 4 rows", lambda d: (d.normal(5, 4, 3), d.normal(5, 4, 2), d.data(d.mask(5, 4)))),
+        Look("a single window", lambda d: (d.normal(1, 6, 3), d.normal(1, 6, 2), d.data(d.mask(1, 6)))),
+        Look("windows of one row", lambda d: (d.normal(4, 1, 2), d.normal(4, 1, 5), d.data(d.mask(4, 1)))),
+        Look("no end at all", lambda d: (d.normal(3, 5, 2), d.normal(3, 5, 4), d.data(torch.zeros(3, 5)))),
+        Look("ends everywhere", lambda d: (d.normal(3, 5, 2), d.normal(3, 5, 4), d.data(torch.ones(3, 5)))),
+        Look("ends in last rows alone", lambda d: (d.normal(6, 3, 2), d.normal(6, 3, 4), d.data(d.mask(6, 3) * torch.tensor([0.0, 0, 1])))),
+        Look(
+            "ends in first rows alone", lambda d: (d.normal(6, 3, 2), d.normal(6, 3, 4), d.data(d.mask(6, 3) * torch.tensor([1.0, 0, 0])))
+        ),
+    ),
     mistakes=(
         Mistake(
             "first_row",
@@ -236,6 +282,11 @@ TURNS = Exercise(
     target="dreamer_core.agent:turns",
     observe=observe_turns,
     expected=expected_turns,
+    gradients=False,
+    looks=tuple(
+        Look(f"{models} model and {agents_} agent updates", lambda d, a=models, b=agents_: (a, b), draws=1)
+        for models, agents_ in ((0, 0), (1, 0), (0, 1), (1, 1), (2, 1), (1, 2), (3, 7), (7, 3), (5, 5), (0, 4), (4, 0), (9, 2))
+    ),
     mistakes=(
         Mistake(
             "one_after_the_other",
@@ -298,6 +349,11 @@ RATE_FACTOR = Exercise(
     target="dreamer_core.agent:rate_factor",
     observe=observe_rate_factor,
     expected=expected_rate_factor,
+    gradients=False,
+    looks=tuple(
+        Look(f"{steps} steps and halving {halving}", lambda d, a=steps, b=halving: (a, b), draws=1)
+        for steps, halving in ((0, 100), (100, 100), (50, 100), (300, 100), (7, 3), (1_000_000, 10), (0, 0), (500, 0), (1, 1), (3, 7000))
+    ),
     mistakes=(
         Mistake(
             "exponential",
