@@ -62,7 +62,9 @@ def guarded(exercise: Exercise, function: Callable) -> Callable:
             except ValueError as error:
                 sentence = f"Your function returned {form(result)}, where a {type(error).__name__} is to be raised: {one_line(error)}."
                 raise Complaint(sentence, this, "not raised") from None
-        wrong = misfit(result, wanted, "Your function returned")
+        # Where None is an answer as good as another, a wrong None is a wrong value, not a forgotten `return`.
+        may_be_none = "None" in str(inspect.signature(exercise.reference).return_annotation) and wanted is not None
+        wrong = "" if result is None and may_be_none else misfit(result, wanted, "Your function returned")
         if wrong:
             complaint = Complaint(f"{wrong} It was given {given(exercise, function, args)}.", this, "form", wrong)
             if isinstance(result, (Tensor, np.ndarray)) and isinstance(wanted, (Tensor, np.ndarray)) and result.shape != wanted.shape:

@@ -350,31 +350,26 @@ def same(a: float, b: float) -> bool:
 
 def ignored(exercise: Exercise, function: Callable, wrong: list[Found]) -> str:
     """Does an argument play no part?"""
-    candidates: dict[str, list[bool]] = {}
+    without_effect: dict[str, list[bool]] = {}
     for each in wrong[:4]:
         args, _ = each.case.inputs()
         others, _ = Case(each.case.look, each.case.seed + 1).inputs()
         for number, name in enumerate(argument_names(exercise, args)):
             if not exchangeable(args[number], others[number]):
                 continue
-            changed = (*args[:number], others[number], *args[number + 1 :])
-            if alike(sight(exercise, exercise.reference, each.case, fresh_args(each, number)), each.wanted):
+
+            def exchanged_argument(own: tuple, at: int = number, each: Found = each) -> tuple:
+                fresh, _ = Case(each.case.look, each.case.seed + 1).inputs()
+                return (*own[:at], fresh[at], *own[at + 1 :])
+
+            if alike(sight(exercise, exercise.reference, each.case, exchanged_argument), each.wanted):
                 continue  # here it should not matter either
-            again = sight(exercise, function, each.case, changed)
-            candidates.setdefault(name, []).append(same_values(again, each.seen))
-            args, _ = each.case.inputs()
-            others, _ = Case(each.case.look, each.case.seed + 1).inputs()
-    nothing = [name for name, flags in candidates.items() if flags and all(flags)]
+            again = sight(exercise, function, each.case, exchanged_argument)
+            without_effect.setdefault(name, []).append(same_values(again, each.seen))
+    nothing = [name for name, flags in without_effect.items() if all(flags)]
     if len(nothing) == 1:
         return f"`{nothing[0]}` plays no part in your answer: with another value the result is the same, and it should not be."
     return ""
-
-
-def fresh_args(each: Found, number: int) -> tuple:
-    """The arguments of a case with one of them taken from another draw."""
-    args, _ = each.case.inputs()
-    others, _ = Case(each.case.look, each.case.seed + 1).inputs()
-    return (*args[:number], others[number], *args[number + 1 :])
 
 
 def exchangeable(one: object, other: object) -> bool:

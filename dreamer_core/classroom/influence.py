@@ -61,7 +61,7 @@ def influence(exercise: Exercise, function: Callable, case: Case, number: int) -
     base = sight(exercise, function, case)
     columns: dict[str, list[Tensor]] = {}
     for place in range(math.prod(case.inputs()[0][number].shape)):
-        now = sight(exercise, function, case, with_another_entry(case, number, place))
+        now = sight(exercise, function, case, lambda args, at=place: with_another_entry(args, number, at))
         if isinstance(now, Complaint) or isinstance(base, Complaint):
             return {}
         for kind, before, after in (("", base.values, now.values), (GRADIENT, base.gradients, now.gradients)):
@@ -75,10 +75,9 @@ def influence(exercise: Exercise, function: Callable, case: Case, number: int) -
 GRADIENT = "gradient "
 
 
-def with_another_entry(case: Case, number: int, place: int) -> tuple:
-    """The arguments of a case with one entry changed: a little, or from 0 to 1 and back in a mask."""
-    args, _ = case.inputs()
-    entries = args[number].reshape(-1)
+def with_another_entry(args: tuple, number: int, place: int) -> tuple:
+    """The arguments with one entry of one changed: a little, or from 0 to 1 and back in a mask."""
+    entries = args[number].detach().clone().reshape(-1) if isinstance(args[number], Tensor) else args[number].copy().reshape(-1)
     entries[place] = 1 - entries[place] if float(entries[place]) in (0.0, 1.0) else entries[place] * 1.02 + 0.01
     return (*args[:number], entries.reshape(args[number].shape), *args[number + 1 :])
 

@@ -178,11 +178,11 @@ def only_a_size(node: ast.AST) -> list[ast.AST]:
     """The nodes of a part whose shape alone matters, and axes that have edits of their own."""
     match node:
         case ast.Call(func=ast.Attribute(attr="zeros_like" | "ones_like" | "full_like" | "empty_like"), args=[first, *_]):
-            return [first]
+            return list(ast.walk(first))
         case ast.Call(func=ast.Name(id="len"), args=[first]):
-            return [first]
+            return list(ast.walk(first))
         case ast.Attribute(value=value, attr="shape" | "device" | "dtype" | "ndim"):
-            return [value]
+            return list(ast.walk(value))
         case ast.Subscript(value=ast.Attribute(attr="shape"), slice=where):
             return list(ast.walk(where))
         case ast.Call(func=ast.Attribute(attr=name), args=arguments, keywords=keywords) if name in AXES:

@@ -45,17 +45,24 @@ def cases(exercise: Exercise) -> Iterator[Case]:
             yield Case(look, zlib.crc32(f"{exercise.id} {look.name} {number}".encode()))
 
 
-def sight(exercise: Exercise, function: Callable, case: Case, args: tuple | None = None) -> Sight | Complaint:
+def as_drawn(args: tuple) -> tuple:
+    """The arguments as they are."""
+    return args
+
+
+def sight(exercise: Exercise, function: Callable, case: Case, alter: Callable[[tuple], tuple] = as_drawn) -> Sight | Complaint:
     """What the function shows in a case, always with the same random numbers; or what it did wrong.
 
     Args:
-        args: other arguments than the case's own.
+        alter: makes other arguments of the case's own.
     """
     own, draw = case.inputs()
-    args = own if args is None else args
+    names = argument_names(exercise, own)
     data = {id(tensor) for tensor in draw.recorded}
-    found = leaves(argument_names(exercise, args), args) if exercise.gradients else {}
-    inputs = {name: tensor for name, tensor in found.items() if id(tensor) not in data} | draw.leaves
+    recorded = {name for name, tensor in leaves(names, own).items() if id(tensor) in data}
+    args = alter(own)
+    found = leaves(names, args) if exercise.gradients else {}
+    inputs = {name: tensor for name, tensor in found.items() if name not in recorded} | draw.leaves
     for tensor in [*inputs.values(), *(found[name] for name in found)]:  # recorded data too, so that cutting it off in place is noticed
         tensor.requires_grad_()
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
@@ -63,7 +70,7 @@ def sight(exercise: Exercise, function: Callable, case: Case, args: tuple | None
         try:
             result = guarded(exercise, function)(*args)
             if exercise.inplace:
-                result = aftermath(argument_names(exercise, args), args)
+                result = aftermath(names, args)
             parts = flat(case.look.read(result))
             mixture = sum((mixed(name, part) for name, part in parts.items() if is_smooth(part)), torch.zeros(()))
             found = gradient(mixture, *inputs.values()) if inputs else ()

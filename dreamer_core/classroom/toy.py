@@ -16,7 +16,7 @@ from torch import Tensor
 from dreamer_core.classroom.spec import Draw
 from dreamer_core.config import SACConfig, WorldModelConfig
 from dreamer_core.latents import GaussianLatent
-from dreamer_core.sac import Action, Actor
+from dreamer_core.sac import Action, Actor, squashed_sample
 from dreamer_core.world_model import WorldModel
 
 PRIOR_STD, POSTERIOR_STD, ACTOR_STD = 0.3, 0.2, 0.5
@@ -144,8 +144,12 @@ class SteadyActor(Actor):
 
     def draw(self, state: Tensor) -> Tensor:
         """u before tanh: (..., F) -> (..., A)."""
+        return self.sample(state).pre_tanh
+
+    def sample(self, state: Tensor) -> Action:
+        """The same, with its log-probability."""
         mean, log_std = self(state)
-        return mean - 0.4 * torch.exp(log_std)
+        return squashed_sample(mean, log_std, torch.full_like(mean, -0.4))
 
 
 def small_model(d: Draw, observation: int, action: int, deter: int, stoch: int, steady: bool = True) -> tuple[WorldModel, Actor]:

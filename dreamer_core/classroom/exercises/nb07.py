@@ -8,8 +8,8 @@ import torch
 
 from dreamer_core import imagine as dreams
 from dreamer_core import returns
-from dreamer_core.classroom.spec import Exercise, Mistake
-from dreamer_core.classroom.toy import PRIOR_STD, ToyActor, ToyLatent, ToyModel, reading_by_hand, step_by_hand
+from dreamer_core.classroom.spec import Draw, Exercise, Look, Mistake
+from dreamer_core.classroom.toy import PRIOR_STD, ToyActor, ToyLatent, ToyModel, reading_by_hand, small_model, step_by_hand
 from dreamer_core.trajectories import Trajectories
 from dreamer_core.viz import dream as filming
 from dreamer_core.viz import error_growth
@@ -117,6 +117,22 @@ def imagine_with(
     return wrong
 
 
+def dreaming(d: Draw, count: int, horizon: int, weight: torch.Tensor | None = None, alike: bool = False) -> tuple:
+    """Arguments with O = 3, A = 2, D = 6, Z = 4; `alike`: every dream starts from the same state, and chance is real."""
+    model, actor = small_model(d, 3, 2, 6, 4, steady=not alike)
+    h, z = (d.normal(1, size).repeat(count, 1) if alike else d.normal(count, size) for size in (6, 4))
+    return model, actor, h, z, d.data(d.uniform(0, 1, count) if weight is None else weight), horizon
+
+
+def law_of_dreams(dream: Trajectories) -> torch.Tensor:
+    """The law of N dreams from one state: means and deviations, how a dream's steps hang together, and how neighbouring dreams do."""
+    drawn = torch.cat([dream.state[:, 1:, 6:], dream.pre_tanh], -1).flatten(1)  # (N, H * (Z + A)): all that chance has a hand in
+    unit = (drawn - drawn.mean(0)) / (drawn.std(0) + 1e-6)
+    between_steps = unit.T @ unit / len(unit)
+    between_dreams = (unit[1:] * unit[:-1]).mean(0)
+    return torch.cat([(drawn.mean(0) / (drawn.std(0) + 1e-6)), drawn.std(0), between_steps.flatten(), between_dreams])
+
+
 IMAGINE = Exercise(
     id="7.1",
     title="A rollout as plain data",
@@ -127,6 +143,13 @@ IMAGINE = Exercise(
     target="dreamer_core.imagine:imagine",
     observe=observe_imagine,
     expected=expected_imagine,
+    looks=(
+        Look("4 dreams of 3 steps", lambda d: dreaming(d, 4, 3)),
+        Look("a single dream", lambda d: dreaming(d, 1, 5)),
+        Look("dreams of one step", lambda d: dreaming(d, 3, 1)),
+        Look("starts that nothing can follow", lambda d: dreaming(d, 5, 2, weight=d.mask(5))),
+        Look("real chance", lambda d: dreaming(d, 4_000, 3, alike=True), draws=1, read=law_of_dreams, within=0.2),
+    ),
     mistakes=(
         Mistake(
             "state_left",
@@ -209,6 +232,13 @@ ALIVE_WEIGHT = Exercise(
     target="dreamer_core.returns:alive_weight",
     observe=observe_alive_weight,
     expected=expected_alive_weight,
+    looks=(
+        Look("3 dreams of 5 steps", lambda d: (d.uniform(0, 1, 3, 5),)),
+        Look("a single dream", lambda d: (d.uniform(0, 1, 1, 6),)),
+        Look("dreams of one step", lambda d: (d.uniform(0, 1, 4, 1),)),
+        Look("dreams that end for sure", lambda d: (1 - d.mask(6, 4),)),
+        Look("dreams that never end", lambda d: (d.data(torch.ones(2, 7)),), draws=1),
+    ),
     mistakes=(
         Mistake(
             "not_shifted",
@@ -267,23 +297,28 @@ def happened(above=(), below=(), slightly=()):
     return real, np.full((12, 2), -1.0), np.full((12, 2), 1.0)
 
 
+def row_of(found) -> str:
+    """A row number, or None, as a word."""
+    return "None" if found is None else str(int(found))
+
+
 def observe_departure(f):
     """Misses above and below, that last and that do not, spread over two entries, too small to count; and none at all."""
     return {
-        "the row, where entry 0 is above the band in rows 2 to 5": str(f(*happened(above=[2, 3, 4, 5]))),
-        "the row, where entry 1 is below the band in rows 1 to 3 and entry 0 above it in rows 8 to 11": str(
+        "the row, where entry 0 is above the band in rows 2 to 5": row_of(f(*happened(above=[2, 3, 4, 5]))),
+        "the row, where entry 1 is below the band in rows 1 to 3 and entry 0 above it in rows 8 to 11": row_of(
             f(*happened(above=[8, 9, 10, 11], below=[1, 2, 3]))
         ),
-        "the row, where entry 0 is above the band in rows 1, 3, 5 and 7 to 9": str(f(*happened(above=[1, 3, 5, 7, 8, 9]))),
-        "the row, where entry 0 is above the band in rows 2, 3 and 6 to 8, and entry 1 below it in row 4": str(
+        "the row, where entry 0 is above the band in rows 1, 3, 5 and 7 to 9": row_of(f(*happened(above=[1, 3, 5, 7, 8, 9]))),
+        "the row, where entry 0 is above the band in rows 2, 3 and 6 to 8, and entry 1 below it in row 4": row_of(
             f(*happened(above=[2, 3, 6, 7, 8], below=[4]))
         ),
-        "the row, where rows 1 to 4 are outside by 0.4, rows 6 to 8 by 2, and the margin is 0.5": str(
+        "the row, where rows 1 to 4 are outside by 0.4, rows 6 to 8 by 2, and the margin is 0.5": row_of(
             f(*happened(above=[6, 7, 8], slightly=[1, 2, 3, 4]), margin=0.5)
         ),
-        "the row, where rows 4 and 5 are outside and patience is 2": str(f(*happened(above=[4, 5]), patience=2)),
-        "the row, where nothing is outside": str(f(*happened())),
-        "the row, where only the last two rows, 10 and 11, are outside": str(f(*happened(above=[10, 11]))),
+        "the row, where rows 4 and 5 are outside and patience is 2": row_of(f(*happened(above=[4, 5]), patience=2)),
+        "the row, where nothing is outside": row_of(f(*happened())),
+        "the row, where only the last two rows, 10 and 11, are outside": row_of(f(*happened(above=[10, 11]))),
     }
 
 
@@ -343,6 +378,20 @@ def counted(outside, patience):
     return min(found) if found else None
 
 
+def band(d: Draw, rows: int, entries: int, wide: float) -> tuple:
+    """Arguments in which entries leave the band now and then: it is random, of another width in each entry."""
+    real = (wide * d.normal(rows, entries).cumsum(0)).double().numpy()
+    middle, half = 0.3 * d.normal(rows, entries).double().numpy(), d.uniform(0.2, 1.2, rows, entries).double().numpy()
+    return real, middle - half, middle + half, d.number(0, 0.3), int(d.integers(2, 4, 1))
+
+
+def late_departure(d: Draw, rows: int, last: int) -> tuple:
+    """Arguments in which entry 1 is below the band in the last rows, exactly as many as patience asks for."""
+    real = np.zeros((rows, 3))
+    real[-last:, 1] = -2.0 - d.uniform(0, 1, last).double().numpy()
+    return real, np.full((rows, 3), -1.0), np.full((rows, 3), 1.0), 0.25, last
+
+
 DEPARTURE = Exercise(
     id="7.3",
     title="When has a dream departed?",
@@ -353,6 +402,24 @@ DEPARTURE = Exercise(
     target="dreamer_core.viz.dream:departure",
     observe=observe_departure,
     expected=expected_departure,
+    gradients=False,
+    looks=(
+        Look("13 rows of 3 entries, often outside", lambda d: band(d, 13, 3, 0.8), draws=8),
+        Look("one entry", lambda d: band(d, 20, 1, 0.7), draws=8),
+        Look("the default margin and patience", lambda d: band(d, 15, 2, 0.8)[:3], draws=4),
+        Look("a margin for each entry", lambda d: (*band(d, 14, 3, 0.8)[:3], np.array([0.1, 0.5, 0.0]), 2), draws=6),
+        Look("a patience of 1", lambda d: (*band(d, 9, 2, 0.3)[:3], 0.2, 1), draws=4),
+        Look("a patience longer than the recording", lambda d: (*band(d, 4, 2, 5.0)[:3], 0.0, 6)),
+        Look("a patience as long as the recording", lambda d: (np.full((5, 2), 2.0), -np.ones((5, 2)), np.ones((5, 2)), 0.0, 5), draws=1),
+        Look("the last rows alone outside", lambda d: late_departure(d, 11, 4), draws=3),
+        Look("all rows outside", lambda d: (np.full((7, 2), -4.0), -np.ones((7, 2)), np.ones((7, 2)), 0.5, 3), draws=1),
+        Look("rows exactly on the border", lambda d: (np.ones((8, 2)), -np.ones((8, 2)), np.ones((8, 2)), 0.0, 2), draws=1),
+        Look(
+            "rows exactly on the border with a margin",
+            lambda d: (-1.5 * np.ones((8, 2)), -np.ones((8, 2)), np.ones((8, 2)), 0.5, 2),
+            draws=1,
+        ),
+    ),
     mistakes=(
         Mistake(
             "no_patience",
@@ -435,6 +502,15 @@ RMS_ERROR = Exercise(
     target="dreamer_core.viz.error_growth:rms_error",
     observe=observe_rms_error,
     expected=expected_rms_error,
+    gradients=False,
+    looks=(
+        Look(
+            "5 rows of 3 entries", lambda d: (*(d.normal(5, 3).double().numpy() for _ in range(2)), d.uniform(0.2, 4, 3).double().numpy())
+        ),
+        Look("2 x 4 x 6 rows of 3 entries", lambda d: (*(d.normal(2, 4, 6, 3).numpy() for _ in range(2)), d.uniform(0.2, 4, 3).numpy())),
+        Look("one row", lambda d: (*(d.normal(4).double().numpy() for _ in range(2)), d.uniform(0.2, 4, 4).double().numpy())),
+        Look("one entry", lambda d: (*(d.normal(6, 1).double().numpy() for _ in range(2)), d.uniform(0.2, 4, 1).double().numpy())),
+    ),
     mistakes=(
         Mistake(
             "no_units",
@@ -555,6 +631,19 @@ def imagined_return_with(
     return wrong
 
 
+def expecting(d: Draw, episodes: int, steps: int, alike: bool = False) -> tuple:
+    """Arguments with O = 3, A = 2, D = 6, Z = 4; `alike`: every episode starts alike, and chance is real."""
+    model, actor = small_model(d, 3, 2, 6, 4, steady=not alike)
+    observation = d.normal(1, 3).repeat(episodes, 1) if alike else d.normal(episodes, 3)
+    return model, actor, observation, steps
+
+
+def law_of_returns(total: torch.Tensor) -> torch.Tensor:
+    """The law of the returns of episodes that start alike: mean, deviation, and how neighbours hang together."""
+    unit = (total - total.mean()) / (total.std() + 1e-6)
+    return torch.stack([total.mean() / (total.std() + 1e-6), total.std(), (unit[1:] * unit[:-1]).mean(), (total.std() > 0).float()])
+
+
 IMAGINED_RETURN = Exercise(
     id="7.5",
     title="What does the agent expect?",
@@ -565,6 +654,12 @@ IMAGINED_RETURN = Exercise(
     target="dreamer_core.imagine:imagined_return",
     observe=observe_imagined_return,
     expected=expected_imagined_return,
+    looks=(
+        Look("4 episodes of 3 steps", lambda d: expecting(d, 4, 3)),
+        Look("one episode", lambda d: expecting(d, 1, 5)),
+        Look("one step", lambda d: expecting(d, 3, 1)),
+        Look("real chance", lambda d: expecting(d, 3_000, 3, alike=True), draws=1, read=law_of_returns, within=0.15),
+    ),
     mistakes=(
         Mistake(
             "never_ends",

@@ -67,14 +67,9 @@ def acting(d: Draw, batch: int, explore: bool, first: torch.Tensor | None = None
     observation = d.normal(rows, 3)
     if alike:
         carry, observation = Carry(*(part.repeat(batch, 1) for part in carry)), observation.repeat(batch, 1)
-    return (
-        model,
-        actor,
-        carry,
-        observation,
-        d.mask(batch) if first is None and not alike else first if not alike else torch.zeros(batch),
-        explore,
-    )
+    if first is None:
+        first = torch.zeros(batch) if alike else d.mask(batch)
+    return model, actor, carry, observation, d.data(first), explore
 
 
 def spread(carry: Carry) -> torch.Tensor:

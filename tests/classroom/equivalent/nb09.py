@@ -9,6 +9,10 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "9.1": {
         "`cat` runs over axis 1, where -1 is right": LAST_AXIS,
         "`device` is left at its default": "the checks run on the CPU, which is the default",
+        "`first` is detached": DATA,
+        "`first` is detached where it should not be": DATA,
+        "an absolute value is taken of `first`": FLAG,
+        "`first` is squared": FLAG,
         "-1 stands where 1 belongs": "`first` has one axis, so a new axis 1 is a new axis -1",
     },
     "9.2": {
