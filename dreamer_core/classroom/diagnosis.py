@@ -402,7 +402,7 @@ def changed_answers(exercise: Exercise) -> Iterator[Mutant]:
     """The mutants of the reference, and of right answers in other styles."""
     for answer in (exercise.reference, *right_answers.of(exercise.id)):
         with contextlib.suppress(OSError, TypeError, SyntaxError, ValueError):
-            yield from mutants(answer)
+            yield from mutants(answer, gradients=exercise.gradients)
 
 
 def like_a_mutant(exercise: Exercise, found: list[Found]) -> str:
@@ -436,8 +436,8 @@ def like_two_mistakes(exercise: Exercise, found: list[Found]) -> str:
 def like_two_changes(exercise: Exercise, found: list[Found]) -> str:
     """The same with two changes."""
     tried = 0
-    for first in mutants(exercise.reference):
-        for second in mutants(exercise.reference, first.tree, first.what):
+    for first in mutants(exercise.reference, gradients=exercise.gradients):
+        for second in mutants(exercise.reference, first, exercise.gradients):
             tried += 1
             if tried > PAIRS:
                 return ""

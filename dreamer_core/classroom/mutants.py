@@ -91,22 +91,27 @@ def source_tree(function: Callable) -> ast.FunctionDef:
     return tree
 
 
-def mutants(function: Callable, tree: ast.FunctionDef | None = None, what: str = "") -> Iterator[Mutant]:
-    """Every mutant of a function by one edit; `tree` (one of its mutants' trees) makes them differ by one more.
+def mutants(function: Callable, first: Mutant | None = None, gradients: bool = True) -> Iterator[Mutant]:
+    """Every mutant of a function by one edit.
+
+    Args:
+        first: one of its mutants, which these differ from by one edit more. gradients: whether it matters where a gradient is cut.
 
     Raises:
         OSError, TypeError, SyntaxError, ValueError: the function's text is not to be had.
     """
-    tree = source_tree(function) if tree is None else tree
+    tree = source_tree(function) if first is None else first.tree
     seen = {ast.dump(tree)}
     for edit in edits(tree):
+        if not gradients and "detach" in edit.what:
+            continue
         changed = apply(tree, edit)
         if changed is None or ast.dump(changed) in seen:
             continue
         seen.add(ast.dump(changed))
         made = compiled(function, changed)
         if made is not None:
-            yield Mutant(f"{what}, and {edit.what}" if what else edit.what, made, changed)
+            yield Mutant(edit.what if first is None else f"{first.what}, and {edit.what}", made, changed)
 
 
 def apply(tree: ast.FunctionDef, edit: Edit) -> ast.FunctionDef | None:

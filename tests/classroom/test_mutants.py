@@ -22,7 +22,7 @@ EQUIVALENT = {
 
 def survivors(exercise) -> tuple[list[str], int]:
     """The mutants that pass, in words, and how many were made."""
-    made = list(mutants(exercise.reference))
+    made = list(mutants(exercise.reference, gradients=exercise.gradients))
     return [mutant.what for mutant in made if passes(exercise, mutant.function)], len(made)
 
 

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from dreamer_core import replay
-from dreamer_core.classroom.spec import Exercise, Mistake, Observations
+from dreamer_core.classroom.spec import Draw, Exercise, Look, Mistake, Observations
+from dreamer_core.classroom.toy import small_model
 from dreamer_core.replay import Window
 from dreamer_core.rssm import Beliefs
 from dreamer_core.viz import staleness
@@ -39,6 +40,15 @@ FREE_STARTS = Exercise(
     target="dreamer_core.replay:free_starts",
     observe=observe_free_starts,
     expected=expected_free_starts,
+    gradients=False,
+    looks=(
+        Look("20 draws from 13 rows, windows of 5", lambda d: (d.integers(0, 13, 20), 13, 5)),
+        Look("every row drawn once", lambda d: (d.order(11), 11, 4), draws=1),
+        Look("windows of 1 row", lambda d: (d.integers(0, 9, 15), 9, 1)),
+        Look("a window as long as what is stored", lambda d: (d.integers(0, 6, 8), 6, 6)),
+        Look("a single draw, the last row", lambda d: (torch.tensor([6]), 7, 3), draws=1),
+        Look("a single draw, the first row", lambda d: (torch.tensor([0]), 7, 3), draws=1),
+    ),
     mistakes=(
         Mistake(
             "past_the_end",
@@ -131,6 +141,14 @@ CHUNK_STARTS = Exercise(
     target="dreamer_core.replay:chunk_starts",
     observe=observe_chunk_starts,
     expected=expected_chunk_starts,
+    gradients=False,
+    looks=tuple(
+        Look(f"rows {oldest} to {count - 1} and chunks of {length}", lambda d, a=oldest, b=count, c=length: (a, b, c), draws=1)
+        for oldest, count, length in (
+            *((0, 12, 4), (0, 13, 4), (0, 15, 4), (1, 12, 4), (4, 12, 4), (3, 12, 4), (5, 16, 4), (7, 23, 5), (10, 21, 5)),
+            *((11, 20, 5), (0, 3, 3), (2, 5, 3), (0, 5, 1), (6, 9, 1), (100, 131, 7), (98, 131, 7), (99, 112, 7)),
+        )
+    ),
     mistakes=(
         Mistake(
             "grid_moves",
@@ -215,6 +233,13 @@ RECOMPUTED = Exercise(
     target="dreamer_core.replay:recomputed",
     observe=observe_recomputed,
     expected=expected_recomputed,
+    looks=(
+        Look("3 windows of 5 rows", lambda d: (d.integers(0, 90, 3, 5), d.normal(3, 5, 4), d.normal(3, 5, 2))),
+        Look("a single window", lambda d: (d.integers(0, 90, 1, 6), d.normal(1, 6, 3), d.normal(1, 6, 2))),
+        Look("windows of two rows", lambda d: (d.integers(0, 90, 4, 2), d.normal(4, 2, 3), d.normal(4, 2, 5))),
+        Look("windows of one row", lambda d: (d.integers(0, 90, 4, 1), d.normal(4, 1, 3), d.normal(4, 1, 2)), draws=1),
+        Look("as many windows as rows", lambda d: (d.integers(0, 90, 3, 3), d.normal(3, 3, 3), d.normal(3, 3, 3))),
+    ),
     mistakes=(
         Mistake(
             "all_rows",
@@ -305,6 +330,16 @@ AGES = Exercise(
     target=None,  # the agent does not read the age; the figures do
     observe=observe_ages,
     expected=expected_ages,
+    gradients=False,
+    looks=(
+        Look("a ring of 7 slots that has gone round", lambda d: (d.integers(0, 50, 7).float(), 17, 60)),
+        Look("a ring that is not full", lambda d: (d.integers(0, 50, 9).float(), 5, 60)),
+        Look("a ring that is just full", lambda d: (d.integers(0, 50, 6).float(), 6, 51)),
+        Look("a ring that has gone round exactly twice", lambda d: (d.integers(0, 50, 5).float(), 10, 55)),
+        Look("one row more than slots", lambda d: (d.integers(0, 50, 8).float(), 9, 49)),
+        Look("a single row", lambda d: (d.integers(0, 50, 4).float(), 1, 70)),
+        Look("a single slot", lambda d: (d.integers(0, 50, 1).float(), 12, 70)),
+    ),
     mistakes=(
         Mistake(
             "order_of_slots",
@@ -380,6 +415,12 @@ def ratio(above: Tensor, below: Tensor) -> Tensor:
     return torch.where(above > 0, above / below, 0.0)
 
 
+def zero_rows(d: Draw, rows: int, size: int) -> tuple[Tensor, Tensor]:
+    """Stored and fresh, with rows in which both are 0."""
+    keep = 1 - d.mask(rows, 1)
+    return d.normal(rows, size) * keep, d.normal(rows, size) * keep
+
+
 RELATIVE_L2 = Exercise(
     id="6.5",
     title="How wrong is a stored h?",
@@ -390,6 +431,17 @@ RELATIVE_L2 = Exercise(
     target="dreamer_core.viz.staleness:relative_l2",
     observe=observe_relative_l2,
     expected=expected_relative_l2,
+    gradients=False,
+    looks=(
+        Look("6 rows of 4 numbers", lambda d: (d.normal(6, 4), d.normal(6, 4))),
+        Look("one row", lambda d: (d.normal(1, 5), d.normal(1, 5))),
+        Look("rows of one number", lambda d: (d.normal(7, 1), d.normal(7, 1))),
+        Look("rows where both are 0", lambda d: zero_rows(d, 6, 3)),
+        Look("rows where stored is 0", lambda d: (d.normal(5, 3) * d.mask(5, 1), d.normal(5, 3))),
+        Look("rows where both are equal", lambda d: (lambda x: (x, x.clone()))(d.normal(4, 3)), draws=1),
+        Look("small numbers", lambda d: (1e-3 * d.normal(5, 3), 1e-3 * d.normal(5, 3))),
+        Look("large numbers", lambda d: (1e3 * d.normal(5, 3), 1e3 * d.normal(5, 3))),
+    ),
     mistakes=(
         Mistake(
             "nothing_by_nothing",
@@ -518,6 +570,14 @@ def burn_nothing(model, window: Window, rows: int) -> Window:
     return window.rows(rows, None)._replace(h=model.observe(window.rows(0, rows + 1)).h[:, rows])
 
 
+def warming(d: Draw, batch: int, length: int, rows: int) -> tuple:
+    """Arguments with O = 3, A = 2, D = 6, Z = 4, and episodes that start anywhere."""
+    model, _ = small_model(d, 3, 2, 6, 4)
+    recorded = d.normal(batch, length, 3), d.uniform(-1, 1, batch, length, 2), d.normal(batch, length), d.mask(batch, length, share=0.2)
+    window = Window(*recorded, d.mask(batch, length, share=0.1), d.normal(batch, 6), d.integers(0, 90, batch, length))
+    return model, Window(*map(d.data, window)), rows
+
+
 WARM_UP = Exercise(
     id="6.6",
     title="Burn-in: hand over a warm h",
@@ -528,6 +588,14 @@ WARM_UP = Exercise(
     target="dreamer_core.world_model:WorldModel.warm_up",
     observe=observe_warm_up,
     expected=expected_warm_up,
+    looks=(
+        Look("3 windows of 7 rows, 4 of them for burn-in", lambda d: warming(d, 3, 7, 4)),
+        Look("no burn-in", lambda d: warming(d, 3, 5, 0)),
+        Look("a burn-in of one row", lambda d: warming(d, 4, 5, 1)),
+        Look("a single window", lambda d: warming(d, 1, 6, 3)),
+        Look("one row left", lambda d: warming(d, 2, 5, 4)),
+        Look("a long window", lambda d: warming(d, 2, 22, 3), draws=1),
+    ),
     mistakes=(
         Mistake(
             "one_row_short",
