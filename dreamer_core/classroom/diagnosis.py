@@ -21,7 +21,7 @@ from dreamer_core.classroom import right_answers
 from dreamer_core.classroom.call import Complaint, argument_names, form, plain
 from dreamer_core.classroom.influence import reads
 from dreamer_core.classroom.mutants import Mutant, mutants
-from dreamer_core.classroom.second_look import Case, Sight, alike, close, sight
+from dreamer_core.classroom.second_look import Case, Sight, alike, as_it_should, close, sight
 from dreamer_core.classroom.spec import Exercise
 
 PAIRS = 800  # how many pairs of changes are tried: about a second
@@ -36,7 +36,7 @@ class Found(NamedTuple):
 
     @property
     def right(self) -> bool:
-        return not isinstance(self.seen, Complaint) and alike(self.seen, self.wanted, self.case.look.within)
+        return as_it_should(self.seen, self.wanted, self.case.look.within)
 
 
 def diagnose(exercise: Exercise, function: Callable, found: list[Found]) -> str:

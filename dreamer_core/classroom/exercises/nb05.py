@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dreamer_core import nets, world_model
-from dreamer_core.classroom.spec import Exercise, Mistake, gradient
+from dreamer_core.classroom.spec import Draw, Exercise, Look, Mistake, gradient
 from dreamer_core.config import WorldModelConfig
 from dreamer_core.rssm import RSSM, Beliefs
 from dreamer_core.viz import latent_map
@@ -46,6 +46,13 @@ SQUARED_ERROR = Exercise(
     target="dreamer_core.nets:squared_error",
     observe=observe_squared_error,
     expected=expect_squared_error,
+    looks=(
+        Look("4 x 5 rows of 3 numbers", lambda d: (d.normal(4, 5, 3), d.normal(4, 5, 3))),
+        Look("6 rows of 2 numbers", lambda d: (d.normal(6, 2), d.normal(6, 2))),
+        Look("a single observation of 7 numbers", lambda d: (d.normal(7), d.normal(7))),
+        Look("observations of one number", lambda d: (d.normal(5, 1), d.normal(5, 1))),
+        Look("large misses", lambda d: (50 * d.normal(3, 4), d.normal(3, 4))),
+    ),
     mistakes=(
         Mistake("mean", lambda p, t: 0.5 * (p - t).square().mean(-1), "You took the mean over the entries, where the sum is asked for."),
         Mistake("no_half", lambda p, t: (p - t).square().sum(-1), "The factor one half is missing: everything is twice too large."),
@@ -121,6 +128,11 @@ def weights_missing_are_zero(rows, weights):
     return losses | {"total": sum(losses.values())}
 
 
+def rows_of(d: Draw, batch: int, length: int) -> dict[str, Tensor]:
+    """Three named parts of a loss, a number for each row."""
+    return {name: d.normal(batch, length) for name in ("kl", "reward", "cont")}
+
+
 ONE_LOSS = Exercise(
     id="5.2",
     title="One loss that shows its parts",
@@ -131,6 +143,15 @@ ONE_LOSS = Exercise(
     target="dreamer_core.world_model:one_loss",
     observe=observe_one_loss,
     expected=expect_one_loss,
+    looks=(
+        Look("three parts, two of them weighted", lambda d: (rows_of(d, 4, 5), {"kl": 0.3, "reward": 2.5})),
+        Look("no weights", lambda d: (rows_of(d, 3, 7), {})),
+        Look("a weight of 0", lambda d: (rows_of(d, 2, 6), {"kl": 0.0, "cont": 1.5})),
+        Look("weights for names that are not there", lambda d: (rows_of(d, 5, 3), {"kl": 0.7, "other": 9.0})),
+        Look("negative and whole-number weights", lambda d: (rows_of(d, 3, 4), {"kl": -2, "cont": 3})),
+        Look("a part that is a mean already", lambda d: (rows_of(d, 4, 3) | {"reward": d.normal()}, {"reward": 0.4})),
+        Look("a single part", lambda d: ({"kl": d.normal(3, 5)}, {"kl": 0.6})),
+    ),
     mistakes=(
         Mistake("sum_over_rows", combine(mean=Tensor.sum), "You summed over the rows: a larger batch would then mean larger steps."),
         Mistake("no_weights", combine(weigh=lambda weight, value: value), "The weights are not used at all."),
@@ -205,6 +226,18 @@ UNITS = Exercise(
     target="dreamer_core.world_model:observation_units",
     observe=observe_units,
     expected=expect_units,
+    gradients=False,
+    looks=(
+        Look("40 rows of 3 entries", lambda d: (d.normal(40, 3) * torch.tensor([0.05, 1.0, 30.0]) + torch.tensor([2.0, 0.0, -7.0]),)),
+        Look("two rows", lambda d: (d.normal(2, 4),)),
+        Look("one entry", lambda d: (d.normal(9, 1, std=5.0),)),
+        Look(
+            "an entry that never changes",
+            lambda d: (d.normal(12, 4) * torch.tensor([1.0, 0.0, 3.0, 0.0]) + torch.tensor([0.0, 4.0, 1.0, 0.0]),),
+        ),
+        Look("only entries that never change", lambda d: (torch.ones(8, 3) * d.normal(3),)),
+        Look("an entry that moves by a ten-thousandth", lambda d: (d.normal(15, 2) * torch.tensor([1e-4, 1.0]),)),
+    ),
     mistakes=(
         Mistake(
             "zero_unit",
@@ -363,6 +396,24 @@ def unroll(
     return wrong
 
 
+def unrolling(
+    d: Draw, batch: int, length: int, detach_z: bool = True, kind: str = "gaussian", first: tuple[int, ...] | None = None
+) -> tuple:
+    """Arguments with D = 6, Z = 4 (or two groups of two), A = 2 and an embedding of 5; episodes start in the rows named, or anywhere."""
+    with torch.random.fork_rng(devices=[]):
+        stoch = 2 if kind == "categorical" else 4
+        rssm = RSSM(WorldModelConfig(deter=6, stoch=stoch, classes=2, units=5, latent=kind, detach_z=detach_z), embed=5, action=2)
+    with torch.no_grad():
+        for parameter in rssm.parameters():
+            parameter.copy_(d.normal(*parameter.shape, std=0.7))
+    starts = d.mask(batch, length)
+    if first is not None:
+        starts = torch.zeros(batch, length)
+        starts[:, list(first)] = 1.0
+    noise = d.normal(batch, length, 2, 2) if kind == "categorical" else d.normal(batch, length, 4)
+    return rssm, d.normal(batch, 6), d.normal(batch, length, 5), d.uniform(-1, 1, batch, length, 2), d.data(starts), d.data(noise)
+
+
 UNROLL = Exercise(
     id="5.4",
     title="The unroll: full BPTT, z cut",
@@ -373,6 +424,17 @@ UNROLL = Exercise(
     target="dreamer_core.rssm:RSSM.observe_plain",
     observe=observe_unroll,
     expected=expect_unroll,
+    looks=(
+        Look("3 windows of 5 rows", lambda d: unrolling(d, 3, 5)),
+        Look("z that is not cut", lambda d: unrolling(d, 2, 4, detach_z=False)),
+        Look("z in groups of classes", lambda d: unrolling(d, 2, 4, kind="categorical")),
+        Look("a single window of one row", lambda d: unrolling(d, 1, 1)),
+        Look("an episode that starts in the first row", lambda d: unrolling(d, 2, 3, first=(0,))),
+        Look("an episode that starts in the last row", lambda d: unrolling(d, 2, 3, first=(2,))),
+        Look("episodes that start in every row", lambda d: unrolling(d, 2, 3, first=(0, 1, 2))),
+        Look("no start of an episode", lambda d: unrolling(d, 2, 3, first=())),
+        Look("a window of 19 rows", lambda d: unrolling(d, 2, 19, first=(6,)), draws=1),
+    ),
     mistakes=(
         Mistake(
             "z_not_cut",
@@ -475,6 +537,18 @@ CLIP = Exercise(
     target=None,
     observe=observe_clip,
     expected=expect_clip,
+    gradients=False,
+    looks=(
+        Look("three gradients, longer than the limit", lambda d: ([d.normal(4, 3), d.normal(5), d.normal(2, 2, 2)], 1.3)),
+        Look("three gradients, shorter than the limit", lambda d: ([d.normal(4, 3), d.normal(5), d.normal(2, 2, 2)], 90.0)),
+        Look("a single gradient", lambda d: ([d.normal(6)], 0.5)),
+        Look(
+            "gradients of which each is shorter than the limit, and all together longer", lambda d: ([d.normal(2) for _ in range(9)], 2.9)
+        ),
+        Look("a limit of 0", lambda d: ([d.normal(3), d.normal(2, 4)], 0.0)),
+        Look("gradients of very different size", lambda d: ([100 * d.normal(3), 0.01 * d.normal(4)], 5.0)),
+        Look("gradients exactly as long as the limit", lambda d: ([torch.tensor([3.0]), torch.tensor([0.0, 4.0])], 5.0), draws=1),
+    ),
     mistakes=(
         Mistake(
             "each_tensor",
@@ -543,6 +617,12 @@ def squares(x) -> float:
     return float(np.square(x).sum())
 
 
+def probed(d: Draw, rows: int, entries: int) -> tuple[np.ndarray, np.ndarray]:
+    """A prediction that is near the truth, and the truth."""
+    truth = d.normal(rows, entries)
+    return (0.8 * truth + 0.3 * d.normal(rows, entries) + 0.1).double().numpy(), truth.double().numpy()
+
+
 R_SQUARED = Exercise(
     id="5.6",
     title="What a probe explains: R squared",
@@ -553,6 +633,18 @@ R_SQUARED = Exercise(
     target=None,
     observe=observe_r_squared,
     expected=expect_r_squared,
+    gradients=False,
+    looks=(
+        Look("12 rows of 3 entries", lambda d: probed(d, 12, 3)),
+        Look("9 numbers", lambda d: tuple(part[:, 0] for part in probed(d, 9, 1))),
+        Look("entries of very different means", lambda d: tuple(part + np.array([0.0, 50.0]) for part in probed(d, 10, 2))),
+        Look("entries of very different spread", lambda d: tuple(part * np.array([0.1, 20.0]) for part in probed(d, 10, 2))),
+        Look("a prediction that is worse than the mean", lambda d: (5 * d.normal(8, 2).double().numpy(), d.normal(8, 2).double().numpy())),
+        Look("a perfect prediction", lambda d: (lambda x: (x.copy(), x))(d.normal(7, 2).double().numpy()), draws=1),
+        Look(
+            "one entry that never changes beside one that does", lambda d: tuple(part * np.array([0.0, 1.0]) for part in probed(d, 10, 2))
+        ),
+    ),
     mistakes=(
         Mistake(
             "correlation",
