@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dreamer_core import nets, world_model
-from dreamer_core.classroom.spec import Exercise, Mistake, Observations, gradient
+from dreamer_core.classroom.spec import Draw, Exercise, Look, Mistake, Observations, gradient
 from dreamer_core.viz import calibration
 
 # --- 4.1 which state a reward is read from ---------------------------------------------------------
@@ -49,6 +49,12 @@ PAIRS = Exercise(
     target=None,
     observe=observe_pairs,
     expected=expected_pairs,
+    looks=(
+        Look("3 episodes of 5 steps", lambda d: (d.normal(3, 6, 4), d.normal(3, 5))),
+        Look("a single episode", lambda d: (d.normal(1, 5, 2), d.normal(1, 4))),
+        Look("episodes of one step", lambda d: (d.normal(4, 2, 3), d.normal(4, 1))),
+        Look("states of one number", lambda d: (d.normal(2, 7, 1), d.normal(2, 6))),
+    ),
     mistakes=(
         Mistake(
             "state_that_was_left",
@@ -127,6 +133,15 @@ GAUSSIAN = Exercise(
     target="dreamer_core.nets:gaussian_nll",
     observe=observe_gaussian,
     expected=expected_gaussian,
+    looks=(
+        Look("4 x 5 numbers", lambda d: (d.normal(4, 5), d.uniform(0.3, 3, 4, 5), d.normal(4, 5))),
+        Look("6 numbers", lambda d: (d.normal(6), d.uniform(0.3, 3, 6), d.normal(6))),
+        Look("one std for all", lambda d: (d.normal(3, 4), d.uniform(0.3, 3), d.normal(3, 4))),
+        Look("a std for each column", lambda d: (d.normal(3, 4), d.uniform(0.3, 3, 4), d.normal(3, 4))),
+        Look("one mean for all", lambda d: (d.normal(), d.uniform(0.3, 3, 5, 2), d.normal(5, 2))),
+        Look("a std below and above 1", lambda d: (d.normal(7), torch.tensor([0.01, 0.1, 0.5, 1.0, 2.0, 10.0, 100.0]), d.normal(7))),
+        Look("large misses", lambda d: (30 * d.normal(4, 3), d.uniform(0.5, 2, 4, 3), d.normal(4, 3))),
+    ),
     mistakes=(
         Mistake(
             "no_log_std",
@@ -210,6 +225,14 @@ POSITIVE = Exercise(
     target="dreamer_core.nets:positive",
     observe=observe_positive,
     expected=expected_positive,
+    looks=(
+        Look("3 x 4 numbers", lambda d: (2 * d.normal(3, 4), 0.1)),
+        Look("a single number", lambda d: (d.normal(1), 0.25)),
+        Look("a floor of 0", lambda d: (d.normal(5), 0.0)),
+        Look("a floor of 2", lambda d: (d.normal(5), 2.0)),
+        Look("very large numbers", lambda d: (torch.tensor([30.0, 100.0, 400.0, 1e4]) + d.normal(4), 0.1), draws=1),
+        Look("very negative numbers", lambda d: (-torch.tensor([30.0, 100.0, 400.0, 1e4]) + d.normal(4), 0.1), draws=1),
+    ),
     mistakes=(
         Mistake(
             "no_floor",
@@ -272,6 +295,21 @@ COVERAGE = Exercise(
     target=None,
     observe=observe_coverage,
     expected=expected_coverage,
+    gradients=False,
+    looks=(
+        Look(
+            "40 rewards and 5 widths",
+            lambda d: (d.normal(40), d.uniform(0.3, 3, 40), d.normal(40), torch.tensor([0.3, 0.9, 1.4, 2.0, 3.5])),
+        ),
+        Look("a single width", lambda d: (d.normal(25), d.uniform(0.3, 3, 25), d.normal(25), torch.tensor([1.0]))),
+        Look("a single reward", lambda d: (d.normal(1), d.uniform(0.3, 3, 1), d.normal(1), torch.tensor([0.1, 0.7, 4.0]))),
+        Look("widths in no order", lambda d: (d.normal(30), d.uniform(0.3, 3, 30), d.normal(30), torch.tensor([2.0, 0.5, 3.0, 1.0]))),
+        Look(
+            "rewards exactly on the border",
+            lambda d: (torch.zeros(4), torch.ones(4), torch.tensor([1.0, -1.0, 2.0, 0.5]), torch.tensor([1.0, 2.0])),
+        ),
+        Look("as many widths as rewards", lambda d: (d.normal(6), d.uniform(0.3, 3, 6), d.normal(6), d.uniform(0.2, 2, 6))),
+    ),
     mistakes=(
         Mistake(
             "one_sided",
@@ -356,6 +394,13 @@ def kept_rows_mean(mean: Tensor, std: Tensor, reward: Tensor, first: Tensor) -> 
     return (keep * nets.gaussian_nll(mean, std, reward)).sum() / keep.sum()
 
 
+def flagged(d: Draw, row: int) -> tuple:
+    """Arguments in which every window has a first row in this place."""
+    first = torch.zeros(3, 5)
+    first[:, row] = 1.0
+    return d.normal(3, 5), d.uniform(0.3, 3, 3, 5), d.data(d.normal(3, 5)), d.data(first)
+
+
 REWARD_LOSS = Exercise(
     id="4.5",
     title="The reward loss of a window",
@@ -366,6 +411,21 @@ REWARD_LOSS = Exercise(
     target="dreamer_core.world_model:reward_loss",
     observe=observe_reward_loss,
     expected=expected_reward_loss,
+    looks=(
+        Look("4 windows of 5 rows", lambda d: (d.normal(4, 5), d.uniform(0.3, 3, 4, 5), d.data(d.normal(4, 5)), d.data(d.mask(4, 5)))),
+        Look("a single row", lambda d: (d.normal(1, 1), d.uniform(0.3, 3, 1, 1), d.data(d.normal(1, 1)), d.data(torch.zeros(1, 1)))),
+        Look("no first row", lambda d: (d.normal(3, 4), d.uniform(0.3, 3, 3, 4), d.data(d.normal(3, 4)), d.data(torch.zeros(3, 4)))),
+        Look(
+            "nothing but first rows", lambda d: (d.normal(3, 4), d.uniform(0.3, 3, 3, 4), d.data(d.normal(3, 4)), d.data(torch.ones(3, 4)))
+        ),
+        Look(
+            "a model that is sure and right",
+            lambda d: (d.data(torch.zeros(3, 4)), d.uniform(0.01, 0.05, 3, 4), d.data(torch.zeros(3, 4)), d.data(d.mask(3, 4))),
+        ),
+        Look("a first row at each window's start", lambda d: flagged(d, 0)),
+        Look("a first row at each window's end", lambda d: flagged(d, -1)),
+        Look("large misses", lambda d: (20 * d.normal(2, 6), d.uniform(0.3, 3, 2, 6), d.data(d.normal(2, 6)), d.data(d.mask(2, 6)))),
+    ),
     mistakes=(
         Mistake(
             "mask_ignored",
@@ -464,6 +524,21 @@ BERNOULLI = Exercise(
     target="dreamer_core.nets:bernoulli_nll",
     observe=observe_bernoulli,
     expected=expected_bernoulli,
+    looks=(
+        Look("4 x 5 coins", lambda d: (2 * d.normal(4, 5), d.data(d.mask(4, 5)))),
+        Look("a single coin", lambda d: (d.normal(1), d.data(d.mask(1, share=0.5)))),
+        Look("targets between 0 and 1", lambda d: (d.normal(3, 4), d.data(d.uniform(0, 1, 3, 4)))),
+        Look(
+            "very large logits", lambda d: (torch.tensor([40.0, 100.0, 300.0, 90.0]), d.data(torch.tensor([1.0, 0.0, 1.0, 0.0]))), draws=1
+        ),
+        Look(
+            "very negative logits",
+            lambda d: (-torch.tensor([40.0, 100.0, 300.0, 90.0]), d.data(torch.tensor([1.0, 0.0, 1.0, 0.0]))),
+            draws=1,
+        ),
+        Look("nothing but ones", lambda d: (d.normal(6), d.data(torch.ones(6)))),
+        Look("nothing but zeros", lambda d: (d.normal(6), d.data(torch.zeros(6)))),
+    ),
     mistakes=(
         Mistake(
             "sigmoid_twice",
