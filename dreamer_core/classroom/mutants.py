@@ -5,6 +5,7 @@ wrong answer that behaves exactly as one of them does has been diagnosed.
 """
 
 import ast
+import collections
 import copy
 import inspect
 import itertools
@@ -30,6 +31,9 @@ class Mutant(NamedTuple):
     """A function that differs from a right one by one edit or more."""
 
     what: str
+    """What was changed, in words."""
+    name: str
+    """The same, with a number where the same was done at several places."""
     function: Callable
     tree: ast.FunctionDef
 
@@ -102,6 +106,7 @@ def mutants(function: Callable, first: Mutant | None = None, gradients: bool = T
     """
     tree = source_tree(function) if first is None else first.tree
     seen = {ast.dump(tree)}
+    told: collections.Counter[str] = collections.Counter()
     for edit in edits(tree):
         if not gradients and "detach" in edit.what:
             continue
@@ -111,7 +116,9 @@ def mutants(function: Callable, first: Mutant | None = None, gradients: bool = T
         seen.add(ast.dump(changed))
         made = compiled(function, changed)
         if made is not None:
-            yield Mutant(edit.what if first is None else f"{first.what}, and {edit.what}", made, changed)
+            told[edit.what] += 1
+            what = edit.what if first is None else f"{first.what}, and {edit.what}"
+            yield Mutant(what, f"{what} ({told[edit.what]})" if told[edit.what] > 1 else what, made, changed)
 
 
 def apply(tree: ast.FunctionDef, edit: Edit) -> ast.FunctionDef | None:

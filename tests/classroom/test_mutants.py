@@ -23,7 +23,7 @@ EQUIVALENT = {
 def survivors(exercise) -> tuple[list[str], int]:
     """The mutants that pass, in words, and how many were made."""
     made = list(mutants(exercise.reference, gradients=exercise.gradients))
-    return [mutant.what for mutant in made if passes(exercise, mutant.function)], len(made)
+    return [mutant.name for mutant in made if passes(exercise, mutant.function)], len(made)
 
 
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=list(EXERCISES))

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from dreamer_core.classroom.spec import Exercise, Mistake, Observations
+from dreamer_core.classroom.spec import Exercise, Look, Mistake, Observations
 from dreamer_core.viz.pendulum import angle, apart
 
 # --- 0.1 ---------------------------------------------------------------------------------------
@@ -44,6 +44,15 @@ ANGLE = Exercise(
     target="dreamer_core.viz.pendulum:angle",
     observe=observe_angle,
     expected=expected_angle,
+    gradients=False,
+    looks=(
+        Look("9 pendulums in all directions", lambda d: (pendulums(d.uniform(-3.1, 3.1, 9).double().numpy()),)),
+        Look("a single pendulum", lambda d: (pendulums(np.asarray(d.number(-3, 3))),)),
+        Look("4 x 2 x 5 pendulums", lambda d: (pendulums(d.uniform(-3.1, 3.1, 4, 2, 5).double().numpy()),)),
+        Look("angles near pi and -pi", lambda d: (pendulums(np.array([3.1, -3.1, 3.14, -3.14])),), draws=1),
+        Look("a pendulum exactly to the left and right", lambda d: (np.array([[0.0, 1.0, 3.0], [0.0, -1.0, 2.0]]),), draws=1),
+        Look("an observation of cosine and sine alone", lambda d: (pendulums(d.uniform(-3.1, 3.1, 7).double().numpy())[..., :2],)),
+    ),
     mistakes=(
         Mistake(
             "swapped",
@@ -112,6 +121,18 @@ APART = Exercise(
     target="dreamer_core.viz.pendulum:apart",
     observe=observe_apart,
     expected=expected_apart,
+    gradients=False,
+    looks=(
+        Look("two directions", lambda d: (d.number(-180, 180), d.number(-180, 180)), draws=6),
+        Look("directions after many turns", lambda d: (d.number(-2000, 2000), d.number(-2000, 2000)), draws=6),
+        Look("7 pairs", lambda d: (d.uniform(-180, 180, 7).double().numpy(), d.uniform(-180, 180, 7).double().numpy())),
+        Look("3 x 4 pairs after many turns", lambda d: tuple(d.uniform(-900, 900, 3, 4).double().numpy() for _ in range(2))),
+        Look("5 directions and one", lambda d: (d.uniform(-180, 180, 5).double().numpy(), d.number(-180, 180))),
+        Look("one direction and 5", lambda d: (d.number(-180, 180), d.uniform(-180, 180, 5).double().numpy())),
+        Look("opposite directions", lambda d: (90.0, -90.0), draws=1),
+        Look("the same direction", lambda d: (77.0, 77.0), draws=1),
+        Look("a whole turn between them", lambda d: (np.array([10.0, 370.0, -350.0]), np.array([370.0, 10.0, 370.0])), draws=1),
+    ),
     mistakes=(
         Mistake(
             "no_wrap",
@@ -198,6 +219,19 @@ SECONDS = Exercise(
     target=None,
     observe=observe_seconds,
     expected=expected_seconds,
+    gradients=False,
+    looks=(
+        Look("17 steps that drift away", lambda d: (d.uniform(0, 5, 17).cumsum(0).double().numpy(), d.number(5, 40)), draws=5),
+        Look("steps that come and go", lambda d: (d.uniform(0, 100, 23).double().numpy(), d.number(60, 99)), draws=5),
+        Look("a limit that is never reached", lambda d: (d.uniform(0, 50, 14).double().numpy(), 60.0)),
+        Look("a limit of 0", lambda d: (np.array([0.0, 0.0, 0.0, 1.0, 2.0]), 0.0), draws=1),
+        Look("a dream that is wrong from the start", lambda d: (d.uniform(30, 90, 6).double().numpy(), 20.0)),
+        Look("a dream that is wrong at its last step alone", lambda d: (np.array([1.0, 2.0, 3.0, 2.0, 50.0]), 12.0), draws=1),
+        Look("a single step", lambda d: (np.array([5.0]), 12.0), draws=1),
+        Look("a single step that is too far off", lambda d: (np.array([50.0]), 12.0), draws=1),
+        Look("a step exactly at the limit", lambda d: (np.array([1.0, 7.0, 6.0, 7.0, 8.0, 1.0]), 7.0), draws=1),
+        Look("nothing but steps exactly at the limit", lambda d: (np.full(8, 9.0), 9.0), draws=1),
+    ),
     mistakes=(
         Mistake(
             "never_is_zero",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dreamer_core import envs, trainer
-from dreamer_core.classroom.spec import Exercise, Mistake, Observations
+from dreamer_core.classroom.spec import Draw, Exercise, Look, Mistake, Observations
 from dreamer_core.viz.timeline import as_rows
 
 # --- 1.1 ---------------------------------------------------------------------------------------
@@ -74,6 +74,11 @@ def flags_before_reward(observation, action, reward, terminated):
     return first, terminal, reward, action
 
 
+def random_recording(d: Draw, steps: int, observation: int, action: int, terminated: bool) -> tuple:
+    """A recorded episode."""
+    return d.normal(steps + 1, observation), d.normal(steps, action), d.normal(steps), terminated
+
+
 ROWS = Exercise(
     id="1.1",
     title="From a recording to rows",
@@ -84,6 +89,14 @@ ROWS = Exercise(
     target=None,
     observe=observe_rows,
     expected=expected_rows,
+    gradients=False,
+    looks=(
+        Look("an episode of 6 steps that ended", lambda d: random_recording(d, 6, 3, 2, True)),
+        Look("an episode of 6 steps that was cut off", lambda d: random_recording(d, 6, 3, 2, False)),
+        Look("an episode of one step", lambda d: random_recording(d, 1, 4, 3, True)),
+        Look("more entries in the action than in the observation", lambda d: random_recording(d, 5, 2, 4, False)),
+        Look("one entry each", lambda d: random_recording(d, 7, 1, 1, True)),
+    ),
     mistakes=(
         Mistake(
             "reward_leaves",
@@ -193,6 +206,15 @@ RETURNS = Exercise(
     target=None,
     observe=observe_returns,
     expected=expected_returns,
+    gradients=False,
+    looks=(
+        Look("7 rewards", lambda d: (d.normal(7), d.number(0.5, 0.99)), draws=4),
+        Look("a single reward", lambda d: (d.normal(1), 0.9)),
+        Look("two rewards", lambda d: (d.normal(2), 0.8)),
+        Look("gamma = 0", lambda d: (d.normal(5), 0.0)),
+        Look("gamma = 1", lambda d: (d.normal(6), 1.0)),
+        Look("40 rewards", lambda d: (d.normal(40), 0.97)),
+    ),
     mistakes=(
         Mistake(
             "gamma_on_the_first",
@@ -273,6 +295,12 @@ ENDING = Exercise(
     target="dreamer_core.trainer:ending",
     observe=observe_ending,
     expected=expected_ending,
+    gradients=False,
+    looks=tuple(
+        Look(f"terminated {one} and truncated {other}", lambda d, a=one, b=other: (a, b), draws=1)
+        for one in (True, False)
+        for other in (True, False)
+    ),
     mistakes=(
         Mistake(
             "limit_is_death",
@@ -354,6 +382,12 @@ def expected_rescale() -> Observations:
     }
 
 
+def bounded(d: Draw, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """An action and bounds that are not symmetric."""
+    low = d.uniform(-5, 3, size).double().numpy()
+    return d.uniform(-1, 1, size).double().numpy(), low, low + d.uniform(0.5, 6, size).double().numpy()
+
+
 RESCALE = Exercise(
     id="1.4",
     title="Actions in the world's own units",
@@ -364,6 +398,14 @@ RESCALE = Exercise(
     target="dreamer_core.envs:rescale",
     observe=observe_rescale,
     expected=expected_rescale,
+    gradients=False,
+    looks=(
+        Look("an action of 3 entries", lambda d: bounded(d, 3), draws=3),
+        Look("an action of one entry", lambda d: bounded(d, 1), draws=2),
+        Look("an action at its bounds", lambda d: (np.array([-1.0, 1.0, 0.0, 1.0]), *bounded(d, 4)[1:])),
+        Look("bounds around 0", lambda d: (d.uniform(-1, 1, 2).double().numpy(), np.array([-2.0, -0.5]), np.array([2.0, 0.5]))),
+        Look("bounds far from 0", lambda d: (d.uniform(-1, 1, 2).double().numpy(), np.array([100.0, -60.0]), np.array([104.0, -59.0]))),
+    ),
     mistakes=(
         Mistake(
             "times_high",
@@ -462,6 +504,19 @@ def one_way_round(before: Tensor, after: Tensor, dt: float) -> Tensor:
     return ((end - start) % (2 * math.pi)) / dt
 
 
+def looks_at(d: Draw, *shape: int) -> Tensor:
+    """Cosine and sine of random angles."""
+    angle = d.uniform(-3.1, 3.1, *shape)
+    return torch.stack([angle.cos(), angle.sin()], -1)
+
+
+def near(d: Draw, count: int) -> tuple[Tensor, Tensor, float]:
+    """Pairs of looks all round the circle that differ by up to half a radian, some across the seam at pi."""
+    angle = torch.linspace(-3.1, 3.1, count)
+    after = angle + d.uniform(-0.5, 0.5, count)
+    return torch.stack([angle.cos(), angle.sin()], -1), torch.stack([after.cos(), after.sin()], -1), 0.05
+
+
 VELOCITY = Exercise(
     id="1.5",
     title="A velocity from two looks",
@@ -472,6 +527,15 @@ VELOCITY = Exercise(
     target=None,
     observe=observe_velocity,
     expected=expected_velocity,
+    gradients=False,
+    looks=(
+        Look("12 pairs of looks", lambda d: (looks_at(d, 12), looks_at(d, 12), d.number(0.02, 0.3)), draws=4),
+        Look("a single pair", lambda d: (looks_at(d), looks_at(d), 0.05), draws=4),
+        Look("3 x 5 pairs", lambda d: (looks_at(d, 3, 5), looks_at(d, 3, 5), 0.1)),
+        Look("dt = 1", lambda d: (looks_at(d, 6), looks_at(d, 6), 1.0)),
+        Look("looks that differ by little, in all directions", lambda d: near(d, 16)),
+        Look("a rod that does not move", lambda d: (lambda x: (x, x.clone(), 0.05))(looks_at(d, 4))),
+    ),
     mistakes=(
         Mistake(
             "not_wrapped",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dreamer_core import returns, sac
-from dreamer_core.classroom.spec import Exercise, Mistake, Observations, gradient
+from dreamer_core.classroom.spec import Draw, Exercise, Look, Mistake, Observations, gradient
 from dreamer_core.sac import Action, squashed_log_prob
 
 # --- 2.1 log-probability -----------------------------------------------------------------------
@@ -91,6 +91,17 @@ LOG_PROB = Exercise(
     target="dreamer_core.sac:squashed_log_prob",
     observe=observe_log_prob,
     expected=expected_log_prob,
+    looks=(
+        Look("4 x 5 actions of 3 numbers", lambda d: (d.normal(4, 5, 3), d.normal(4, 5, 3, std=0.5), d.normal(4, 5, 3))),
+        Look("6 actions of 2 numbers", lambda d: (d.normal(6, 2), d.normal(6, 2), d.normal(6, 2))),
+        Look("actions of one number", lambda d: (d.normal(7, 1), d.normal(7, 1), d.normal(7, 1))),
+        Look("a single action", lambda d: (d.normal(4), d.normal(4), d.normal(4))),
+        Look("actions that are saturated", lambda d: (d.normal(5, 2), d.normal(5, 2), 40 * torch.sign(d.normal(5, 2)) + d.normal(5, 2))),
+        Look(
+            "narrow and wide policies",
+            lambda d: (d.normal(4, 2), torch.tensor([[-6.0, 2.0], [-3.0, 1.0], [2.0, -5.0], [0.0, 0.5]]), d.normal(4, 2)),
+        ),
+    ),
     mistakes=(
         Mistake(
             "no_tanh_term",
@@ -230,6 +241,17 @@ SAMPLE = Exercise(
     target="dreamer_core.sac:squashed_sample",
     observe=observe_sample,
     expected=expected_sample,
+    looks=(
+        Look("4 x 5 actions of 3 numbers", lambda d: (d.normal(4, 5, 3), d.normal(4, 5, 3, std=0.5), d.normal(4, 5, 3))),
+        Look("6 actions of 2 numbers", lambda d: (d.normal(6, 2), d.normal(6, 2), d.normal(6, 2))),
+        Look("actions of one number", lambda d: (d.normal(7, 1), d.normal(7, 1), d.normal(7, 1))),
+        Look("a single action", lambda d: (d.normal(4), d.normal(4), d.normal(4))),
+        Look("means far from 0", lambda d: (9 * d.normal(5, 2), d.normal(5, 2), d.normal(5, 2))),
+        Look(
+            "narrow and wide policies",
+            lambda d: (d.normal(4, 2), torch.tensor([[-4.0, 2.0], [-3.0, 1.0], [2.0, -5.0], [0.0, 0.5]]), d.normal(4, 2)),
+        ),
+    ),
     mistakes=(
         Mistake(
             "log_std_as_std",
@@ -313,6 +335,14 @@ SOFT_VALUE = Exercise(
         "d value / d Q": torch.ones(2, 2),
         "d value / d log pi": torch.full((2, 2), -0.5),
     },
+    looks=(
+        Look("3 x 4 values", lambda d: (d.normal(3, 4), d.normal(3, 4), d.number(0.1, 0.9))),
+        Look("a single value", lambda d: (d.normal(1), d.normal(1), 0.3)),
+        Look("2 x 3 x 5 values", lambda d: (d.normal(2, 3, 5), d.normal(2, 3, 5), 1.7)),
+        Look("alpha = 0", lambda d: (d.normal(6), d.normal(6), 0.0)),
+        Look("alpha = 1", lambda d: (d.normal(6), d.normal(6), 1.0)),
+        Look("alpha as a tensor", lambda d: (d.normal(5), d.normal(5), d.uniform(0.1, 0.9))),
+    ),
     mistakes=(
         Mistake(
             "sign",
@@ -389,6 +419,15 @@ BACKUP = Exercise(
         "the target of a step that may be the last": torch.tensor(3.6),  # 0.9 * 0.5 * 8
         "the shape for a (4, 5) batch": (4, 5),
     },
+    looks=(
+        Look("3 x 4 steps", lambda d: (d.normal(3, 4), d.uniform(0, 1, 3, 4), d.normal(3, 4), d.number(0.5, 0.95))),
+        Look("steps that end", lambda d: (d.normal(7), d.mask(7, share=0.5), d.normal(7), 0.9)),
+        Look("a single step", lambda d: (d.normal(1), d.uniform(0, 1, 1), d.normal(1), 0.8)),
+        Look("nothing but ends", lambda d: (d.normal(5), torch.zeros(5), d.normal(5), 0.9)),
+        Look("no end", lambda d: (d.normal(5), torch.ones(5), d.normal(5), 0.9)),
+        Look("gamma = 0", lambda d: (d.normal(6), d.uniform(0, 1, 6), d.normal(6), 0.0)),
+        Look("gamma = 1", lambda d: (d.normal(6), d.uniform(0, 1, 6), d.normal(6), 1.0)),
+    ),
     mistakes=(
         Mistake(
             "done_ignored",
@@ -477,6 +516,14 @@ CRITIC_LOSS = Exercise(
     target="dreamer_core.sac:twin_critic_loss",
     observe=observe_critic_loss,
     expected=expected_critic_loss,
+    looks=(
+        Look("3 dreams of 5 steps", lambda d: (d.normal(2, 3, 5), d.normal(3, 5), d.data(d.uniform(0, 1, 3, 5)))),
+        Look("a single dream", lambda d: (d.normal(2, 1, 4), d.normal(1, 4), d.data(d.uniform(0, 1, 1, 4)))),
+        Look("dreams of one step", lambda d: (d.normal(2, 6, 1), d.normal(6, 1), d.data(d.uniform(0, 1, 6, 1)))),
+        Look("2 dreams of 2 steps", lambda d: (d.normal(2, 2, 2), d.normal(2, 2), d.data(d.uniform(0, 1, 2, 2)))),
+        Look("steps that do not count", lambda d: (d.normal(2, 4, 6), d.normal(4, 6), d.data(d.mask(4, 6)))),
+        Look("large misses", lambda d: (30 * d.normal(2, 3, 4), d.normal(3, 4), d.data(d.uniform(0, 1, 3, 4)))),
+    ),
     mistakes=(
         Mistake(
             "mean_over_critics",
@@ -589,6 +636,16 @@ def drag_source(old: Tensor, new: Tensor, polyak: float) -> None:
     old.mul_(polyak).add_(new.mul_(1 - polyak))
 
 
+def network(d: Draw, sizes: tuple[int, ...] = (4, 3, 5, 2)) -> nn.Module:
+    """Layers with seeded weights."""
+    with torch.random.fork_rng(devices=[]):
+        layers = nn.Sequential(*(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:])))
+    with torch.no_grad():
+        for parameter in layers.parameters():
+            parameter.copy_(d.normal(*parameter.shape))
+    return layers
+
+
 EMA = Exercise(
     id="2.6",
     title="A target that follows slowly",
@@ -605,6 +662,13 @@ EMA = Exercise(
         "the target after the source moved on, before the next update": torch.tensor([2.0, 1.0]),
         "the target after a second update": torch.tensor([3.9, 0.1]),  # 0.9 * 2 + 0.1 * 21, 0.9 * 1 - 0.1 * 8
     },
+    looks=(
+        Look("two networks of three layers", lambda d: (network(d), network(d), d.number(0.5, 0.99))),
+        Look("polyak = 0", lambda d: (network(d), network(d), 0.0)),
+        Look("polyak = 1", lambda d: (network(d), network(d), 1.0)),
+        Look("single layers", lambda d: (network(d, (3, 2)), network(d, (3, 2)), 0.3)),
+        Look("a target that does not learn", lambda d: (network(d).requires_grad_(False), network(d), 0.9)),
+    ),
     mistakes=(
         Mistake(
             "swapped_polyak",

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dreamer_core import latents
-from dreamer_core.classroom.spec import Exercise, Mistake, Observations, gradient
+from dreamer_core.classroom.spec import Draw, Exercise, Look, Mistake, Observations, gradient
 from dreamer_core.config import WorldModelConfig
 from dreamer_core.rssm import RSSM
 
@@ -100,6 +100,19 @@ def normal_by_hand(rssm, h, z, action, noise):
     return h, mean + (F.softplus(raw) + 0.1) * noise
 
 
+def dream_inputs(d: Draw, batch: int, kind: str) -> tuple:
+    """Arguments with D = 6, Z = 4 (or 3 groups of 2), A = 2."""
+    stoch = 3 if kind == "categorical" else 4
+    with torch.random.fork_rng(devices=[]):
+        rssm = RSSM(WorldModelConfig(deter=6, stoch=stoch, classes=2, units=5, latent=kind), embed=7, action=2)
+    with torch.no_grad():
+        for parameter in rssm.parameters():
+            parameter.copy_(d.normal(*parameter.shape, std=0.7))
+    z = d.one_hot(batch, 3, 2).flatten(1) if kind == "categorical" else d.normal(batch, 4)
+    noise = d.normal(batch, 3, 2) if kind == "categorical" else d.normal(batch, 4)
+    return rssm, d.normal(batch, 6), z, d.uniform(-1, 1, batch, 2), d.data(noise)
+
+
 DREAM_STEP = Exercise(
     id="3.1",
     title="One step of a dream",
@@ -110,6 +123,11 @@ DREAM_STEP = Exercise(
     target="dreamer_core.rssm:RSSM.dream_step",
     observe=observe_dream_step,
     expected=expected_dream_step,
+    looks=(
+        Look("4 dreams, Gaussian z", lambda d: dream_inputs(d, 4, "gaussian")),
+        Look("4 dreams, z in groups of classes", lambda d: dream_inputs(d, 4, "categorical")),
+        Look("a single dream", lambda d: dream_inputs(d, 1, "gaussian")),
+    ),
     mistakes=(
         Mistake(
             "old_prior",
@@ -188,6 +206,16 @@ GAUSSIAN_SAMPLE = Exercise(
     target="dreamer_core.latents:gaussian_sample",
     observe=observe_gaussian_sample,
     expected=expected_gaussian_sample,
+    looks=(
+        Look("4 x 5 samples of 3 numbers", lambda d: (d.normal(4, 5, 3), d.uniform(0.1, 3, 4, 5, 3), d.normal(4, 5, 3))),
+        Look("a single sample", lambda d: (d.normal(4), d.uniform(0.1, 3, 4), d.normal(4))),
+        Look("samples of one number", lambda d: (d.normal(6, 1), d.uniform(0.1, 3, 6, 1), d.normal(6, 1))),
+        Look("no noise", lambda d: (d.normal(3, 2), d.uniform(0.1, 3, 3, 2), torch.zeros(3, 2))),
+        Look(
+            "a std far below and far above 1",
+            lambda d: (d.normal(2, 3), torch.tensor([[0.01, 1.0, 50.0], [20.0, 0.1, 3.0]]), d.normal(2, 3)),
+        ),
+    ),
     mistakes=(
         Mistake(
             "std_forgotten",
@@ -309,6 +337,11 @@ def kl_not_summed(mean_q, std_q, mean_p, std_p):
     return 0.5 * ((std_q / std_p).square() + ((mean_q - mean_p) / std_p).square() - 1) - torch.log(std_q / std_p)
 
 
+def gaussians(d: Draw, *shape: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Means and standard deviations of q, then of p."""
+    return d.normal(*shape), d.uniform(0.3, 3, *shape), d.normal(*shape), d.uniform(0.3, 3, *shape)
+
+
 GAUSSIAN_KL = Exercise(
     id="3.3",
     title="How far is the posterior from the prior?",
@@ -319,6 +352,18 @@ GAUSSIAN_KL = Exercise(
     target="dreamer_core.latents:gaussian_kl",
     observe=observe_gaussian_kl,
     expected=expected_gaussian_kl,
+    looks=(
+        Look("4 x 5 rows of 3 numbers", lambda d: gaussians(d, 4, 5, 3)),
+        Look("a single row", lambda d: gaussians(d, 6)),
+        Look("rows of one number", lambda d: gaussians(d, 7, 1)),
+        Look("as many rows as numbers", lambda d: gaussians(d, 3, 3)),
+        Look(
+            "equal means",
+            lambda d: (lambda m, s, t: (m, s, m.clone(), t))(d.normal(4, 2), d.uniform(0.3, 2, 4, 2), d.uniform(0.3, 2, 4, 2)),
+        ),
+        Look("equal spreads", lambda d: (lambda m, s, n: (m, s, n, s.clone()))(d.normal(4, 2), d.uniform(0.3, 2, 4, 2), d.normal(4, 2))),
+        Look("very different spreads", lambda d: (d.normal(3, 2), d.uniform(0.05, 0.1, 3, 2), d.normal(3, 2), d.uniform(3, 6, 3, 2))),
+    ),
     mistakes=(
         Mistake(
             "reversed",
@@ -402,6 +447,17 @@ BALANCED_KL = Exercise(
     target="dreamer_core.latents:balanced_kl",
     observe=observe_balanced_kl,
     expected=expected_balanced_kl,
+    looks=(
+        Look("3 windows of 5 rows, some below the free nats", lambda d: (d.uniform(0, 3, 3, 5), d.uniform(0, 3, 3, 5), 0.8, 1.0)),
+        Look("free nats of 0.3", lambda d: (d.uniform(0, 1, 4, 6), d.uniform(0, 1, 4, 6), 0.7, 0.3)),
+        Look("free nats of 2", lambda d: (d.uniform(0, 5, 2, 7), d.uniform(0, 5, 2, 7), 0.5, 2.0)),
+        Look("no free nats", lambda d: (d.uniform(0, 2, 4, 3), d.uniform(0, 2, 4, 3), 0.6, 0.0)),
+        Look("a single row", lambda d: (d.uniform(1, 2, 1, 1), d.uniform(0, 1, 1, 1), 0.9, 1.0)),
+        Look("all rows below the free nats", lambda d: (d.uniform(0, 1, 3, 4), d.uniform(0, 1, 3, 4), 0.8, 1.5)),
+        Look("all rows above the free nats", lambda d: (d.uniform(2, 3, 3, 4), d.uniform(2, 3, 3, 4), 0.8, 1.5)),
+        Look("balance = 0", lambda d: (d.uniform(0, 3, 2, 5), d.uniform(0, 3, 2, 5), 0.0, 1.0)),
+        Look("balance = 1", lambda d: (d.uniform(0, 3, 2, 5), d.uniform(0, 3, 2, 5), 1.0, 1.0)),
+    ),
     mistakes=(
         Mistake(
             "balance_swapped",
@@ -499,6 +555,16 @@ UNIMIX = Exercise(
     target="dreamer_core.latents:unimix_probs",
     observe=observe_unimix,
     expected=expected_unimix,
+    looks=(
+        Look("4 x 2 groups of 3 classes", lambda d: (d.normal(4, 2, 3), 0.01)),
+        Look("a share of 0.4", lambda d: (2 * d.normal(5, 3, 4), 0.4)),
+        Look("no share", lambda d: (d.normal(3, 2, 5), 0.0)),
+        Look("a share of 1", lambda d: (d.normal(3, 2, 5), 1.0)),
+        Look("one group", lambda d: (d.normal(6, 1, 4), 0.1)),
+        Look("windows of groups", lambda d: (d.normal(2, 3, 4, 5), 0.05)),
+        Look("very large logits", lambda d: (100 * d.normal(3, 2, 4), 0.02)),
+        Look("as many groups as classes", lambda d: (d.normal(5, 3, 3), 0.1)),
+    ),
     mistakes=(
         Mistake(
             "not_mixed",
@@ -580,6 +646,12 @@ STRAIGHT_THROUGH = Exercise(
     target="dreamer_core.latents:straight_through",
     observe=observe_straight_through,
     expected=expected_straight_through,
+    looks=(
+        Look("4 x 2 groups of 3 classes", lambda d: (d.normal(4, 2, 3).softmax(-1).detach(), d.data(d.one_hot(4, 2, 3)))),
+        Look("a single group", lambda d: (d.normal(1, 1, 5).softmax(-1).detach(), d.data(d.one_hot(1, 1, 5)))),
+        Look("windows of groups", lambda d: (d.normal(2, 3, 4, 5).softmax(-1).detach(), d.data(d.one_hot(2, 3, 4, 5)))),
+        Look("probabilities of 0 and 1", lambda d: (d.one_hot(3, 2, 4), d.data(d.one_hot(3, 2, 4)))),
+    ),
     mistakes=(
         Mistake(
             "no_gradient",

@@ -10,6 +10,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "4.2": {
         "`mean` and `target` are swapped": SQUARE,
         "an absolute value is taken of `std`": POSITIVE,
+        "an absolute value is taken of `std` (2)": POSITIVE,
         "`target` and `mean` are the wrong way round": SQUARE,
     },
     "4.3": {"the result is an absolute value": NOT_NEGATIVE},

@@ -25,6 +25,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "`first` is detached": DATA,
         "`noise` is detached": DATA,
         "`stack` runs over axis -2, where 1 is right": "the result has three axes, so axis 1 is axis -2",
+        "`stack` runs over axis -2, where 1 is right (2)": "the result has three axes, so axis 1 is axis -2",
+        "`stack` runs over axis -2, where 1 is right (3)": "the result has three axes, so axis 1 is axis -2",
         "`noise` is detached on its way into `sample`": DATA,
         "`first` is detached where it should not be": DATA,
         "an absolute value is taken of `first`": FLAG,
@@ -32,7 +34,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "`noise` is detached where it should not be": DATA,
     },
     "5.6": {
-        "the case distinction on `variance == 0` is missing": "the exercise asks for no error where the truth never changes",
+        "the case distinction on `variance == 0` is missing (2)": "the exercise asks for no error where the truth never changes",
         "1 stands where 0 belongs": "the exercise asks for no error where the truth never changes",
         "-1 stands where 0 belongs": "the exercise asks for no error where the truth never changes",
         "`float` is missing at `truth` and `prediction`": "a numpy number is as good as Python's",

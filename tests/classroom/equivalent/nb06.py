@@ -33,12 +33,14 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "6.5": {
         "the result is an absolute value": NOT_NEGATIVE,
         "`norm` runs over axis 1, where -1 is right": LAST_AXIS,
+        "`norm` runs over axis 1, where -1 is right (2)": LAST_AXIS,
         "`stored` and `fresh` are the wrong way round": "a distance does not ask which end comes first",
         "an absolute value is taken of `fresh`": "a norm is that of the absolute values",
     },
     "6.6": {
         "`rows` is squared": ONE_ROW_MORE,
-        "`rows` is one too large at one place": ONE_ROW_MORE,
+        "`rows` is squared (2)": ONE_ROW_MORE,
+        "`rows` is one too large at one place (2)": ONE_ROW_MORE,
         "2 stands where 1 belongs": ONE_ROW_MORE,
     },
 }

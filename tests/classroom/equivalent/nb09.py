@@ -13,7 +13,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "`first` is detached where it should not be": DATA,
         "an absolute value is taken of `first`": FLAG,
         "`first` is squared": FLAG,
-        "-1 stands where 1 belongs": "`first` has one axis, so a new axis 1 is a new axis -1",
+        "-1 stands where 1 belongs (2)": "`first` has one axis, so a new axis 1 is a new axis -1",
     },
     "9.2": {
         "`terminal` is detached": DATA,
