@@ -1,6 +1,6 @@
 """The agents: Dreamer = world model + SAC + latent replay; and the same SAC without a model.
 
-Both offer what the training loop calls: `policy`, `remember`, `learn`.
+Both offer what the training loop calls: `live` and `learn_after`.
 """
 
 import math
@@ -41,7 +41,25 @@ class Agent:
     modules: dict[str, nn.Module]
     optimizers: dict[str, torch.optim.Optimizer]
     replay: LatentReplay
+    device: torch.device
     grad_steps = 0
+
+    def live(self, carry: Carry, observation: Tensor, reward: float, first: bool, terminal: bool) -> Carry:
+        """Take in the next row (O,) of an episode: believe what it shows, choose an action, and store the row with that belief.
+
+        The action is stored by whoever takes it, or another in its place (`replay.set_action`).
+        """
+        observation = observation.to(self.device)
+        carry = self.policy(carry, observation[None], torch.full((1,), float(first), device=self.device), explore=True)
+        self.remember(carry, observation, reward, first, terminal)
+        return carry
+
+    def learn_after(self, step: int, report: Callable[[float], None] = lambda share: None) -> dict[str, Tensor]:
+        """What is learned after the step of this number: `pretrain` after the random steps, then `learn` every few steps. Metrics."""
+        schedule = self.config.schedule
+        if step == schedule.prefill:
+            return self.pretrain(report)
+        return self.learn() if step > schedule.prefill and step % schedule.every == 0 else {}
 
     def planned(self) -> dict[str, int]:
         """How many updates each optimiser makes in a run of `config.env_steps`, by name."""

@@ -189,7 +189,7 @@ class Trainer:
         while self.step < config.env_steps:
             started = time.perf_counter()
             self._act()
-            self._learn(on_pretrain)
+            self.metrics |= self.agent.learn_after(self.step, on_pretrain)
             self.wall_s += time.perf_counter() - started
             on_step(self)
             due = self.step % config.evaluation.every == 0 or self.step == config.env_steps
@@ -204,11 +204,9 @@ class Trainer:
 
     def _act(self) -> None:
         """One environment step: update the belief, choose an action, store the row, move on."""
-        observation = torch.from_numpy(self.observation).to(self.agent.device)
-        self.carry = self.agent.policy(self.carry, observation[None], self._flag(self.first), explore=True)
+        self.carry = self.agent.live(self.carry, torch.from_numpy(self.observation), self.reward, self.first, False)
         if self.step < self.config.schedule.prefill:
             self.carry = self.carry._replace(action=self._random_action()[None].to(self.agent.device))
-        self.agent.remember(self.carry, observation, self.reward, self.first, False)
         self.agent.replay.set_action(self.carry.action[0])
         action = self.carry.action[0].cpu().numpy()
         self.actions.append(action)
@@ -219,26 +217,14 @@ class Trainer:
             truncated = True
         over, terminal = ending(terminated, truncated)
         if over:  # the last row brings the last reward; no action leaves it
-            observation = torch.from_numpy(self.observation).to(self.agent.device)
-            self.carry = self.agent.policy(self.carry, observation[None], self._flag(False), explore=True)
-            self.agent.remember(self.carry, observation, self.reward, False, terminal)
+            self.agent.live(self.carry, torch.from_numpy(self.observation), self.reward, False, terminal)
             self._start_episode()
-
-    def _flag(self, value: bool) -> torch.Tensor:
-        return torch.full((1,), float(value), device=self.agent.device)
 
     def _random_action(self) -> torch.Tensor:
         """Uniform in [-1, 1], kept for `hold` steps on average (a geometric number of them)."""
         if self.step == 0 or torch.rand(()) < 1 / self.config.schedule.hold:
             self.held = 2 * torch.rand(len(self.held)) - 1
         return self.held
-
-    def _learn(self, on_pretrain: Callable[[float], None]) -> None:
-        schedule = self.config.schedule
-        if self.step == schedule.prefill:
-            self.metrics |= self.agent.pretrain(on_pretrain)
-        elif self.step > schedule.prefill and self.step % schedule.every == 0:
-            self.metrics |= self.agent.learn()
 
     def evaluate(self) -> dict[str, Any]:
         """Measure the agent now; not counted in `wall_s`.

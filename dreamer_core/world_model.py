@@ -113,15 +113,19 @@ class WorldModel(nn.Module):
         return self.cont(features).squeeze(-1)
 
     def loss(self, window: Window, noise: Tensor | None = None) -> tuple[dict[str, Tensor], Beliefs]:
-        """The whole objective on one window, as a dict of scalars with the sum under "total".
+        """Filter a window, and the whole objective on all of its rows (`loss_of`)."""
+        beliefs = self.observe(window, noise)
+        return self.loss_of(beliefs, window), beliefs
 
-        total = observation + reward + continue + kl_scale * balanced KL
+    def loss_of(self, beliefs: Beliefs, window: Window) -> dict[str, Tensor]:
+        """The whole objective on the rows of a window that these beliefs belong to, as a dict of scalars with the sum under "total".
+
+        total = observation + reward_scale * reward + continue + kl_scale * balanced KL
 
         Each term is a mean over all rows (B, T). Entries that start with "stat_" are reported, not
         trained on.
         """
         config, rssm = self.config, self.rssm
-        beliefs = self.observe(window, noise)
         features = beliefs.features  # (B, T, F)
         prior = rssm.prior(beliefs.h)  # (B, T, P)
 
@@ -138,7 +142,7 @@ class WorldModel(nn.Module):
             losses["stat_kl"] = kl_dyn.mean()
             losses["stat_prior_entropy"] = rssm.latent.entropy(prior).mean()
             losses["stat_posterior_entropy"] = rssm.latent.entropy(beliefs.posterior).mean()
-        return losses, beliefs
+        return losses
 
     @torch.no_grad()
     def warm_up(self, window: Window, rows: int) -> Window:

@@ -91,7 +91,36 @@ def test_remember_stores_a_row_with_its_scaled_reward(kind):
         assert torch.equal(window.h, carry.h) and torch.equal(agent.replay.data["z"][0], carry.z[0])
 
 
+@pytest.mark.parametrize("kind", [Dreamer, ModelFree])
+def test_living_through_a_row_believes_it_and_stores_that_belief(kind):
+    """What `policy` says of the row, exploring, from the carry of the row before; the row is stored with it, and no action yet."""
+    agent = make(kind)
+    carry = agent.policy(agent.initial(1), torch.ones(1, 3), torch.ones(1), explore=True)
+    for first, terminal in [(False, False), (True, False), (False, True)]:
+        seen = torch.randn(3)
+        torch.manual_seed(5)
+        expected = agent.policy(carry, seen[None], torch.tensor([float(first)]), explore=True)
+        torch.manual_seed(5)
+        got = agent.live(carry, seen, 2.0, first, terminal)
+        assert all(torch.equal(a, b) for a, b in zip(got, expected)), f"not what the policy believes and does where first is {first}"
+        row = {name: value[agent.replay.count - 1].tolist() for name, value in agent.replay.data.items()}
+        assert (row["observation"], row["reward"], row["first"], row["terminal"]) == (seen.tolist(), 2.0, first, terminal), "the row"
+        assert (row["h"], row["z"], row["action"]) == (got.h[0].tolist(), got.z[0].tolist(), [0, 0]), "the belief stored with the row"
+
+
 # --- learning --------------------------------------------------------------------------------
+
+
+def test_when_an_agent_learns():
+    """After the random steps 1 .. 12 the first learning; then a round at every step whose number five divides, and at no other."""
+    agent, learned, told = make(schedule=dict(prefill=12, every=5)), {}, []
+    agent.pretrain = lambda report: report(0.5) or {"first": 1}
+    agent.learn = lambda: {"round": 2}
+    for step in range(1, 27):
+        learned[step] = agent.learn_after(step, told.append)
+    expected = {step: {"round": 2} if step in (15, 20, 25) else {} for step in range(1, 27)} | {12: {"first": 1}}
+    assert learned == expected, "step: what is learned after it"
+    assert told == [0.5], "whoever asks is not told how far the first learning is"
 
 
 def test_learning_the_model_refreshes_stored_states():

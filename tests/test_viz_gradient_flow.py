@@ -6,6 +6,7 @@ import torch
 from figures import assert_readable
 from toys import model_config, random_window
 
+from dreamer_core.replay import Window
 from dreamer_core.viz.gradient_flow import gradient_flow, gradient_flow_figure, paths, paths_figure, row_losses, unroll, without_seams
 from dreamer_core.world_model import WorldModel
 
@@ -32,7 +33,11 @@ def test_the_losses_of_all_rows_make_the_models_loss():
     window = random_window(firsts=[(0, 0), (1, 3)], terminals=[(1, 2)])
     noise = model.rssm.latent.noise(4, T)
     losses, beliefs = model.loss(window, noise)
-    torch.testing.assert_close(row_losses(model, window, beliefs).mean(), losses["total"])
+    rows = row_losses(model, window, beliefs)
+    assert rows.shape == (1, T), "one number for each row"
+    torch.testing.assert_close(rows.mean(), losses["total"])
+    other = row_losses(model, window._replace(reward=window.reward + torch.eye(T)[2]), beliefs)
+    assert (other != rows)[0].tolist() == [t == 2 for t in range(T)], "rows whose loss hears of another reward in row 2"
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "categorical"])
@@ -74,10 +79,12 @@ def test_the_norms_agree_with_finite_differences():
 
     @torch.no_grad()
     def losses(h):
-        return row_losses(model, window, unroll(model, window._replace(h=h), False, noise).beliefs)
+        """Of each window alone: (B, T)."""
+        states = [unroll(model, Window(*(part[b : b + 1] for part in window._replace(h=h))), False, noise[b : b + 1]) for b in (0, 1)]
+        return torch.cat([row_losses(model, Window(*(part[b : b + 1] for part in window)), states[b].beliefs) for b in (0, 1)])
 
     slopes = torch.stack([(losses(window.h + e) - losses(window.h - e)) / 2e-5 for e in 1e-5 * torch.eye(6, dtype=torch.float64)], -1)
-    assert np.allclose(flow.h[:, 0], slopes.norm(dim=-1).mean(0), rtol=1e-4)
+    assert np.allclose(flow.h[:, 0], slopes.norm(dim=-1).mean(0), rtol=1e-4), "norms that differ from those of finite differences"
 
 
 def test_measuring_leaves_the_model_alone():

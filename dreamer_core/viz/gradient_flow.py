@@ -10,7 +10,6 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from dreamer_core import latents, nets
 from dreamer_core.replay import Window
 from dreamer_core.rssm import Beliefs
 from dreamer_core.viz.show import GREY, RED, describe
@@ -66,17 +65,10 @@ def unroll(model: WorldModel, window: Window, cut: bool, noise: Tensor) -> Unrol
 
 
 def row_losses(model: WorldModel, window: Window, beliefs: Beliefs) -> Tensor:
-    """The world model's loss of every row: (B, T). Their mean is the "total" of `WorldModel.loss`."""
-    config, latent = model.config, model.rssm.latent
-    features, prior = beliefs.features, model.rssm.prior(beliefs.h)
-    mean, std = model.predict_reward(features)
-    kl_dyn, kl_rep = latent.kl(beliefs.posterior.detach(), prior), latent.kl(beliefs.posterior, prior.detach())
-    return (
-        nets.squared_error(model.decoder(features), model.standardized(window.observation))
-        + config.reward_scale * (1 - window.first) * nets.gaussian_nll(mean, std, window.reward)
-        + nets.bernoulli_nll(model.predict_continue(features), 1 - window.terminal)
-        + config.kl_scale * latents.balanced_kl(kl_dyn, kl_rep, config.kl_balance, config.free_nats)
-    )
+    """The world model's loss on each row alone, averaged over the windows: (1, T). Their mean is the "total" of `WorldModel.loss`."""
+    rows = range(window.first.shape[1])
+    alone = [model.loss_of(Beliefs(*(part[:, t : t + 1] for part in beliefs)), window.rows(t, t + 1)) for t in rows]
+    return torch.stack([losses["total"] for losses in alone])[None]
 
 
 def gradient_flow(model: WorldModel, window: Window, cut: bool, noise: Tensor | None = None) -> Flow:
@@ -95,7 +87,7 @@ def gradient_flow(model: WorldModel, window: Window, cut: bool, noise: Tensor | 
         raise ValueError("there is no window to measure: every one crosses an episode's start, so draw more or shorter windows")
     noise = model.rssm.latent.noise(batch, length) if noise is None else noise
     states = unroll(model, window, cut, noise)
-    losses = row_losses(model, window, states.beliefs).sum(0)  # (T,); windows do not touch one another
+    losses = batch * row_losses(model, window, states.beliefs)[0]  # (T,), summed over the windows, which do not touch one another
     sources = [*states.h, *states.z, *states.embed]
     flow = np.zeros((length, 3, length))
     for t in range(length):

@@ -90,19 +90,16 @@ def live_through(agent: Dreamer, episodes: Sequence[Episode]) -> Iterator[dict[s
     Yields:
         The metrics of each round of learning.
     """
-    schedule = agent.config.schedule
     for episode in episodes:
         carry, last = agent.initial(1), len(episode.action)
         for t, observation in enumerate(torch.from_numpy(episode.observation)):
-            carry = agent.policy(carry, observation[None], torch.tensor([float(t == 0)]), explore=True)
-            agent.remember(carry, observation, float(episode.reward[t - 1]) if t else 0.0, t == 0, False)
+            carry = agent.live(carry, observation, float(episode.reward[t - 1]) if t else 0.0, t == 0, False)
             if t < last:
                 carry = carry._replace(action=torch.from_numpy(episode.action[t : t + 1]))
                 agent.replay.set_action(carry.action[0])
-            if agent.replay.count == schedule.prefill:
-                yield agent.pretrain()
-            elif agent.replay.count > schedule.prefill and agent.replay.count % schedule.every == 0:
-                yield agent.learn()
+            metrics = agent.learn_after(agent.replay.count)
+            if metrics:
+                yield metrics
 
 
 def staleness_figure(runs: Mapping[str, Staleness], title: str = "") -> Figure:
