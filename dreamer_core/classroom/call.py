@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dreamer_core.classroom.spec import Exercise
+from dreamer_core.classroom.spec import Exercise, argument_names
 
 ROUNDING = dict(rtol=1e-4, atol=1e-5, equal_nan=True)  # how far apart two equal numbers may be
 
@@ -37,10 +37,13 @@ class Complaint(Exception):
         self.shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None  # of the result and of the right one, where these differ
 
 
-def guarded(exercise: Exercise, function: Callable) -> Callable:
+def guarded(exercise: Exercise, function: Callable, finite: bool = True) -> Callable:
     """The function, with each call held against the form (not the values) of the reference's result.
 
     A call raises a `Complaint` if it stops, returns something of another form, or changes what it was given.
+
+    Args:
+        finite: whether NaN and infinity, where the reference is finite, are a matter of form; if not, they are wrong values.
     """
     number = itertools.count(1)  # so that the same slip at the first call and at the fourth are told apart
 
@@ -64,11 +67,10 @@ def guarded(exercise: Exercise, function: Callable) -> Callable:
                 raise Complaint(sentence, this, "not raised") from None
         # Where None is an answer as good as another, a wrong None is a wrong value, not a forgotten `return`.
         may_be_none = "None" in str(inspect.signature(exercise.reference).return_annotation) and wanted is not None
-        wrong = "" if result is None and may_be_none else misfit(result, wanted, "Your function returned")
+        wrong = "" if result is None and may_be_none else misfit(result, wanted, "Your function returned", finite)
         if wrong:
             complaint = Complaint(f"{wrong} It was given {given(exercise, function, args)}.", this, "form", wrong)
-            if isinstance(result, (Tensor, np.ndarray)) and isinstance(wanted, (Tensor, np.ndarray)) and result.shape != wanted.shape:
-                complaint.shapes = tuple(result.shape), tuple(wanted.shape)
+            complaint.shapes = other_shapes(result, wanted)
             raise complaint
         if not exercise.inplace:
             names = [*argument_names(exercise, args), *kwargs]
@@ -124,7 +126,7 @@ def changed(now: Any, then: Any) -> str:
     if isinstance(now, Snapshot) and isinstance(then, Snapshot):
         if not equal(now.value, then.value):
             return "changed"
-        return "requires_grad" if now.requires_grad != then.requires_grad else "written" if now.version != then.version else ""
+        return "written" if now.version != then.version else "requires_grad" if now.requires_grad != then.requires_grad else ""
     if isinstance(now, dict) and isinstance(then, dict):
         if now.keys() != then.keys():
             return "changed"
@@ -134,6 +136,17 @@ def changed(now: Any, then: Any) -> str:
     if isinstance(now, np.ndarray) or isinstance(then, np.ndarray):
         return "" if equal(now, then) else "changed"
     return "changed" if type(now) is not type(then) else ""
+
+
+def other_shapes(result: Any, wanted: Any) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """The first shape of a result that is not the wanted one, with the wanted one."""
+    if isinstance(result, (Tensor, np.ndarray)) and isinstance(wanted, (Tensor, np.ndarray)):
+        return (tuple(result.shape), tuple(wanted.shape)) if result.shape != wanted.shape else None
+    if isinstance(result, (list, tuple)) and isinstance(wanted, (list, tuple)):
+        return next(filter(None, map(other_shapes, result, wanted)), None)
+    if isinstance(result, dict) and isinstance(wanted, dict):
+        return next(filter(None, (other_shapes(result[key], wanted[key]) for key in result.keys() & wanted.keys())), None)
+    return None
 
 
 def fresh(value: Any) -> Any:
@@ -166,19 +179,19 @@ def reading(error: BaseException) -> str:
 # --- form: types and shapes -------------------------------------------------------------------
 
 
-def misfit(result: Any, wanted: Any, subject: str) -> str:
+def misfit(result: Any, wanted: Any, subject: str, finite: bool = True) -> str:
     """One sentence on how the form of a result differs from the wanted one, or nothing."""
     if wanted is None:  # a number in its place is compared as a value: "yours is -1, it should be None" says more
         return "" if result is None or isinstance(result, numbers.Real) else f"{subject} {form(result)}, where nothing is to be returned."
     if result is None:
         return f"{subject} None, where {form(wanted)} is expected. Is there a `return` at its end?"
     if isinstance(wanted, Tensor):
-        return misfit_tensor(result, wanted, subject)
+        return misfit_tensor(result, wanted, subject, finite)
     if isinstance(wanted, np.ndarray):
         fits = isinstance(result, np.ndarray) or (wanted.ndim == 0 and isinstance(result, numbers.Real))
         if not fits or np.shape(result) != wanted.shape:
             return f"{subject} {form(result)}, where {form(wanted)} is expected."
-        if np.issubdtype(wanted.dtype, np.floating) and np.isfinite(wanted).all() and not np.isfinite(result).all():
+        if finite and np.issubdtype(wanted.dtype, np.floating) and np.isfinite(wanted).all() and not np.isfinite(result).all():
             return f"{subject} {'NaN' if np.isnan(result).any() else 'an infinite number'} where the answer is finite."
         return ""
     if isinstance(result, (np.ndarray, Tensor)) and result.ndim == 0:  # np.where of two numbers, say
@@ -188,32 +201,34 @@ def misfit(result: Any, wanted: Any, subject: str) -> str:
     if isinstance(wanted, numbers.Real):
         if not isinstance(result, numbers.Real) or isinstance(result, bool):
             return f"{subject} {form(result)}, where a number is expected."
-        return "" if np.isfinite(result) or not np.isfinite(wanted) else f"{subject} {result}, which is not a number one can go on with."
+        fine = not finite or np.isfinite(result) or not np.isfinite(wanted)
+        return "" if fine else f"{subject} {result}, which is not a number one can go on with."
     if isinstance(wanted, (tuple, list)):
         if hasattr(wanted, "_fields") and not hasattr(result, "_fields"):
             return f"{subject} {form(result)}, where {type(wanted).__name__}({', '.join(wanted._fields)}) is expected."
         if not isinstance(result, (tuple, list)) or len(result) != len(wanted):
             return f"{subject} {form(result)}, where {form(wanted)} is expected."
         names = getattr(wanted, "_fields", [f"{number} of {len(wanted)}" for number in range(1, len(wanted) + 1)])
-        found = (misfit(a, b, f"{subject}, as part {name},") for name, a, b in zip(names, result, wanted))
+        found = (misfit(a, b, f"{subject}, as part {name},", finite) for name, a, b in zip(names, result, wanted))
         return next(filter(None, found), "")
     if isinstance(wanted, dict):
         if not isinstance(result, dict) or result.keys() != wanted.keys():
             found = f"a dict with {', '.join(map(str, result)) or 'nothing in it'}" if isinstance(result, dict) else form(result)
             return f"{subject} {found}, where a dict with {', '.join(map(str, wanted))} is expected."
-        return next(filter(None, (misfit(result[key], wanted[key], f"{subject}, under {key!r},") for key in wanted)), "")
+        return next(filter(None, (misfit(result[key], wanted[key], f"{subject}, under {key!r},", finite) for key in wanted)), "")
     return "" if isinstance(result, type(wanted)) else f"{subject} {form(result)}, where {form(wanted)} is expected."
 
 
-def misfit_tensor(result: Any, wanted: Tensor, subject: str) -> str:
+def misfit_tensor(result: Any, wanted: Tensor, subject: str, finite: bool = True) -> str:
     """The same for a tensor."""
     if not isinstance(result, Tensor) or result.shape != wanted.shape:
         return f"{subject} {form(result)}, where {form(wanted)} is expected."
     if result.dtype != wanted.dtype:
         return f"{subject} numbers of type {short(result.dtype)}, where {short(wanted.dtype)} is expected."
-    if wanted.is_floating_point() and not bool(result.isfinite().all()) and bool(wanted.isfinite().all()):
+    if finite and wanted.is_floating_point() and not bool(result.isfinite().all()) and bool(wanted.isfinite().all()):
         bad = "NaN" if bool(result.isnan().any()) else "an infinite number"
-        return f"{subject} {bad} where the answer is finite. A logarithm of 0 or less, or a division by 0?"
+        causes = "A root or a logarithm of a negative number, an exponential of a large one, or a division by 0?"
+        return f"{subject} {bad} where the answer is finite. {causes}"
     return ""
 
 
@@ -266,12 +281,6 @@ def plain(value: Any) -> str:
 
 
 # --- words about a call -----------------------------------------------------------------------
-
-
-def argument_names(exercise: Exercise, args: tuple) -> list[str]:
-    """The reference's names for these positional arguments."""
-    names = list(inspect.signature(exercise.reference).parameters)
-    return (names + [f"argument {number}" for number in range(len(names), len(args))])[: len(args)]
 
 
 def given(exercise: Exercise, function: Callable, args: tuple) -> str:

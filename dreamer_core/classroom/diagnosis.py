@@ -6,11 +6,13 @@ play no part, does it behave as a right answer with one thing changed, or two, a
 wrong and where not. A sentence is only given if what it says holds in every case of the second look.
 """
 
+import collections
 import contextlib
 import inspect
 import itertools
 import math
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -18,13 +20,14 @@ import torch
 from torch import Tensor
 
 from dreamer_core.classroom import right_answers
-from dreamer_core.classroom.call import Complaint, argument_names, form, plain
+from dreamer_core.classroom.call import Complaint, form, plain
 from dreamer_core.classroom.influence import reads
 from dreamer_core.classroom.mutants import Mutant, mutants
-from dreamer_core.classroom.second_look import Case, Sight, alike, as_it_should, close, sight
-from dreamer_core.classroom.spec import Exercise
+from dreamer_core.classroom.second_look import OWN, Case, Sight, alike, as_it_should, close, sight
+from dreamer_core.classroom.spec import Exercise, argument_names
+from dreamer_core.classroom.where import somewhere
 
-PAIRS = 800  # how many pairs of changes are tried: about a second
+SEARCH = 3  # seconds for trying right answers in which one thing or two were changed
 
 
 class Found(NamedTuple):
@@ -43,17 +46,26 @@ def diagnose(exercise: Exercise, function: Callable, found: list[Found]) -> str:
     """One sentence on the kind of difference, or nothing. `found`: every case of the second look; at least one is wrong."""
     wrong = [each for each in found if not each.right]
     sights = [each for each in found if isinstance(each.seen, Sight)]
+    complaints = [each.seen for each in wrong if isinstance(each.seen, Complaint)]
+    if len(complaints) == len(wrong) and not any("form" in each.kind for each in complaints):
+        return in_some_cases(found, wrong)  # the complaint itself says what kind of mistake it is
+    numbers = [(each.case, each.seen, each.wanted) for each in sights if isinstance(each.wanted, Sight)]
+    overflown = any(not value.isfinite().all() for _, seen, _ in numbers for value in seen.values.values() if isinstance(value, Tensor))
+    end = time.monotonic() + SEARCH
     asked = (
         lambda: fickle(exercise, function, wrong),
-        lambda: of_shapes(exercise, wrong),
+        lambda: of_shapes(wrong),
+        lambda: of_other_objects(sights),
         lambda: of_gradients(sights) if len(sights) == len(found) else "",
         lambda: of_values(exercise, sights) if len(sights) == len(found) else "",
+        lambda: somewhere(exercise, numbers) if overflown else "",
         lambda: ignored(exercise, function, wrong),
-        lambda: like_a_mutant(exercise, found),
+        lambda: like_a_mutant(exercise, found, end),
         lambda: reads(exercise, function, [(each.case, each.seen, each.wanted) for each in wrong]),
         lambda: like_two_mistakes(exercise, found),
-        lambda: like_two_changes(exercise, found),
-        lambda: somewhere(exercise, sights) if len(sights) == len(found) else "",
+        lambda: somewhere(exercise, numbers),
+        lambda: like_one_change_at_two_places(exercise, found, end),
+        lambda: like_two_changes(exercise, found, end),
         lambda: in_some_cases(found, wrong),
     )
     return next(filter(None, (ask() for ask in asked)), "")
@@ -72,10 +84,11 @@ def fickle(exercise: Exercise, function: Callable, wrong: list[Found]) -> str:
 # --- shapes --------------------------------------------------------------------------------------
 
 
-def of_shapes(exercise: Exercise, wrong: list[Found]) -> str:
+def of_shapes(wrong: list[Found]) -> str:
     """A result of another shape: how does it differ from the right one?"""
-    shapes = [each.seen.shapes for each in wrong if isinstance(each.seen, Complaint) and each.seen.shapes]
-    if not shapes or len(shapes) != len(wrong):
+    complaints = [each.seen for each in wrong if isinstance(each.seen, Complaint)]
+    shapes = [each.shapes for each in complaints if each.shapes]
+    if not shapes or len(shapes) != len(complaints):
         return ""
     readings = {
         "The axes of the result are in another order.": lambda s, w: s != w and sorted(s) == sorted(w),
@@ -100,6 +113,22 @@ def off_by(one: tuple, other: tuple) -> int:
     return gaps[0] if len(one) == len(other) and len(gaps) == 1 else 0
 
 
+def of_other_objects(sights: list[Found]) -> str:
+    """Did the function replace parameters where it should have changed them?"""
+    names = [
+        name
+        for each in sights
+        for name, value in each.seen.values.items()
+        if name.startswith(OWN) and not close(value, each.wanted.values[name])
+    ]
+    if not names:
+        return ""
+    return (
+        f"Your function put new parameters into {names[0].removeprefix(OWN)}. The optimiser and everyone else still hold the old ones: "
+        f"change those in place (`copy_`, `mul_`, `add_`, `lerp_`)."
+    )
+
+
 # --- gradients -----------------------------------------------------------------------------------
 
 
@@ -112,6 +141,9 @@ def of_gradients(sights: list[Found]) -> str:
     bad = [name for name in names if not all(close(*slopes(each, name)) for each in sights if name in each.wanted.gradients)]
     if not bad:
         return ""
+    cut = [part for part in sights[0].wanted.smooth if all(part in each.wanted.smooth and part not in each.seen.smooth for each in sights)]
+    if cut and len(sights[0].wanted.smooth) > 1:
+        return f"{value or 'But '}no gradient leaves through {some(cut)} of your result: it is detached, or made of plain numbers."
     pairs = {name: [slopes(each, name) for each in sights if name in each.wanted.gradients] for name in bad}
     missing = [name for name, each in pairs.items() if all(not s.any() for s, _ in each)]
     extra = [name for name, each in pairs.items() if all(not w.any() for _, w in each)]
@@ -259,41 +291,44 @@ def follows(rule: Callable[[Tensor], Tensor | None], seen: list[Tensor], wanted:
 
 def by_a_factor(seen: list[Tensor], wanted: list[Tensor], known: list[dict[str, float]]) -> str:
     """A constant factor, and which one."""
-    factors = []
-    for s, w in zip(seen, wanted):
+    inside: list[tuple[float, dict[str, float]]] = []  # the factor of each case that tells one, and what is known of the case
+    for s, w, quantities in zip(seen, wanted, known):
         large = w.abs() > 1e-3 * max(1e-6, float(w.abs().max()) if w.numel() else 0)
         if not large.any():
-            factors.append(None)
             continue
         factor = float((s[large] / w[large]).median())
         if not close(s, factor * w):
             return ""
-        factors.append(factor)
-    inside = [(f, k) for f, k in zip(factors, known) if f is not None]
-    if not inside or all(same(f, 1.0) for f, _ in inside):
+        inside.append((factor, quantities))
+    if not inside or all(same(factor, 1.0) for factor, _ in inside):
         return ""
     first = inside[0][0]
-    if all(same(f, first) for f, _ in inside):
-        for value, words in FACTORS.items():
-            if same(first, value):
-                return words
-    for name in inside[0][1]:
-        for words, make in (
-            (f"is multiplied by {name} once too often: a sum for a mean?", lambda q: q),
-            (f"is divided by {name}, which it should not be: a mean for a sum?", lambda q: 1 / q if q else math.inf),
-            (f"is multiplied by 1 - {name}, which it should not be", lambda q: 1 - q),
-            (f"lacks the factor 1 - {name}", lambda q: 1 / (1 - q) if q != 1 else math.inf),
-        ):
-            if "size" in name or "number" in name or "length" in name:
-                if "1 -" in words:
-                    continue
-            else:
-                words = words.replace(": a sum for a mean?", "").replace(": a mean for a sum?", "")
-            if all(name in k and same(f, make(k[name])) for f, k in inside):
-                return words
-    if all(same(f, first) for f, _ in inside) and len(inside) > 1:
+    constant = all(same(factor, first) for factor, _ in inside)
+    if constant and (words := next((words for value, words in FACTORS.items() if same(first, value)), "")):
+        return words
+    for words, factor_of in possible_factors(inside[0][1]):
+        if all(same(factor, factor_of(quantities)) for factor, quantities in inside):
+            return words
+    if constant and len(inside) > 1:
         return "is 0 everywhere" if first == 0 else f"is exactly {first:.4g} times the right one"
     return ""
+
+
+def possible_factors(quantities: dict[str, float]) -> Iterator[tuple[str, Callable[[dict[str, float]], float]]]:
+    """Factors that could be made of a case's sizes and scalars, each in words and as a rule; a rule gives NaN where it makes none."""
+    counts = [name for name in quantities if name.startswith("the ")]
+    for name in quantities:
+        more, less = (": a sum for a mean?", ": a mean for a sum?") if name in counts else ("", "")
+        yield f"is multiplied by {name} once too often{more}", lambda q, n=name: q.get(n, math.nan)
+        yield f"is divided by {name}, which it should not be{less}", lambda q, n=name: 1 / q[n] if q.get(n) else math.nan
+        if name not in counts:
+            yield f"is multiplied by 1 - {name}, which it should not be", lambda q, n=name: 1 - q.get(n, math.nan)
+            yield f"lacks the factor 1 - {name}", lambda q, n=name: 1 / (1 - q[n]) if q.get(n, 1) != 1 else math.nan
+    for one, other in itertools.permutations(counts, 2):
+        words = f"is multiplied by {one} and divided by {other}: a mean, or a sum, over the wrong axis?"
+        yield words, lambda q, a=one, b=other: q[a] / q[b] if q.get(b) and a in q else math.nan
+        words = f"is off by the root of {one} over {other}: a mean over the wrong axis?"
+        yield words, lambda q, a=one, b=other: math.sqrt(q[a] / q[b]) if q.get(b) and a in q else math.nan
 
 
 def by_an_offset(seen: list[Tensor], wanted: list[Tensor], known: list[dict[str, float]]) -> str:
@@ -367,6 +402,8 @@ def ignored(exercise: Exercise, function: Callable, wrong: list[Found]) -> str:
             again = sight(exercise, function, each.case, exchanged_argument)
             without_effect.setdefault(name, []).append(same_values(again, each.seen))
     nothing = [name for name, flags in without_effect.items() if all(flags)]
+    if len(nothing) == len(without_effect) > 1:
+        return "Your result is always the same, whatever the function is given."
     if len(nothing) == 1:
         return f"`{nothing[0]}` plays no part in your answer: with another value the result is the same, and it should not be."
     return ""
@@ -405,11 +442,17 @@ def changed_answers(exercise: Exercise) -> Iterator[Mutant]:
             yield from mutants(answer, gradients=exercise.gradients)
 
 
-def like_a_mutant(exercise: Exercise, found: list[Found]) -> str:
-    """Does it behave as a right answer does in which one thing was changed?"""
-    fitting = (mutant.what for mutant in changed_answers(exercise) if behaves_like(exercise, mutant.function, found))
-    what = next(fitting, "")
-    return f"It does exactly what a right answer does in which {what}." if what else ""
+def like_a_mutant(exercise: Exercise, found: list[Found], end: float) -> str:
+    """Does it behave as a right answer does in which one thing was changed? Tried until the clock shows `end`."""
+    for mutant in in_time(changed_answers(exercise), end):
+        if behaves_like(exercise, mutant.function, found):
+            return f"It does exactly what a right answer does in which {mutant.what}."
+    return ""
+
+
+def in_time(made: Iterable[Mutant], end: float) -> Iterator[Mutant]:
+    """As many of them as there is time for."""
+    return itertools.takewhile(lambda _: time.monotonic() < end, made)
 
 
 def like_two_mistakes(exercise: Exercise, found: list[Found]) -> str:
@@ -433,89 +476,28 @@ def like_two_mistakes(exercise: Exercise, found: list[Found]) -> str:
     return ""
 
 
-def like_two_changes(exercise: Exercise, found: list[Found]) -> str:
-    """The same with two changes."""
-    tried = 0
-    for first in mutants(exercise.reference, gradients=exercise.gradients):
-        for second in mutants(exercise.reference, first, exercise.gradients):
-            tried += 1
-            if tried > PAIRS:
-                return ""
+def like_one_change_at_two_places(exercise: Exercise, found: list[Found], end: float) -> str:
+    """Does it behave as a right answer does in which the same thing was changed twice?"""
+    made = list(mutants(exercise.reference, gradients=exercise.gradients))
+    places = collections.Counter(mutant.what for mutant in made)
+    for first in in_time(made, end):
+        if places[first.what] > 1:
+            for second in mutants(exercise.reference, first, exercise.gradients):
+                if second.last == first.last and behaves_like(exercise, second.function, found):
+                    return f"It does exactly what a right answer does in which, at two places, {first.what}."
+    return ""
+
+
+def like_two_changes(exercise: Exercise, found: list[Found], end: float) -> str:
+    """The same with two different changes."""
+    for first in in_time(mutants(exercise.reference, gradients=exercise.gradients), end):
+        for second in in_time(mutants(exercise.reference, first, exercise.gradients), end):
             if behaves_like(exercise, second.function, found):
                 return f"Two things at once: it does exactly what a right answer does in which {second.what}."
     return ""
 
 
 # --- where it goes wrong ----------------------------------------------------------------------------
-
-
-def somewhere(exercise: Exercise, sights: list[Found]) -> str:
-    """Is it right but for certain rows, certain inputs, a mask?"""
-    wrong = [(each, name) for each in sights for name in each.wanted.values if not agrees(each, name)]
-    pairs = [(each, each.seen.values[name], each.wanted.values[name]) for each, name in wrong]
-    if not pairs or any(isinstance(s, str) or isinstance(w, str) or s.shape != w.shape for _, s, w in pairs):
-        return ""
-    off = [(each, ~torch.isclose(s, w, rtol=1e-3, atol=1e-4, equal_nan=True)) for each, s, w in pairs]
-    if not all(bool(mask.any()) for _, mask in off):
-        return ""
-    return next(filter(None, (by_mask(exercise, off), by_input(exercise, off), by_row(off))), "")
-
-
-def by_row(off: list[tuple[Found, Tensor]]) -> str:
-    """Only the first or the last row along an axis is wrong."""
-    axes = range(min(mask.dim() for _, mask in off))
-    long = [mask for _, mask in off]
-    for axis in axes:
-        if any(mask.shape[axis] < 2 for mask in long):
-            continue
-        for row, words in ((0, "the first"), (-1, "the last")):
-            others = [mask.clone().index_fill_(axis, torch.tensor(row % mask.shape[axis]), False) for mask in long]
-            if not any(bool(mask.any()) for mask in others):
-                return f"All is right but for {words} row" + (f" (along axis {axis})." if len(axes) > 1 else ".")
-    return ""
-
-
-def by_mask(exercise: Exercise, off: list[tuple[Found, Tensor]]) -> str:
-    """It is wrong only where a mask is 1, or only where it is 0."""
-    for number, name in enumerate(argument_names(exercise, off[0][0].case.inputs()[0])):
-        for value in (1, 0):
-            told = [beside(each.case.inputs()[0][number], mask, lambda x, v=value: x == v, two_valued=True) for each, mask in off]
-            if told and all(told):
-                return f"All is right but where `{name}` is {value}."
-    return ""
-
-
-def by_input(exercise: Exercise, off: list[tuple[Found, Tensor]]) -> str:
-    """It is wrong only where an input is negative, or large, or small."""
-    for number, name in enumerate(argument_names(exercise, off[0][0].case.inputs()[0])):
-        for words, test in (
-            ("negative", lambda x: x < 0),
-            ("positive", lambda x: x > 0),
-            ("large (above 10)", lambda x: x > 10),
-            ("very negative (below -10)", lambda x: x < -10),
-            ("large in size (above 1)", lambda x: abs(x) > 1),
-            ("zero", lambda x: x == 0),
-        ):
-            told = [beside(each.case.inputs()[0][number], mask, test) for each, mask in off]
-            if told and all(told):
-                return f"All is right but where `{name}` is {words}."
-    return ""
-
-
-def beside(value: object, wrong: Tensor, test: Callable, two_valued: bool = False) -> bool:
-    """Whether every wrong entry lies where the test holds of an input of the same leading shape, and some right ones do not."""
-    if (
-        not isinstance(value, (Tensor, np.ndarray))
-        or value.ndim == 0
-        or value.ndim > wrong.dim()
-        or tuple(value.shape) != wrong.shape[: value.ndim]
-    ):
-        return False
-    value = torch.as_tensor(value).detach()
-    if two_valued and not bool(((value == 0) | (value == 1)).all()):
-        return False
-    holds = test(value).reshape(*value.shape, *[1] * (wrong.dim() - value.ndim)).expand_as(wrong)
-    return bool((holds | ~wrong).all()) and not bool(holds.all())
 
 
 def in_some_cases(found: list[Found], wrong: list[Found]) -> str:

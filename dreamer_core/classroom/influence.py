@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dreamer_core.classroom.call import Complaint, argument_names
+from dreamer_core.classroom.call import Complaint
 from dreamer_core.classroom.second_look import Case, Sight, sight
-from dreamer_core.classroom.spec import Exercise
+from dreamer_core.classroom.spec import Exercise, argument_names
 
 LARGEST = 60  # entries of an input that are changed one by one
 

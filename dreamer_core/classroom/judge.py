@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from dreamer_core.classroom.second_look import cases, sight
 from dreamer_core.classroom.spec import Exercise, Observations
 
 SECONDS = 20  # a check takes a fifth of a second: whatever runs for this long will not end
+PATIENCE = 6  # for the search after the kind of a difference; without it there are still the numbers
 PRINTED = 1_000  # characters of the learner's own prints that are shown
 
 
@@ -54,51 +56,68 @@ def judge(exercise: Exercise, function: Callable) -> Verdict:
     """
     printed = Printed()
     try:
-        with contextlib.redirect_stdout(printed), time_limit(SECONDS):
-            verdict = compare(exercise, function)
+        with contextlib.redirect_stdout(printed), time_limit(SECONDS), np.errstate(all="ignore"):
+            seen = outcome(exercise, function)
+            found = [Found(case, sight(exercise, function, case), second_look.truth(exercise, case)) for case in cases(exercise)]
     except OutOfTime:
         message = f"Your function was still running after {SECONDS} seconds, on a few small numbers: is there a loop that does not end?"
         return Verdict(False, message, printed=printed.getvalue())
-    return verdict._replace(printed=printed.getvalue())
-
-
-def compare(exercise: Exercise, function: Callable) -> Verdict:
-    """Hold a function against the truth and against the reference; if it is wrong, say how.
-
-    Raises:
-        CourseFault: not even the reference gets through the check.
-    """
-    seen = outcome(exercise, function)
     try:
-        with torch.random.fork_rng(devices=[]):
-            truth = exercise.expected()
-        difference = str(seen) if isinstance(seen, Complaint) else first_difference(seen, truth)
-        found = [Found(case, sight(exercise, function, case), second_look.truth(exercise, case)) for case in cases(exercise)]
-        if not difference and all(each.right for each in found):
-            return Verdict(True)
-        reference = outcome(exercise, exercise.reference)
-        if isinstance(reference, Complaint) or first_difference(reference, truth):
-            raise CourseFault(f"the check of {exercise.id} does not accept the course's own answer")
-        complaints = [each for each in (seen, *(each.seen for each in found)) if isinstance(each, Complaint)]
-        stopped = next((each.stopped for each in complaints if each.stopped), "")
-        example = difference or shown(exercise, found)
-        for mistake in exercise.mistakes:
-            if alike(seen, outcome(exercise, mistake.wrong)) and behaves_like(exercise, mistake.wrong, found):
-                numbers = "" if isinstance(seen, Complaint) else f" {example}"
-                return Verdict(False, f"{mistake.message}{numbers}", mistake.name, stopped=stopped)
-        kind = diagnose(exercise, function, found) if not all(each.right for each in found) else ""
+        with np.errstate(all="ignore"):
+            verdict = compare(exercise, function, seen, found)
     except CourseFault:
         raise
     except Exception as error:
         raise CourseFault(f"the check of {exercise.id} broke: {type(error).__name__}: {error}") from None
-    return Verdict(False, " ".join(filter(None, (kind, example))), stopped=stopped, kind=kind)
+    return verdict._replace(printed=printed.getvalue())
+
+
+def compare(exercise: Exercise, function: Callable, seen: Observations | Complaint, found: list[Found]) -> Verdict:
+    """Hold what was seen of a function against the truth and against the reference; if it is wrong, say how.
+
+    Args:
+        seen: on the hand-made inputs. found: in every case of the second look.
+
+    Raises:
+        CourseFault: not even the reference gets through the check.
+    """
+    with torch.random.fork_rng(devices=[]):
+        truth = exercise.expected()
+    difference = str(seen) if isinstance(seen, Complaint) else first_difference(seen, truth)
+    if not difference and all(each.right for each in found):
+        return Verdict(True)
+    reference = outcome(exercise, exercise.reference)
+    if isinstance(reference, Complaint) or first_difference(reference, truth):
+        raise CourseFault(f"the check of {exercise.id} does not accept the course's own answer")
+    complaints = [each for each in (seen, *(each.seen for each in found)) if isinstance(each, Complaint)]
+    stopped = next((each.stopped for each in complaints if each.stopped), "")
+    example = difference or shown(exercise, found)
+    for mistake in exercise.mistakes:
+        if alike(seen, outcome(exercise, mistake.wrong)) and behaves_like(exercise, mistake.wrong, found):
+            numbers = "" if isinstance(seen, Complaint) else f" {example}"
+            return Verdict(False, f"{mistake.message}{numbers}", mistake.name, stopped=stopped)
+    kind = kind_of_difference(exercise, function, found)
+    said = next((str(each) for each in complaints if not all(part in ("form", "unusable") for part in each.kind[1:2])), "")
+    return Verdict(False, " ".join(filter(None, (kind, example))), stopped=stopped, kind=kind or said)
+
+
+def kind_of_difference(exercise: Exercise, function: Callable, found: list[Found]) -> str:
+    """One sentence on it, if one can be found in time."""
+    if all(each.right for each in found):
+        return ""
+    try:
+        with contextlib.redirect_stdout(Printed()), time_limit(PATIENCE):
+            return diagnose(exercise, function, found)
+    except OutOfTime:
+        return ""
 
 
 def passes(exercise: Exercise, function: Callable) -> bool:
     """Whether a function is right, without a word on why not: quick, for the tests of the checks."""
-    if next(second_look.differing(exercise, function), None) is not None:
-        return False
-    seen = outcome(exercise, function)
+    with np.errstate(all="ignore"):
+        if next(second_look.differing(exercise, function), None) is not None:
+            return False
+        seen = outcome(exercise, function)
     return not isinstance(seen, Complaint) and not first_difference(seen, exercise.expected())
 
 

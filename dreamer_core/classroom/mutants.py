@@ -34,6 +34,8 @@ class Mutant(NamedTuple):
     """What was changed, in words."""
     name: str
     """The same, with a number where the same was done at several places."""
+    last: str
+    """The last change alone, where there are two."""
     function: Callable
     tree: ast.FunctionDef
 
@@ -118,7 +120,7 @@ def mutants(function: Callable, first: Mutant | None = None, gradients: bool = T
         if made is not None:
             told[edit.what] += 1
             what = edit.what if first is None else f"{first.what}, and {edit.what}"
-            yield Mutant(what, f"{what} ({told[edit.what]})" if told[edit.what] > 1 else what, made, changed)
+            yield Mutant(what, f"{what} ({told[edit.what]})" if told[edit.what] > 1 else what, edit.what, made, changed)
 
 
 def apply(tree: ast.FunctionDef, edit: Edit) -> ast.FunctionDef | None:
@@ -435,6 +437,8 @@ def edits_of_call(node: ast.Call, own: set[str]) -> Iterator[Change]:
     if name in UNWRAPPED and subject is not None:
         missing = f"`{name}` is missing" + (f" at {mention(subject, own)}" if own & names_in(subject) else "")
         yield missing, (lambda old: old.func.value) if receiver is not None else (lambda old: old.args[0])
+    if name in ("atan2", "arctan2") and len(node.args) == 2:
+        yield f"`{name.replace('2', '')}` of a quotient stands where `{name}` belongs", lambda old: of_quotient(old, name.replace("2", ""))
     if name == "reversed":
         yield "the order is not reversed", lambda old: old.args[0]
     if name == "len":
@@ -493,6 +497,11 @@ def edits_of_axis(name: str, axis: ast.expr, put: Callable[[Any, ast.expr | None
 
 def names_in(node: ast.AST) -> set[str]:
     return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+
+
+def of_quotient(node: ast.Call, name: str) -> ast.Call:
+    """name(a / b) in the place of a function of a and b."""
+    return ast.Call(ast.Attribute(node.func.value, name, ast.Load()), [ast.BinOp(node.args[0], ast.Div(), node.args[1])], [])
 
 
 def renamed(node: ast.Call, name: str) -> ast.Call:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dreamer_core.classroom.call import ROUNDING, Complaint, argument_names, guarded, one_line
-from dreamer_core.classroom.spec import Draw, Exercise, Look, gradient
+from dreamer_core.classroom.call import ROUNDING, Complaint, guarded, one_line
+from dreamer_core.classroom.spec import Draw, Exercise, Look, argument_names, gradient
 
 
 class Sight(NamedTuple):
@@ -24,6 +24,8 @@ class Sight(NamedTuple):
     """The numbers of the result as float64, by name; empty where the value is free. A word for what is not a number."""
     gradients: dict[str, Tensor]
     """Of a fixed random mixture of the result, to every input that may carry one, by name."""
+    smooth: tuple[str, ...] = ()
+    """The parts of the result through which a gradient leaves."""
 
 
 class Case(NamedTuple):
@@ -68,9 +70,12 @@ def sight(exercise: Exercise, function: Callable, case: Case, alter: Callable[[t
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(case.seed)
         try:
-            result = guarded(exercise, function)(*args)
+            owned = own_parameters(names, args)
+            result = guarded(exercise, function, finite=False)(*args)
             if exercise.inplace:
-                result = aftermath(names, args)
+                result = aftermath(names, args) | {
+                    name: float(own_parameters(names, args)[name] == before) for name, before in owned.items()
+                }
             parts = flat(case.look.read(result))
             mixture = sum((mixed(name, part) for name, part in parts.items() if is_smooth(part)), torch.zeros(()))
             found = gradient(mixture, *inputs.values()) if inputs else ()
@@ -80,7 +85,8 @@ def sight(exercise: Exercise, function: Callable, case: Case, alter: Callable[[t
             return Complaint(f"What your function returned could not be used further: {one_line(error)}.", "unusable", one_line(error))
     slopes = dict(zip(inputs, found if isinstance(found, tuple) else (found,)))
     values = {} if exercise.value_is_free else {name: numeric(part) for name, part in parts.items()}
-    return Sight(values, {name: slope.detach().double() for name, slope in slopes.items()})
+    smooth = tuple(name for name, part in parts.items() if is_smooth(part))
+    return Sight(values, {name: slope.detach().double() for name, slope in slopes.items()}, smooth)
 
 
 def leaves(names: list[str], values: tuple | list) -> dict[str, Tensor]:
@@ -109,6 +115,14 @@ def aftermath(names: list[str], args: tuple) -> dict[str, Any]:
         found |= {f"`{name}`'s {key}": part.detach() for key, part in parts.items()}
         found |= {f"whether `{name}`'s {key} still learns": float(part.requires_grad) for key, part in parts.items()}
     return found
+
+
+OWN = "whether the same parameters are still in "
+
+
+def own_parameters(names: list[str], args: tuple) -> dict[str, list[int]]:
+    """Which parameter objects each module among the inputs holds."""
+    return {f"{OWN}`{name}`": [id(part) for part in value.parameters()] for name, value in zip(names, args) if isinstance(value, nn.Module)}
 
 
 def flat(result: Any, name: str = "") -> dict[str, Any]:

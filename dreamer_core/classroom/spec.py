@@ -8,6 +8,7 @@ differs, the same is observed of each *named mistake*, a wrong function written 
 behaves like the learner's in everything names the error.
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -153,6 +154,12 @@ class Exercise:
     def in_agent(self) -> bool:
         """Whether it becomes a part of the agent itself, not of its pictures or of nothing."""
         return self.target is not None and not self.target.startswith("dreamer_core.viz")
+
+
+def argument_names(exercise: Exercise, args: tuple) -> list[str]:
+    """The reference's names for these positional arguments."""
+    names = list(inspect.signature(exercise.reference).parameters)
+    return (names + [f"argument {number}" for number in range(len(names), len(args))])[: len(args)]
 
 
 def gradient(loss: Tensor, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:

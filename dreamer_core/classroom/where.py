@@ -1,0 +1,131 @@
+"""Where does a function go wrong, and where not?
+
+All entries of all cases are laid side by side, each with the inputs that belong to it, and one asks
+which condition tells the wrong ones from the right ones: a mask, a sign, a size, a row.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dreamer_core.classroom.second_look import Case, Sight
+from dreamer_core.classroom.spec import Exercise, argument_names
+
+LEAST = 3  # right entries that must lie outside a condition, before it is believed
+
+
+class Entries(NamedTuple):
+    """One part of one case, flat."""
+
+    part: str
+    wrong: Tensor  # (n,), booleans
+    seen: Tensor  # (n,)
+    beside: dict[str, Tensor]  # (n,) each: inputs of the same place, and the right result, by the words for them
+
+
+def somewhere(exercise: Exercise, cases: list[tuple[Case, Sight, Sight]]) -> str:
+    """One sentence on where it goes wrong, or nothing.
+
+    Args:
+        cases: every case with what was seen and what was wanted, right ones too.
+    """
+    tables = [table for case, seen, wanted in cases for table in entries(exercise, case, seen, wanted)]
+    parts = list(dict.fromkeys(table.part for table in tables if bool(table.wrong.any())))
+    for part in parts:
+        if what := of_part([table for table in tables if table.part == part]):
+            whole = len({table.part for table in tables}) == 1
+            return f"{what[:1].upper()}{what[1:]}, and nowhere else." if whole else f"In part `{part}` {what}."
+    return by_row(cases)
+
+
+def of_part(tables: list[Entries]) -> str:
+    """Where one part of the result goes wrong, in words, if one condition tells."""
+    bad = [table for table in tables if bool(table.wrong.any())]
+    wrong_ones = torch.cat([table.seen[table.wrong] for table in bad])
+    subject = "it goes wrong"
+    if bool((~wrong_ones.isfinite()).all()):
+        subject = "NaN comes out" if bool(wrong_ones.isnan().any()) else "infinity comes out"
+    for name in bad[0].beside:
+        if all(name in table.beside for table in bad):
+            inside = [table for table in tables if name in table.beside]
+            what = condition(torch.cat([table.beside[name] for table in inside]), torch.cat([table.wrong for table in inside]))
+            if what:
+                return f"{subject} {what.format(name)}"
+    return ""
+
+
+def entries(exercise: Exercise, case: Case, seen: Sight, wanted: Sight) -> Iterator[Entries]:
+    """The numeric parts of a case."""
+    args, _ = case.inputs()
+    named = list(zip(argument_names(exercise, args), args))
+    for part, right in wanted.values.items():
+        mine = seen.values.get(part)
+        if isinstance(right, str) or isinstance(mine, str) or mine is None or mine.shape != right.shape or not right.numel():
+            continue
+        room = max(case.look.within, 1e-4)
+        wrong = ~torch.isclose(mine, right, rtol=1e-3, atol=room, equal_nan=True)
+        beside = {f"`{name}`": spread for name, value in named if (spread := spread_over(value, right.shape)) is not None}
+        beside |= {"the right result": right.flatten(), "your result": mine.nan_to_num(nan=0.0).flatten()}
+        yield Entries(part, wrong.flatten(), mine.flatten(), beside)
+
+
+def spread_over(value: object, shape: torch.Size) -> Tensor | None:
+    """An input's numbers beside the entries of a result of this shape (n,), if there is a plain way to lay them there."""
+    if isinstance(value, (bool, int, float)):
+        return torch.full((shape.numel(),), float(value), dtype=torch.float64)
+    if not isinstance(value, (Tensor, np.ndarray)) or value.ndim > len(shape):
+        return None
+    tensor = torch.as_tensor(value).detach().double()
+    if tensor.shape == shape[: tensor.dim()]:
+        return tensor.reshape(*tensor.shape, *[1] * (len(shape) - tensor.dim())).expand(shape).flatten()
+    return tensor.expand(shape).flatten() if tensor.shape == shape[len(shape) - tensor.dim() :] else None
+
+
+CONDITIONS = {
+    "where {} is negative": lambda x: x < 0,
+    "where {} is positive": lambda x: x > 0,
+    "where {} is 0": lambda x: x == 0,
+    "where {} is 1": lambda x: x == 1,
+    "where {} is not 0": lambda x: x != 0,
+    "where {} is not 1": lambda x: x != 1,
+    "where {} is larger than 1 in size": lambda x: x.abs() > 1,
+}
+
+
+def condition(values: Tensor, wrong: Tensor) -> str:
+    """The condition on these values that holds of every wrong entry, and of hardly a right one, in words with a place for their name."""
+    if not bool(wrong.any()) or int((~wrong).sum()) < LEAST:
+        return ""
+    for words, test in CONDITIONS.items():
+        holds = test(values)
+        if bool(holds[wrong].all()) and int((~holds).sum()) >= LEAST and float(wrong[holds].double().mean()) >= 0.8:
+            return words
+    high, low = values[wrong], values[~wrong]
+    if float(high.min()) > float(low.max()):
+        return "where {} is larger than " + f"{(float(high.min()) + float(low.max())) / 2:.3g}"
+    if float(high.max()) < float(low.min()):
+        return "where {} is smaller than " + f"{(float(high.max()) + float(low.min())) / 2:.3g}"
+    return ""
+
+
+def by_row(cases: list[tuple[Case, Sight, Sight]]) -> str:
+    """Only the first or the last row along an axis is wrong."""
+    off = [
+        ~torch.isclose(seen.values[part], right, rtol=1e-3, atol=1e-4, equal_nan=True)
+        for _, seen, wanted in cases
+        for part, right in wanted.values.items()
+        if not isinstance(right, str) and not isinstance(seen.values.get(part), str) and seen.values[part].shape == right.shape
+    ]
+    off = [wrong for wrong in off if bool(wrong.any())]
+    axes = range(min((wrong.dim() for wrong in off), default=0))
+    for axis in axes:
+        if any(wrong.shape[axis] < 2 for wrong in off):
+            continue
+        for row, words in ((0, "the first"), (-1, "the last")):
+            others = [wrong.index_fill(axis, torch.tensor(row % wrong.shape[axis]), False) for wrong in off]
+            if not any(bool(wrong.any()) for wrong in others):
+                return f"All is right but for {words} row" + (f" (along axis {axis})." if len(axes) > 1 else ".")
+    return ""
