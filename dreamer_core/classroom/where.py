@@ -43,11 +43,12 @@ def somewhere(exercise: Exercise, cases: list[tuple[Case, Sight, Sight]]) -> str
 
 def of_part(tables: list[Entries]) -> str:
     """Where one part of the result goes wrong, in words, if one condition tells."""
-    bad = [table for table in tables if bool(table.wrong.any())]
-    wrong_ones = torch.cat([table.seen[table.wrong] for table in bad])
     subject = "it goes wrong"
-    if bool((~wrong_ones.isfinite()).all()):
-        subject = "NaN comes out" if bool(wrong_ones.isnan().any()) else "infinity comes out"
+    overflown = [table._replace(wrong=table.wrong & ~table.seen.isfinite()) for table in tables]
+    if any(bool(table.wrong.any()) for table in overflown):
+        subject = "NaN comes out" if any(bool(table.seen.isnan().any()) for table in tables) else "infinity comes out"
+        tables = overflown
+    bad = [table for table in tables if bool(table.wrong.any())]
     for name in bad[0].beside:
         if all(name in table.beside for table in bad):
             inside = [table for table in tables if name in table.beside]

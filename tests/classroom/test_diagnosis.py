@@ -1,0 +1,182 @@
+"""No named mistake fits: the message says what kind of difference it is, and is true.
+
+Each wrong answer here stands for a kind. None of them is a named mistake of its exercise.
+"""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dreamer_core.classroom.exercises import collect
+from dreamer_core.classroom.influence import LARGEST, misread
+from dreamer_core.classroom.judge import judge
+from dreamer_core.classroom.second_look import cases
+from dreamer_core.rssm import Beliefs
+from dreamer_core.sac import Action
+
+EXERCISES = collect()
+
+
+def returns_along_the_first_dream(reward, cont, last, gamma):
+    future = last
+    for t in reversed(range(reward.shape[1])):
+        future = reward[:, t] + gamma * cont[0, t] * future
+    return future
+
+
+def replaced_parameters(target, source, polyak):
+    for (name, old), new in zip(list(target.named_parameters()), source.parameters()):
+        module, _, leaf = name.rpartition(".")
+        setattr(target.get_submodule(module), leaf, nn.Parameter((polyak * old + (1 - polyak) * new).detach(), old.requires_grad))
+
+
+def departure_one_row_early(real, low, high, margin=0.0, patience=3):
+    outside = (real < low - margin) | (real > high + margin)
+    for row in range(len(outside) - patience):
+        if outside[row : row + patience].all(0).any():
+            return row
+    return None
+
+
+def unroll_with_stored_h_detached(rssm, h1, embed, action, first, noise):
+    found = EXERCISES["5.4"].reference(rssm, h1, embed, action, first, noise)
+    return Beliefs(found.h.detach(), found.z, found.posterior)
+
+
+def one_row_late(cont):
+    ones = torch.ones_like(cont[:, :2])
+    return torch.cat([ones, cont.cumprod(1)[:, :-2]], 1)[:, : cont.shape[1]]
+
+
+def mean_baseline(returns, log_prob, baseline, alpha):
+    return (returns - alpha * log_prob - baseline.mean()).detach()
+
+
+def velocity_by_atan(before, after, dt):
+    turn = torch.atan(after[..., 1] / after[..., 0]) - torch.atan(before[..., 1] / before[..., 0])
+    return ((turn + math.pi) % (2 * math.pi) - math.pi) / dt
+
+
+def log_prob_cut_in_place(returns, log_prob, baseline, alpha):
+    return (returns - alpha * log_prob.detach_() - baseline).detach()
+
+
+def sample_by_root(mean, log_std, noise):
+    return Action(mean + torch.sqrt(log_std) * noise, noise.sum(-1))
+
+
+def mean_over_the_dreams(q, returns, weight):
+    return ((q - returns.detach()).square() * weight).mean((0, 1)).sum()
+
+
+counter = iter(range(1, 10**9))
+
+
+def counting(reward, cont, value, gamma):
+    return reward + gamma * cont * value + next(counter)
+
+
+def std_cut(mean, std, target):
+    return EXERCISES["4.2"].reference(mean, std.detach(), target)
+
+
+def log_2_too_much(mean, std, target):
+    return EXERCISES["4.2"].reference(mean, std, target) + math.log(2)
+
+
+def turned(prediction, real, scale):
+    return -EXERCISES["7.4"].reference(prediction, real, scale)
+
+
+def in_degrees(before, after, dt):
+    return EXERCISES["1.5"].reference(before, after, dt) * 180 / math.pi
+
+
+def with_or(rows, weights):
+    losses = {name: (weights.get(name) or 1.0) * values.mean() for name, values in rows.items()}
+    return losses | {"total": sum(losses.values())}
+
+
+KINDS = {
+    "a factor of 2": ("5.1", lambda prediction, target: (prediction - target).square().sum(-1) * 2, "4 times the right one"),
+    "half": ("2.3", lambda q, log_prob, alpha: (q - alpha * log_prob) / 2, "exactly half the right one"),
+    "a size": ("2.5", mean_over_the_dreams, "mean, or a sum, over the wrong axis"),
+    "degrees": ("1.5", in_degrees, "in degrees, where radians"),
+    "a scalar": (
+        "8.3",
+        lambda q, log_prob, alpha: alpha * EXERCISES["8.3"].reference(q, log_prob, alpha),
+        "multiplied by `alpha` once too often",
+    ),
+    "an offset": ("4.2", log_2_too_much, "by a constant, log 2"),
+    "a sign": ("7.4", turned, "wrong sign"),
+    "a row late": ("7.2", one_row_late, "one row late"),
+    "reversed": ("7.2", lambda cont: EXERCISES["7.2"].reference(cont).flip(1), "reverse order"),
+    "transposed": ("8.2", lambda *inputs: EXERCISES["8.2"].reference(*inputs).T, "in another order"),
+    "gradient missing": ("4.2", std_cut, "no gradient reaches `std`"),
+    "gradient too much": ("7.5", EXERCISES["7.5"].reference.__wrapped__, "where none should"),
+    "a part without gradient": ("5.4", unroll_with_stored_h_detached, "leaves through `h`"),
+    "an argument ignored": ("0.3", lambda off, limit: EXERCISES["0.3"].reference(off, 30.0), "`limit` plays no part"),
+    "always the same": ("7.3", lambda real, low, high, margin=0.0, patience=3: None, "always the same"),
+    "rows mixed": ("8.1", returns_along_the_first_dream, "rows of `cont`"),
+    "entries mixed": ("8.4", mean_baseline, "reduced to one number"),
+    "one loop short": ("7.3", departure_one_row_early, "a loop ends one round early"),
+    "one thing twice": ("1.5", velocity_by_atan, "at two places"),
+    "two mistakes": ("8.3", lambda q, log_prob, alpha: (q.amin(0) + alpha * log_prob).sum(0), "Two things at once"),
+    "infinity at an extreme": ("4.3", lambda raw, floor: torch.log(1 + torch.exp(raw)) + floor, "Infinity comes out where `raw` is larger"),
+    "NaN and where": ("2.2", sample_by_root, "where `log_std` is negative"),
+    "beyond a value": ("0.2", lambda one, other: np.abs(one % 360 - other % 360), "where your result is larger than 18"),
+    "only in one case": ("5.2", with_or, "a weight of 0"),
+    "new parameters": ("2.6", replaced_parameters, "new parameters into `target`"),
+    "written in place": ("3.6", lambda probs, one_hot: one_hot.add_(probs - probs.detach()), "in place"),
+    "detached in place": ("8.4", log_prob_cut_in_place, "`log_prob` carries a gradient"),
+    "everything reduced": ("5.1", lambda prediction, target: 0.5 * nn.functional.mse_loss(prediction, target), "Everything is reduced"),
+    "another time another result": ("2.4", counting, "called again with the same numbers"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_kind_of_difference_is_told(kind):
+    number, wrong, words = KINDS[kind]
+    verdict = judge(EXERCISES[number], wrong)
+    assert not verdict.right and not verdict.mistake, f"{number}: {verdict.mistake or 'accepted'}"
+    assert verdict.kind and words in verdict.message, verdict.message
+
+
+def test_only_the_gradient_counts_where_the_value_is_free():
+    """-mean[w A exp(log pi - sg log pi)] has another value than -mean[w A log pi], and the same gradient."""
+
+    def by_ratio(advantage, log_prob, weight):
+        return -(advantage * torch.exp(log_prob - log_prob.detach()) * weight).mean()
+
+    assert judge(EXERCISES["8.5"], by_ratio).right
+    assert not judge(EXERCISES["8.5"], lambda advantage, log_prob, weight: by_ratio(advantage, log_prob.detach(), weight)).right
+
+
+def test_what_reaches_what_is_read_off_two_tables():
+    """A result of three rows: row t should read rows 0 .. t of an input; one that reads row t alone, and one that reads all."""
+    right = torch.tril(torch.ones(3, 3)).bool()
+    assert "also depends on later rows of `x`" in misread("it", "x", (3,), (3,), torch.ones(3, 3).bool(), right)
+    assert "should also depend on earlier rows of `x`" in misread("it", "x", (3,), (3,), torch.eye(3).bool(), right)
+    without_the_last = right.clone()
+    without_the_last[2, 2] = False
+    assert "the last row of `x`" in misread("it", "x", (3,), (3,), without_the_last, right)
+    assert misread("it", "x", (3,), (3,), right, right) == ""
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=list(EXERCISES))
+def test_every_exercise_has_telling_inputs(exercise):
+    """Several looks with names of their own, the same numbers at each call, and one small enough to be changed entry by entry."""
+    names = [look.name for look in exercise.looks]
+    assert len(names) >= 3 and len(set(names)) == len(names), f"{exercise.id} has the looks {names}"
+    for case in cases(exercise):
+        one, other = (case.inputs()[0] for _ in range(2))
+        for a, b in zip(one, other):
+            if isinstance(a, (torch.Tensor, np.ndarray)):
+                assert np.array_equal(np.asarray(a), np.asarray(b)), (
+                    f"{exercise.id}: the inputs with {case.look.name} change from call to call"
+                )
+    tensors = [[a for a in case.inputs()[0] if isinstance(a, torch.Tensor)] for case in cases(exercise)]
+    assert not any(tensors) or any(all(a.numel() <= LARGEST for a in few) for few in tensors if few), f"{exercise.id} has no small look"
