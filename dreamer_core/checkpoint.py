@@ -9,9 +9,10 @@ damaged one is noticed. The newest two are kept, so that there is one to fall ba
 import hashlib
 import json
 import os
+import weakref
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import safetensors
 import safetensors.torch
@@ -19,8 +20,16 @@ from torch import Tensor, contiguous_format
 
 from dreamer_core.errors import CheckpointError, DamagedCheckpoint
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    import msvcrt
+
 VERSION = 1
 KEEP = 2
+LOCKED: weakref.WeakSet[BinaryIO] = weakref.WeakSet()  # files that `lock` has opened
+if hasattr(os, "register_at_fork"):  # a simulator that was forked, and survives us, must not keep the lock
+    os.register_at_fork(after_in_child=lambda: [file.close() for file in LOCKED])
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -39,6 +48,37 @@ def write_atomic(path: Path, data: bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def lock(path: Path) -> BinaryIO:
+    """Keep others out for as long as the file that is returned stays open; it is made if missing, and not changed.
+
+    The system holds the lock and drops it when the process ends, however it ends. Where a file
+    system knows no locks, there is none.
+
+    Raises:
+        CheckpointError: it is locked already.
+        OSError: it cannot be written to.
+    """
+    open(path, "ab").close()
+    for mode in ("rb", "ab"):  # to read is enough, but for network folders
+        file = open(path, mode)
+        try:
+            if os.name == "nt":
+                file.seek(2**40)  # far behind the end: a locked byte cannot be read there
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except (BlockingIOError, PermissionError):
+            file.close()
+            raise CheckpointError(
+                f"another run is at work in {path.parent}: wait until it ends or close it, or choose another folder"
+            ) from None
+        except OSError:
+            continue
+    LOCKED.add(file)
+    return file
 
 
 def _digest(data: bytes) -> str:

@@ -15,6 +15,7 @@ from dreamer_core.errors import ConfigError
 
 Count = Annotated[int, Field(ge=1)]
 Whole = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**64)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -199,8 +200,8 @@ class EvaluationConfig:
     every: Count = 200
     """Environment steps between two evaluations."""
     episodes: Count = 50
-    """Episodes per evaluation."""
-    seed: Whole = 20_000
+    """Episodes per evaluation, each in a copy of the environment: a run makes 1 + this many, or plays by turns where fewer can exist."""
+    seed: Seed = 20_000
     """Reset seed of the first evaluation episode; the others follow it."""
 
 
@@ -216,12 +217,12 @@ class Config:
     """The two readings of v1: one-step targets and a pathwise actor, or H-step returns and a score-function actor."""
     env_steps: Count = 3000
     """Environment steps to train for."""
-    seed: Whole = 0
+    seed: Seed = 0
     """Seed of every random choice; same seed, same machine, same numbers."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where tensors live; auto takes the CPU, which is fastest at these sizes, unless the model is large."""
     threads: Count = 1
-    """CPU threads for torch; more than one does not help at the default sizes."""
+    """CPU threads for torch; more than one does not help at the default sizes. Another number gives other numbers in the last digits."""
     checkpoint_every: Count = 500
     """Environment steps between two checkpoints."""
     wrappers: WrapperConfig = dataclasses.field(default_factory=WrapperConfig)

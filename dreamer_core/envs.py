@@ -1,41 +1,61 @@
 """Gymnasium environments as the agent wants them: float32 vectors in, actions in [-1, 1] out.
 
 Any environment with a flat Box observation and a bounded Box action works unchanged. Everything
-else is turned away with one sentence.
+else is turned away with one sentence, and so is an environment that breaks its promises later.
 """
+
+import reprlib
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
 
 from dreamer_core.config import WrapperConfig
-from dreamer_core.errors import ConfigError, EnvError
+from dreamer_core.errors import ConfigError, DreamerError, EnvError
+
+LARGEST = 1e15  # squares of larger numbers, summed over a buffer, are more than a float32 holds
+INTERFACE = "reset(seed, options) returns (observation, info), and step(action) (observation, reward, terminated, truncated, info)"
+SHORT = reprlib.Repr()
+SHORT.maxother = 80  # letters
+THEIR_OWN = (Exception, SystemExit)  # what an environment may raise; a KeyboardInterrupt is the user's
 
 
 def make(name: str, config: WrapperConfig) -> gym.Env:
-    """The environment `name` with checks, repeated and rescaled actions, and a float32 observation.
+    """The environment `name` behind a `Guard`, with repeated actions and hidden entries as configured.
 
     Raises:
-        EnvError: unknown id, missing optional package, or spaces v1 does not handle.
+        EnvError: unknown id, missing optional package, spaces v1 does not handle, or an error of its own.
         ConfigError: `config.hide` names an observation that is not there.
     """
     try:
         env = gym.make(name, disable_env_checker=True)  # `Guard` checks what matters here, without warnings
     except (gym.error.DependencyNotInstalled, ImportError) as error:
-        raise EnvError(f"{name} needs an optional package that is not installed: {first_line(error)}") from None
-    except gym.error.Error as error:
-        raise EnvError(f"there is no environment {name!r}: {first_line(error)}") from None
-    check_spaces(name, env.observation_space, env.action_space)
-    env = Guard(env, name)
-    if config.action_repeat > 1:
-        env = ActionRepeat(env, config.action_repeat)
-    low, high = env.action_space.low, env.action_space.high
-    unit = Box(-1, 1, low.shape, env.action_space.dtype)
-    env = gym.wrappers.TransformAction(env, lambda action: rescale(action, low, high), unit)
-    space = env.observation_space
-    space = Box(space.low.astype(np.float32), space.high.astype(np.float32))
-    env = gym.wrappers.TransformObservation(env, lambda observation: np.asarray(observation, np.float32), space)
-    return Hide(env, config.hide) if config.hide else env
+        raise EnvError(f"{name} needs an optional package that is not installed: {first_line(error)}") from error
+    except THEIR_OWN as error:
+        if isinstance(error, gym.error.Error) and name.rpartition(":")[2] not in gym.registry:
+            raise EnvError(f"there is no environment {name!r}: {first_line(error)}") from None
+        raise EnvError(f"{name} could not be made, it raised {told(error)}: mend the environment") from error
+    try:
+        check_spaces(name, env)
+        env = Guard(env, name)
+        if config.action_repeat > 1:
+            env = ActionRepeat(env, config.action_repeat)
+        return Hide(env, config.hide) if config.hide else env
+    except BaseException:
+        close([env], warn=lambda sentence: None)  # what is wrong with it is said already
+        raise
+
+
+def close(environments: Iterable[gym.Env], warn: Callable[[str], None]) -> None:
+    """Close every environment; `warn` is called with a sentence for each that fails to."""
+    for env in environments:
+        try:
+            env.close()
+        except THEIR_OWN as error:
+            name = env.spec.id if env.spec else env
+            warn(f"{name} raised {told(error)} while it was closed: a process of its own may have been left behind")
 
 
 def rescale(action: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -44,83 +64,170 @@ def rescale(action: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray
     return (low + high) / 2 + action / slope
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of an error's text, without its full stop."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".").replace("`", "")
 
 
-def check_spaces(name: str, observation: gym.Space, action: gym.Space) -> None:
+def told(error: BaseException) -> str:
+    """An error's name and what it says, in a few words."""
+    return type(error).__name__ + (f" ({first_line(error)})" if str(error).strip() else "")
+
+
+def short(value: Any) -> str:
+    """A value in one short line."""
+    return " ".join(SHORT.repr(value).split())
+
+
+def check_spaces(name: str, env: gym.Env) -> None:
     """Turn away what v1 cannot handle.
 
     Raises:
-        EnvError: saying what is not supported, and what is.
+        EnvError: saying what is not supported, and what to do about it.
     """
+    observation, action = getattr(env, "observation_space", None), getattr(env, "action_space", None)
+    register = "and register the wrapped environment under an id of its own"
+    turn = f"wrap it with gymnasium.wrappers.TransformAction, which turns a flat, bounded Box into the action it wants, {register}"
+    flatten = f"v1 reads one flat vector of numbers, so wrap it with gymnasium.wrappers.FlattenObservation first, {register}"
     if isinstance(action, (Discrete, MultiDiscrete, MultiBinary)):
         raise EnvError(
-            f"{name} has discrete actions ({action}), but v1's SAC is continuous: its actor is a squashed "
-            f"Gaussian and its gradient runs through the action, so choose an environment with a bounded Box action"
+            f"{name} has discrete actions ({short(action)}), but v1's SAC is continuous: its actor is a squashed Gaussian and its gradient "
+            f"runs through the action, so choose an environment with a bounded Box action, or {turn}"
         )
     if not isinstance(action, Box) or len(action.shape) != 1 or not np.issubdtype(action.dtype, np.floating):
-        raise EnvError(f"{name} has the action space {action}: v1 needs a flat, bounded Box of floating-point numbers")
-    if not (np.isfinite(action.low).all() and np.isfinite(action.high).all()):
+        raise EnvError(f"{name} has the action space {short(action)}: v1 needs a flat, bounded Box of floating-point numbers, so {turn}")
+    if action.shape == (0,):
+        raise EnvError(f"{name} has the action space {short(action)} without a single entry: v1 needs at least one action to choose")
+    bounds = np.array([action.low, action.high], float)
+    if not np.isfinite(bounds).all():
+        raise EnvError(f"{name} has infinite action bounds: tanh actions need a finite range, so {turn}")
+    if np.abs(bounds).max() > LARGEST:
         raise EnvError(
-            f"{name} has infinite action bounds: tanh actions need a finite range, so wrap the environment "
-            f"with gymnasium.wrappers.RescaleAction or clip its action space first"
+            f"{name} has action bounds beyond {LARGEST:.0e} ({short(action)}), as good as none: tanh actions need a range, so {turn}"
         )
-    if isinstance(observation, Dict):
+    if not isinstance(observation, Box):
+        kind = (
+            "dict observations, which are not supported yet"
+            if isinstance(observation, Dict)
+            else f"the observation space {short(observation)}"
+        )
+        raise EnvError(f"{name} has {kind}: {flatten}")
+    if len(observation.shape) >= 2:
         raise EnvError(
-            f"{name} has dict observations, which are not supported yet: v1 reads one flat vector of numbers, "
-            f"so wrap it with gymnasium.wrappers.FlattenObservation first"
+            f"{name} has image observations of shape {observation.shape}, which are not supported yet: {flatten} (it makes "
+            f"{np.prod(observation.shape)} numbers of this, so shrink a large picture before)"
         )
-    if isinstance(observation, Box) and len(observation.shape) >= 2:
+    if observation.shape in [(), (0,)]:
         raise EnvError(
-            f"{name} has image observations of shape {observation.shape}, which are not supported yet: v1 reads one flat vector of numbers"
+            f"{name} has the observation space {short(observation)}: v1 reads one flat vector of numbers, with at least one entry"
         )
-    if not isinstance(observation, Box) or len(observation.shape) != 1:
-        raise EnvError(f"{name} has the observation space {observation}: v1 reads one flat vector of numbers (a Box)")
+
+
+def numbers(value: Any) -> np.ndarray | None:
+    """A value as an array of real numbers; None if it is something else: text, objects, complex numbers, lists of unequal length."""
+    try:
+        array = np.asarray(value)
+    except Exception:  # whatever stands in the way of being an array
+        return None
+    return array if array.dtype.kind in "biuf" else None
 
 
 class Guard(gym.Wrapper):
-    """Stops at the first number that cannot be learned from, and says where it came up.
+    """Between agent and environment: actions in [-1, 1] go in rescaled, observations come out as float32, rewards as plain floats.
 
-    The place is given as a step of an episode and that episode's reset seed, so that it can be
-    found again without the agent. Rewards leave as plain floats.
+    Stops at the first thing that cannot be learned from, and says where it came up: the place is
+    given as a step of an episode and that episode's reset seed, so that it can be found again
+    without the agent. What comes out is copied, so an environment may go on writing into its own
+    arrays, and into the action that it was given.
     """
 
     def __init__(self, env: gym.Env, name: str) -> None:
         super().__init__(env)
         self.name, self.steps, self.seed = name, 0, None
+        self.own = env.action_space.dtype
+        self.low, self.high = (
+            bound.astype(np.result_type(self.own, np.float32)) for bound in (env.action_space.low, env.action_space.high)
+        )
+        self.action_space = Box(-1, 1, self.low.shape, self.own)
+        with np.errstate(over="ignore"):  # a bound beyond float32 is no bound
+            low, high = (bound.astype(np.float32) for bound in (env.observation_space.low, env.observation_space.high))
+        self.observation_space = Box(low, high)
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
         self.steps, self.seed = 0, seed
-        observation, info = self.env.reset(seed=seed, options=options)
-        self._check_observation(observation)
-        return observation, info
+        returned = self._ask("reset", lambda: self.env.reset(seed=seed, options=options))
+        if not (isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], dict)):
+            self._refuse(f"{short(returned)} from reset", f"it was written for another version of gymnasium, where {INTERFACE}")
+        return self._observation(returned[0]), returned[1]
 
     def step(self, action):
         self.steps += 1
         if not np.isfinite(action).all():
             raise EnvError(f"the agent chose the action {action} at {self._place()}: its learning has diverged, so lower a learning rate")
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        self._check_observation(observation)
-        reward = float(reward)
-        if not np.isfinite(reward):
-            self._refuse(f"{reward} as the reward")
-        return observation, reward, bool(terminated), bool(truncated), info
+        with np.errstate(divide="ignore"):  # where both bounds are one number, it is the only action
+            inside = np.clip(rescale(action, self.low, self.high), self.low, self.high)  # a rounding may have led out
+        given = inside.astype(self.own)  # a new array at each step, which the environment may write into
+        returned = self._ask("step", lambda: self.env.step(given))
+        if not (isinstance(returned, tuple) and len(returned) == 5):
+            self._refuse(f"{short(returned)} from step", f"in gymnasium {INTERFACE}")
+        observation, reward, terminated, truncated, info = returned
+        return (
+            self._observation(observation),
+            self._reward(reward),
+            self._flag("terminated", terminated),
+            self._flag("truncated", truncated),
+            info,
+        )
 
-    def _check_observation(self, observation) -> None:
-        if np.shape(observation) != self.observation_space.shape:
-            self._refuse(f"an observation of shape {np.shape(observation)} where its space says {self.observation_space.shape}")
-        wrong = np.flatnonzero(~np.isfinite(observation))
+    def _ask(self, method: str, question: Callable[[], Any]) -> Any:
+        """What the environment answers, or one sentence about the error it raises."""
+        try:
+            return question()
+        except DreamerError:
+            raise
+        except THEIR_OWN as error:
+            advice = f"in gymnasium {INTERFACE}" if isinstance(error, (TypeError, ValueError)) and in_gymnasium(error) else "mend it"
+            raise EnvError(f"{self.name} raised {told(error)} in its {method} at {self._place()}: {advice}") from error
+
+    def _observation(self, value: Any) -> np.ndarray:
+        array = numbers(value)
+        if array is None:
+            self._refuse(f"{short(value)} as the observation (it must be an array of real numbers)")
+        if array.shape != self.observation_space.shape:
+            self._refuse(f"an observation of shape {array.shape} where its space says {self.observation_space.shape}")
+        wrong = np.flatnonzero(~(np.abs(array.astype(float)) <= LARGEST))  # also finds nan
         if len(wrong):
-            self._refuse(f"{observation[wrong[0]]} as entry {wrong[0]} of the observation")
+            self._refuse(f"{array[wrong[0]]} as entry {wrong[0]} of the observation")
+        return array.astype(np.float32)  # a copy in any case
 
-    def _refuse(self, what: str) -> None:
-        raise EnvError(f"{self.name} returned {what} at {self._place()}: nothing can be learned from that, so mend the environment")
+    def _reward(self, value: Any) -> float:
+        array = numbers(value)
+        if array is None or array.shape != ():
+            self._refuse(f"{short(value)} as the reward (it must be one real number)")
+        if not abs(reward := float(array)) <= LARGEST:
+            self._refuse(f"{reward} as the reward")
+        return reward
+
+    def _flag(self, name: str, value: Any) -> bool:
+        array = numbers(value)
+        if array is None or array.shape != () or array not in (0, 1):
+            self._refuse(f"{short(value)} as {name} (it must be True or False)")
+        return bool(array)
+
+    def _refuse(self, what: str, advice: str = "nothing can be learned from that, so mend the environment") -> None:
+        raise EnvError(f"{self.name} returned {what} at {self._place()}: {advice}")
 
     def _place(self) -> str:
         return f"step {self.steps} of the episode with reset seed {self.seed}"
+
+
+def in_gymnasium(error: BaseException) -> bool:
+    """Whether gymnasium's own wrappers stumbled over what an environment takes or returns."""
+    trace = error.__traceback__
+    while trace.tb_next:
+        trace = trace.tb_next
+    return trace.tb_frame.f_globals.get("__name__", "").startswith(("gymnasium.core", "gymnasium.wrappers"))
 
 
 class ActionRepeat(gym.Wrapper):

@@ -11,11 +11,13 @@ by other windows. `start="zero"` never reads it at all, and `"mixed"` reads it h
 
 from typing import NamedTuple
 
+import numpy as np
+import psutil
 import torch
 from torch import Tensor
 
 from dreamer_core.config import ReplayConfig
-from dreamer_core.errors import NotEnoughData
+from dreamer_core.errors import ConfigError, NotEnoughData
 
 # The share of windows that start from their stored h; the others start from zero.
 READ = {"stored": 1.0, "zero": 0.0, "mixed": 0.5}
@@ -75,6 +77,11 @@ def ages(written: Tensor, count: int, update: int) -> Tensor:
 # --- the buffer --------------------------------------------------------------------------------
 
 
+def free_memory(device: torch.device) -> int:
+    """Bytes of memory that are free on a device."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+
+
 class Window(NamedTuple):
     """A batch of B windows of T consecutive rows."""
 
@@ -97,6 +104,9 @@ class LatentReplay:
     Args:
         config: layout, window length, what windows start from.
         observation, action, deter, stoch: sizes O, A, D, Z.
+
+    Raises:
+        ConfigError: the memory does not hold so many rows.
     """
 
     FIELDS = ("observation", "action", "reward", "first", "terminal", "h", "z", "written")
@@ -107,6 +117,13 @@ class LatentReplay:
         self.config = config
         self.count = 0  # rows ever added; row number n lives at n % capacity
         sizes = {"observation": observation, "action": action, "h": deter, "z": stoch}
+        row = 4 * sum(sizes.get(name, 1) for name in self.FIELDS)  # bytes
+        free = free_memory(torch.device(device))
+        if config.capacity * row > free:
+            raise ConfigError(
+                f"a replay buffer of {config.capacity:,} rows needs {config.capacity * row / 2**30:,.1f} GiB of memory, and "
+                f"{free / 2**30:,.1f} GiB are free: set replay.capacity to {free // row:,} at most"
+            )
         self.data = {name: torch.zeros(config.capacity, *([sizes[name]] if name in sizes else []), device=device) for name in self.FIELDS}
 
     def __len__(self) -> int:
@@ -178,6 +195,11 @@ class LatentReplay:
         self.data["h"][at] = h.transpose(0, 1).flatten(0, 1)[chosen.to(h.device)]
         self.data["z"][at] = z.transpose(0, 1).flatten(0, 1)[chosen.to(h.device)]
         self.data["written"][at] = float(update)
+
+    def newest(self, rows: int) -> tuple[np.ndarray, np.ndarray]:
+        """Observations (rows, O) and rewards (rows,) of the newest rows, oldest first."""
+        at = (torch.arange(self.count - rows, self.count) % self.config.capacity).to(self.data["h"].device)
+        return self.data["observation"][at].cpu().numpy(), self.data["reward"][at].cpu().numpy()
 
     def age(self, update: int) -> Tensor:
         """How many updates ago each stored state was computed, oldest row first (rows,)."""

@@ -9,7 +9,10 @@ import dataclasses
 import io
 import itertools
 import re
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +23,7 @@ from tqdm import tqdm
 from dreamer_core import config as configs
 from dreamer_core.config import Config
 from dreamer_core.errors import ConfigError, DreamerError
-from dreamer_core.trainer import Trainer, differences, read_config
+from dreamer_core.trainer import CHANGEABLE, Trainer, differences, read_config
 
 
 @dataclasses.dataclass
@@ -31,7 +34,7 @@ class Arguments:
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """New folder for metrics.jsonl, config.json and checkpoint/; without it nothing is kept."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """Folder of a run to continue; its own configuration is used, and only --env-steps may be changed."""
+    """Folder of a run to continue; its own configuration is used, and only --env-steps, --device and --threads may be changed."""
 
 
 def flag(name: str, words: list[str]) -> str | None:
@@ -89,13 +92,16 @@ def start(words: list[str]) -> Trainer:
     """
     arguments = parse(words)
     if arguments.resume is None:
-        return Trainer(arguments.config, arguments.out)
+        return Trainer(arguments.config, arguments.out, warn=say)
     own = configs.to_dict(read_config(arguments.resume))
-    changed = [name for name in differences(configs.to_dict(arguments.config), own) if name != "env_steps"]
+    changed = [name for name in differences(configs.to_dict(arguments.config), own) if name not in CHANGEABLE]
     if changed or arguments.out:
         name = changed[0] if changed else "folder"
-        raise ConfigError(f"a resumed run keeps its {name}: of all settings only --env-steps can be changed along with --resume")
-    return Trainer.resume(arguments.resume, arguments.config.env_steps, warn=say)
+        raise ConfigError(
+            f"a resumed run keeps its {name}: of all settings only --env-steps, --device and --threads can be changed along with --resume"
+        )
+    asked = arguments.config
+    return Trainer.resume(arguments.resume, asked.env_steps, warn=say, device=asked.device, threads=asked.threads)
 
 
 def say(sentence: str) -> None:
@@ -103,11 +109,33 @@ def say(sentence: str) -> None:
     tqdm.write(sentence, file=sys.stderr)
 
 
+@contextlib.contextmanager
+def stopped_like_ctrl_c() -> Iterator[None]:
+    """Let a request to end, from a system or a closed terminal, stop a run as Ctrl-C does, so that nothing is left behind."""
+    asked = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    free = [number for number in asked if signal.getsignal(number) == signal.SIG_DFL]  # as nohup asks not to be
+    if threading.current_thread() is not threading.main_thread():
+        free = []  # signals are the main thread's
+    try:
+        for number in free:
+            signal.signal(number, signal.default_int_handler)
+        yield
+    finally:
+        for number in free:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def main(words: list[str] | None = None) -> None:
     """Run the command line; exits with 2 and one sentence for anything a user can mend."""
+    with stopped_like_ctrl_c():
+        train(sys.argv[1:] if words is None else words)
+
+
+def train(words: list[str]) -> None:
+    """Start or resume a run, train, and close it however it ends."""
     trainer = None
     try:
-        trainer = start(sys.argv[1:] if words is None else words)
+        trainer = start(words)
         if trainer.step == trainer.config.env_steps:
             return say(f"this run has finished its {trainer.step} steps: ask for more with --env-steps")
         with tqdm(total=trainer.config.env_steps, initial=trainer.step, unit="step", dynamic_ncols=True) as bar:
@@ -123,6 +151,9 @@ def main(words: list[str] | None = None) -> None:
         kept = trainer is not None and trainer.out is not None
         print(f"stopped; continue with --resume {trainer.out}" if kept else "stopped; nothing was kept, for want of --out", file=sys.stderr)
         raise SystemExit(130) from None
+    finally:
+        if trainer is not None:
+            trainer.close()
 
 
 if __name__ == "__main__":

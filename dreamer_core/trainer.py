@@ -3,28 +3,35 @@
 A run is exactly reproducible and resumable because it has one source of randomness (torch's
 global generator, saved in each checkpoint) and because an environment's state is never pickled:
 every episode is reset with a seed of its own, and a resumed run replays the running episode's
-actions. So this works for any environment that is deterministic given its seed and its actions.
+actions. So this works for any environment that is deterministic given its seed and its actions. One
+that carries something over from one episode to the next (a curriculum) is not: it is refused where
+the running episode shows that it differs, and where that shows nothing, it goes unnoticed.
 """
 
 import json
 import math
 import os
+import re
 import time
+import warnings
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
+import gymnasium as gym
 import numpy as np
 import torch
 
 from dreamer_core import checkpoint, envs
 from dreamer_core import config as configs
-from dreamer_core.agent import Agent, Dreamer, ModelFree, under
+from dreamer_core.agent import Agent, Carry, Dreamer, ModelFree, under
 from dreamer_core.config import Config
 from dreamer_core.errors import CheckpointError, ConfigError, Diverged, DreamerError, EnvError, NotEnoughData
 from dreamer_core.imagine import imagined_return
 
+CHANGEABLE = ("env_steps", "device", "threads")  # what a resumed run may set anew
 LONGEST = 10_000  # steps of an evaluation episode; an environment that never ends one would be waited for forever
 
 
@@ -75,23 +82,50 @@ def ending(terminated: bool, truncated: bool) -> tuple[bool, bool]:
     return terminated or truncated, terminated
 
 
+def check_threads(config: Config) -> None:
+    """Refuse threads that could only wait for one another.
+
+    Raises:
+        ConfigError: naming how many there may be.
+    """
+    most = max(2, os.cpu_count() or 1)
+    if config.threads > most:
+        raise ConfigError(f"the setting threads is {config.threads}, but this machine has cores for {most}: use --threads {most} or fewer")
+
+
+def first_learning(config: Config) -> int:
+    """The environment step at which learning starts."""
+    schedule = config.schedule
+    if config.agent == "dreamer" and schedule.pretrain_model + schedule.pretrain_both > 0:
+        return schedule.prefill
+    return (schedule.prefill // schedule.every + 1) * schedule.every
+
+
 class Evaluation(NamedTuple):
-    """One real episode in each of E environments."""
+    """E real episodes."""
 
     returns: np.ndarray  # (E,), undiscounted
     start: np.ndarray  # (E, O), first observations
     steps: int  # length of the longest episode
 
 
-def evaluate(agent: Agent, environments: list, seed: int) -> Evaluation:
-    """One deterministic episode in each environment, reset with seed, seed + 1, ...
+def evaluate(agent: Agent, environments: list, seed: int, episodes: int | None = None) -> Evaluation:
+    """Deterministic episodes, reset with seed, seed + 1, ...: one in each environment, or as many as asked for, by turns.
 
-    All episodes advance together, so that the policy is called once per step for all of them. No
-    random number is drawn: evaluating more or less often changes nothing else.
+    As many as there are environments advance together, so that the policy is called once per step
+    for all of them. No random number is drawn: evaluating more or less often changes nothing else.
 
     Raises:
         EnvError: an episode does not end.
     """
+    episodes, many = episodes or len(environments), len(environments)
+    turns = [side_by_side(agent, environments[: episodes - done], seed + done) for done in range(0, episodes, many)]
+    returns, start, steps = zip(*turns)
+    return Evaluation(np.concatenate(returns), np.concatenate(start), max(steps))
+
+
+def side_by_side(agent: Agent, environments: list, seed: int) -> Evaluation:
+    """One turn of `evaluate`: an episode in each environment."""
     start = np.stack([env.reset(seed=seed + number)[0] for number, env in enumerate(environments)])
     observation = start.copy()
     carry, first = agent.initial(len(environments)), torch.ones(len(environments), device=agent.device)
@@ -114,27 +148,54 @@ def evaluate(agent: Agent, environments: list, seed: int) -> Evaluation:
 class Trainer:
     """One run: an environment, an agent, and where they are.
 
+    Close it when you are done (`close`, or `with Trainer(...) as trainer:`), since an environment
+    may be a program of its own. It is closed as well by an error or an interruption in `run`, when
+    it is dropped, and when Python ends.
+
     Args:
         config: the whole tree.
         out: folder for metrics, configuration and checkpoints; None keeps everything in memory.
+        warn: called with a sentence for what is no error but should be known.
 
     Raises:
-        ConfigError: `out` already holds a run, or the device is missing.
+        ConfigError: `out` already holds a run, or the machine lacks the device, the cores or the memory.
         EnvError: the environment cannot be used.
         NotEnoughData: learning would start before a window of rows is there.
-        DreamerError: `out` cannot be written to.
+        DreamerError: `out` cannot be written to, or another run is at work in it.
     """
 
-    def __init__(self, config: Config, out: Path | str | None = None) -> None:
+    def __init__(self, config: Config, out: Path | str | None = None, warn: Callable[[str], None] = warnings.warn) -> None:
+        self._begin()
+        with self._closed_on_error():
+            self._prepare(config, warn)
+            self._start_episode()
+            self.evaluation_envs = self._open_copies(warn)
+            if out is not None:
+                self._claim(Path(out))
+
+    def _begin(self) -> None:
+        """What is needed before anything is opened."""
+        self.opened = ExitStack()  # environments, and the folder's lock
+        self.close_once = weakref.finalize(self, self.opened.close)
+        self.lock: BinaryIO | None = None
+
+    def _prepare(self, config: Config, warn: Callable[[str], None]) -> None:
+        """Everything but the first episode."""
         check_windows(config)
+        check_threads(config)
+        if config.env_steps < (learns := first_learning(config)):
+            warn(f"learning starts at step {learns}, so {config.env_steps} steps teach nothing: raise env_steps or lower schedule.prefill")
+        device = pick_device(config)
         self.config = config
-        self.env = envs.make(config.env, config.wrappers)
-        self.evaluation_envs = [envs.make(config.env, config.wrappers) for _ in range(config.evaluation.episodes)]
+        self.env = self._open_env(warn)
+        self.evaluation_envs: list[gym.Env] = []
+        self.displaced = False  # whether evaluating has led `env` away from the running episode
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         kind = {"dreamer": Dreamer, "sac": ModelFree}[config.agent]
         sizes = self.env.observation_space.shape[0], self.env.action_space.shape[0]
-        self.agent: Agent = kind(config, *sizes, pick_device(config))
+        with enough_memory("an agent of these sizes"):
+            self.agent: Agent = kind(config, *sizes, device)
         self.step = 0  # environment steps taken
         self.wall_s = 0.0  # seconds of acting and learning, evaluation not counted
         self.episode = -1
@@ -143,22 +204,81 @@ class Trainer:
         self.metrics: dict[str, torch.Tensor | float] = {}  # of the newest updates
         self.written = 0  # bytes of metrics.jsonl
         self.out: Path | None = None
-        self._start_episode()
-        if out is not None:
-            self._claim(Path(out))
+
+    def _open_env(self, warn: Callable[[str], None]) -> gym.Env:
+        env = envs.make(self.config.env, self.config.wrappers)
+        self.opened.callback(envs.close, [env], warn)
+        return env
+
+    def _open_copies(self, warn: Callable[[str], None]) -> list[gym.Env]:
+        """An environment for each evaluation episode; fewer if so many cannot exist, or else the one that trains."""
+        copies, wanted = [], self.config.evaluation.episodes
+        try:
+            while len(copies) < wanted:
+                copy = self._open_env(warn)
+                copy.reset(seed=self.config.evaluation.seed)  # some start only now what can exist but once
+                copies.append(copy)
+        except EnvError as error:
+            turns = f"{len(copies)} at a time" if copies else "one after the other in the one that trains, which then repeats its episode"
+            warn(f"there can be no more than {len(copies)} copies for evaluation ({error}), so its episodes are played {turns}")
+        return copies or [self.env]
+
+    # --- closing -----------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the environments and let go of the folder. To close again does nothing; the agent stays."""
+        self.close_once()
+
+    def __enter__(self) -> "Trainer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except GeneratorExit:  # whoever breaks off a loop over `run` may go on later
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    def _check_open(self) -> None:
+        if not self.close_once.alive:
+            advice = "make a new one" if self.out is None else f"continue its run with Trainer.resume({str(self.out)!r})"
+            raise DreamerError(f"this trainer is closed, by close() or by an error: {advice}")
+
+    # --- a folder of its own -----------------------------------------------------------------
 
     def _claim(self, out: Path) -> None:
         """Make `out` the folder of this run. config.json comes last: a folder with one can be resumed, whenever it was killed."""
         self.out = out
         with explained(out, "choose another --out"):
-            if (out / "config.json").exists() or (out / "metrics.jsonl").exists():
-                raise ConfigError(f"{out} already holds a run: choose another --out, or continue it with --resume {out}")
             out.mkdir(parents=True, exist_ok=True)
+            self._lock(out)
+            if (out / "config.json").exists() or (out / "metrics.jsonl").stat().st_size:
+                raise ConfigError(f"{out} already holds a run: choose another --out, or continue it with --resume {out}")
             self.save()
             self._write_config()
 
+    def _lock(self, out: Path) -> None:
+        """Keep other runs out of the folder, until it is closed or at its end."""
+        self.lock = self.opened.enter_context(checkpoint.lock(out / "metrics.jsonl"))
+
+    def _lock_again(self) -> None:
+        """The same for a run that goes on after its end, unless another has gone on in the folder meanwhile."""
+        if self.out is not None and self.lock.closed:
+            with explained(self.out, self._keep_going()):
+                self._lock(self.out)
+                if (self.out / "metrics.jsonl").stat().st_size != self.written:
+                    raise CheckpointError(f"another run has gone on in {self.out}: continue it with Trainer.resume({str(self.out)!r})")
+
     def _write_config(self) -> None:
         checkpoint.write_atomic(self.out / "config.json", json.dumps(configs.to_dict(self.config), indent=1).encode())
+
+    # --- the loop ----------------------------------------------------------------------------
 
     def _start_episode(self) -> None:
         self.episode += 1
@@ -169,8 +289,6 @@ class Trainer:
 
     def _episode_seed(self) -> int:
         return int(np.random.SeedSequence((self.config.seed, self.episode)).generate_state(1)[0])
-
-    # --- the loop ----------------------------------------------------------------------------
 
     def run(
         self, on_step: Callable[["Trainer"], None] = lambda trainer: None, on_pretrain: Callable[[float], None] = lambda share: None
@@ -184,26 +302,35 @@ class Trainer:
 
         Raises:
             Diverged: a loss is no longer a number.
+            EnvError: the environment broke a promise. DreamerError: the disk is full, or the trainer is closed.
         """
-        config = self.config
-        while self.step < config.env_steps:
-            started = time.perf_counter()
-            self._act()
-            self.metrics |= self.agent.learn_after(self.step, on_pretrain)
-            self.wall_s += time.perf_counter() - started
-            on_step(self)
-            due = self.step % config.evaluation.every == 0 or self.step == config.env_steps
-            if due:
-                metrics = self.evaluate()
-                self._log(metrics)
-            if self.out is not None and (self.step % config.checkpoint_every == 0 or self.step == config.env_steps):
-                with explained(self.out, self._keep_going()):
-                    self.save()
-            if due:
-                yield metrics
+        self._check_open()
+        with self._closed_on_error():
+            self._lock_again()
+            while self.step < self.config.env_steps:
+                started = time.perf_counter()
+                self._act()
+                with enough_memory("learning from batches of these sizes"):
+                    self.metrics |= self.agent.learn_after(self.step, on_pretrain)
+                self.wall_s += time.perf_counter() - started
+                on_step(self)
+                at_end = self.step == self.config.env_steps
+                due = self.step % self.config.evaluation.every == 0 or at_end
+                if due:
+                    metrics = self.evaluate()
+                    self._log(metrics)
+                if self.out is not None and (self.step % self.config.checkpoint_every == 0 or at_end):
+                    with explained(self.out, self._keep_going()):
+                        self.save()
+                if due:
+                    yield metrics
+        if self.lock is not None:
+            self.lock.close()
 
     def _act(self) -> None:
         """One environment step: update the belief, choose an action, store the row, move on."""
+        if self.displaced:
+            self._repeat_episode(EnvError, "so it cannot be evaluated in the middle of one: set evaluation.every to env_steps")
         self.carry = self.agent.live(self.carry, torch.from_numpy(self.observation), self.reward, self.first, False)
         if self.step < self.config.schedule.prefill:
             self.carry = self.carry._replace(action=self._random_action()[None].to(self.agent.device))
@@ -230,15 +357,17 @@ class Trainer:
         """Measure the agent now; not counted in `wall_s`.
 
         Raises:
-            Diverged: a loss is no longer a number.
+            Diverged: a loss is no longer a number. DreamerError: the trainer is closed.
         """
+        self._check_open()
         for name, value in self.metrics.items():
             if not math.isfinite(value):
                 raise Diverged(
                     f"learning diverged: {name} is {float(value)} at step {self.step}; start again with a lower learning rate "
                     f"(model.lr, sac.actor_lr, sac.critic_lr) or a smaller clip_norm"
                 )
-        real = evaluate(self.agent, self.evaluation_envs, self.config.evaluation.seed)
+        self.displaced = self.displaced or self.evaluation_envs[0] is self.env
+        real = evaluate(self.agent, self.evaluation_envs, self.config.evaluation.seed, self.config.evaluation.episodes)
         returns, imagined = real.returns, {}
         if isinstance(self.agent, Dreamer):
             kind = self.agent.device.type
@@ -292,60 +421,93 @@ class Trainer:
         checkpoint.save(self.out / "checkpoint", self.step, tensors, state)
 
     @classmethod
-    def resume(cls, out: Path | str, env_steps: int | None = None, warn: Callable[[str], None] = print) -> "Trainer":
+    def resume(
+        cls,
+        out: Path | str,
+        env_steps: int | None = None,
+        warn: Callable[[str], None] = print,
+        device: str | None = None,
+        threads: int | None = None,
+    ) -> "Trainer":
         """Continue the run in `out` from its newest whole checkpoint, to `env_steps` if given.
 
-        `warn` is called with a sentence for each damaged checkpoint that is passed over.
+        On another device or number of threads it goes on as well, with other numbers than if it had
+        stayed. `warn` is called with a sentence for that, for each damaged checkpoint that is passed
+        over, and for settings that the run was written without.
 
         Raises:
             CheckpointError: nothing to resume, another configuration or version, a shortened
-                metrics.jsonl, or an environment that no longer repeats itself.
-            ConfigError: the run is already past `env_steps`.
+                metrics.jsonl, an environment that no longer repeats itself, or a run at work in `out`.
+            ConfigError: the run is already past `env_steps`, or this machine has no such device.
         """
         out = Path(out)
-        config = read_config(out)
-        tensors, state = checkpoint.load_newest(out / "checkpoint", warn)
-        different = [name for name in differences(configs.to_dict(config), state["config"]) if name != "env_steps"]
-        if different:
-            raise CheckpointError(
-                f"the checkpoint in {out} was made with another {different[0]} than {out / 'config.json'} says: "
-                f"restore that setting, or start a new run"
-            )
-        if env_steps is not None:
-            config.env_steps = env_steps
-        if config.env_steps < state["step"]:
-            raise ConfigError(f"the run in {out} is already at step {state['step']}: ask for more than that with --env-steps")
-        trainer = cls(config)
-        trainer.out = out
-        trainer._restore(tensors, state)
-        with explained(out, trainer._keep_going()):
-            trainer._write_config()
-            trainer._rewind_metrics()
+        trainer = cls.__new__(cls)
+        trainer._begin()
+        with trainer._closed_on_error():
+            config = read_config(out, warn)
+            with explained(out, "make it writable, and continue with --resume"):
+                trainer._lock(out)
+            tensors, state = checkpoint.load_newest(out / "checkpoint", warn)
+            saved = configs.from_dict(state["config"])
+            different = [name for name in differences(configs.to_dict(config), configs.to_dict(saved)) if name not in CHANGEABLE]
+            if different:
+                raise CheckpointError(
+                    f"the checkpoint in {out} was made with another {different[0]} than {out / 'config.json'} says: "
+                    f"restore that setting, or start a new run"
+                )
+            asked = {"env_steps": env_steps, "device": device, "threads": threads}
+            config = configs.from_dict(configs.to_dict(config) | {name: value for name, value in asked.items() if value is not None})
+            if config.env_steps < state["step"]:
+                raise ConfigError(f"the run in {out} is already at step {state['step']}: ask for more than that with --env-steps")
+            trainer._prepare(config, warn)
+            trainer.out = out
+            trainer._restore(tensors, state, saved, warn)
+            with explained(out, trainer._keep_going()):
+                trainer._write_config()
+                trainer._rewind_metrics()
         return trainer
 
-    def _restore(self, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
+    def _restore(self, tensors: dict[str, torch.Tensor], state: dict[str, Any], saved: Config, warn: Callable[[str], None]) -> None:
         self.step, self.wall_s, self.written = state["step"], state["wall_s"], state["written"]
-        self.episode = state["episode"] - 1
-        self._start_episode()
-        self._replay_episode(tensors["actions"].numpy(), tensors["observation"].numpy())
-        self.reward, self.first, self.metrics = state["reward"], state["first"], state["metrics"]
-        self.held = tensors["held"]
-        self.carry = type(self.carry)(**{name: value.to(self.agent.device) for name, value in under(tensors, "carry.").items()})
+        self.episode, self.reward, self.first, self.metrics = state["episode"], state["reward"], state["first"], state["metrics"]
+        self.actions, self.observation, self.held = list(tensors["actions"].numpy()), tensors["observation"].numpy(), tensors["held"]
+        self.carry = Carry(**{name: value.to(self.agent.device) for name, value in under(tensors, "carry.").items()})
         self.agent.load_state_dict(under(tensors, "agent."))
+        self._repeat_episode(CheckpointError, "so this run cannot be continued exactly: start a new run")
+        here, there = self.agent.device.type, "cpu"
         if "rng_device" in tensors:
-            getattr(torch, self.agent.device.type).set_rng_state(tensors["rng_device"])
+            there = "cuda" if saved.device == "auto" else saved.device
+            if here == there:
+                getattr(torch, here).set_rng_state(tensors["rng_device"])
+        if (here, self.config.threads) != (there, saved.threads):
+            warn(
+                f"the run in {self.out} was made on {there} with {saved.threads} thread(s): on {here} with {self.config.threads} "
+                f"its numbers will differ from those of a run that stayed there"
+            )
+        self.evaluation_envs = self._open_copies(warn)
         torch.set_rng_state(tensors["rng"])
 
-    def _replay_episode(self, actions: np.ndarray, observation: np.ndarray) -> None:
-        """Bring the environment to where it was: same reset seed, same actions (steps, A), which must lead to observation (O,)."""
-        for action in actions:
-            self.actions.append(action)
-            self.observation, *_ = self.env.step(action)
-        if not np.array_equal(self.observation, observation):
-            raise CheckpointError(
-                f"{self.config.env} did not repeat itself from the same seed and actions, so this run cannot be "
-                f"continued exactly: start a new run"
-            )
+    def _repeat_episode(self, refusal: type[DreamerError], consequence: str) -> None:
+        """Bring the environment to where the running episode is: same reset seed, same actions.
+
+        What it returns must be what it returned before, in every row of the episode that the replay
+        buffer still holds and in what came last; else `refusal` is raised.
+        """
+        rows, over = [(self.env.reset(seed=self._episode_seed())[0], 0.0)], False
+        for action in self.actions:
+            observation, reward, terminated, truncated, _ = self.env.step(action)
+            rows.append((observation, reward))
+            over = over or terminated or truncated
+        observations, rewards = (np.array(part) for part in zip(*rows))  # (steps + 1, O), (steps + 1,)
+        kept = min(len(self.actions), len(self.agent.replay))
+        past = slice(len(self.actions) - kept, len(self.actions))
+        stored, scaled = self.agent.replay.newest(kept)
+        same = np.array_equal(observations[past], stored) and np.array_equal(
+            np.float32(rewards * self.config.sac.reward_scale)[past], scaled
+        )
+        if over or not same or not np.array_equal(observations[-1], self.observation) or rewards[-1] != self.reward:
+            raise refusal(f"{self.config.env} did not repeat itself from the same seed and actions, {consequence}")
+        self.displaced = False
 
     def _rewind_metrics(self) -> None:
         """Drop the lines, and the part of a line, written after the checkpoint: they will be written again."""
@@ -355,18 +517,23 @@ class Trainer:
             file.truncate(self.written)
 
 
-def read_config(out: Path) -> Config:
-    """The configuration of the run in folder `out`.
+def read_config(out: Path, warn: Callable[[str], None] = lambda sentence: None) -> Config:
+    """The configuration of the run in folder `out`; settings that it was written without take their defaults, and `warn` is told.
 
     Raises:
         CheckpointError: config.json is missing or not JSON. ConfigError: a setting in it is wrong.
     """
     try:
-        return configs.from_dict(json.loads((out / "config.json").read_bytes()))
+        data = json.loads((out / "config.json").read_bytes())
     except FileNotFoundError:
         raise CheckpointError(f"{out} holds no run to resume (it has no config.json): start a new one with --out") from None
     except (OSError, ValueError):
         raise CheckpointError(f"{out / 'config.json'} cannot be read: restore it, or start a new run") from None
+    config = configs.from_dict(data)
+    new = differences(data, configs.to_dict(config))
+    if new:
+        warn(f"the run in {out} was written before there were the settings {', '.join(new)}: they take their defaults")
+    return config
 
 
 def differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[str]:
@@ -379,6 +546,19 @@ def differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[
         elif left != right:
             names.append(prefix + key)
     return names
+
+
+@contextmanager
+def enough_memory(what: str) -> Iterator[None]:
+    """Turn a failed allocation into one sentence about what did not fit."""
+    try:
+        yield
+    except (MemoryError, RuntimeError, TypeError, OverflowError) as error:
+        if not isinstance(error, MemoryError) and not re.search("memory|overflow", str(error), re.IGNORECASE):
+            raise
+        raise ConfigError(
+            f"the memory here does not hold {what} ({envs.first_line(error)}): lower them (units, deter, batch, starts)"
+        ) from error
 
 
 @contextmanager

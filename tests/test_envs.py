@@ -3,6 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 
 from dreamer_core import envs
@@ -13,7 +14,9 @@ FLAT = Box(-1, 1, (3,))
 
 
 class Scripted(gym.Env):
-    """Returns what it is told to return; `seen` lists the actions that reached it."""
+    """Returns what it is told to return; `seen` lists the actions that reached it, `closed` counts what was closed."""
+
+    closed = 0
 
     def __init__(self, observation_space=FLAT, action_space=FLAT, observations=None, rewards=(), last=99):
         self.observation_space, self.action_space = observation_space, action_space
@@ -22,7 +25,11 @@ class Scripted(gym.Env):
     def _observe(self):
         if self.observations is None:
             return np.zeros(self.observation_space.shape)
-        return np.asarray(self.observations[min(self.t, len(self.observations) - 1)])
+        found = self.observations[min(self.t, len(self.observations) - 1)]
+        return np.asarray(found) if isinstance(found, list) else found
+
+    def close(self):
+        Scripted.closed += 1
 
     def reset(self, *, seed=None, options=None):
         self.t = 0
@@ -74,6 +81,58 @@ def test_symmetric_actions_are_rescaled_as_gymnasium_does_to_the_last_bit(script
     assert ours.unwrapped.seen[0].dtype == np.float32
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("low, high", [(-0.1, 0.2), (-0.7, 0.1), (0.1, 0.3), (-1e9, 1e-3), (2.0, 2.0), (-3.0, 5.0)])
+def test_rescaled_actions_stay_within_the_bounds_in_the_environments_own_type(scripted, kind, low, high):
+    """The least action of Box(-0.1, 0.2) used to leave it by a rounding; and where both bounds are equal, that is the action."""
+    if kind == np.float16 and abs(low) > 6e4:
+        pytest.skip("no such number")
+    space = Box(np.array([low], kind), np.array([high], kind), dtype=kind)
+    env = scripted(action_space=space)
+    env.reset(seed=0)
+    for action in (-1, -1 + 1e-7, -0.3, 0, 0.9, 1 - 1e-7, 1):
+        env.step(np.array([action], np.float32))
+    assert all(space.contains(given) for given in env.unwrapped.seen), f"{env.unwrapped.seen} are not all in {space}"
+    ends = np.array([env.unwrapped.seen[0], env.unwrapped.seen[-1]], float)[:, 0]
+    assert ends == pytest.approx([low, high], rel=1e-3, abs=2e-3 * (high - low))
+
+
+def test_an_action_may_be_overwritten_by_the_environment(scripted):
+    """Neither the agent's own nor, where it is repeated, the next one changes."""
+    env = scripted(WrapperConfig(action_repeat=3), action_space=Box(-2, 2, (3,)))
+    real = env.unwrapped.step
+
+    def greedy(action):
+        answer = real(action)
+        action[:] = 77
+        return answer
+
+    env.unwrapped.step = greedy
+    env.reset(seed=0)
+    action = np.full(3, 0.5, np.float32)
+    env.step(action)
+    assert action.tolist() == [0.5] * 3
+    assert np.array_equal(env.unwrapped.seen, np.ones((3, 3)))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_an_observation_that_is_one_array_written_anew_is_copied(scripted, kind):
+    state = np.zeros(3, kind)
+    env = scripted()
+    env.unwrapped.observations = [state]
+    first, _ = env.reset(seed=0)
+    state += 1
+    second, *_ = env.step(np.zeros(3, np.float32))
+    state += 1
+    assert (first.tolist(), second.tolist()) == ([0, 0, 0], [1, 1, 1]), "an observation changed after it was seen"
+
+
+@pytest.mark.parametrize("seen", [[1, 0, 1], np.array([True, False, True]), np.array([1, 0, 1], np.uint8), torch.tensor([1.0, 0, 1])])
+def test_observations_of_other_kinds_of_numbers_are_read(scripted, seen):
+    env = scripted(observations=[seen])
+    assert env.reset(seed=0)[0].tolist() == [1, 0, 1]
+
+
 def test_observations_arrive_as_float32_in_their_own_units(scripted):
     largest = np.finfo(np.float32).max  # how some environments write "no bound"
     space = Box(np.array([-8, 0, -np.inf, -largest, 0]), np.array([8, 10, np.inf, largest, np.inf]), dtype=np.float64)
@@ -104,9 +163,10 @@ def test_a_time_limit_is_truncation(scripted):
 
 
 def test_rewards_are_plain_floats(scripted):
-    env = scripted(rewards=[np.float32(0.1), np.array([2.0])[0], 3])
+    env = scripted(rewards=[np.float32(0.5), np.array([2.0])[0], 3, np.array(4), torch.tensor(5.0), True])
     env.reset(seed=0)
-    assert [type(env.step(np.zeros(3, np.float32))[1]) for _ in range(3)] == [float] * 3
+    rewards = [env.step(np.zeros(3, np.float32))[1] for _ in range(6)]
+    assert rewards == [0.5, 2, 3, 4, 5, 1] and {type(reward) for reward in rewards} == {float}
 
 
 # --- turned away ----------------------------------------------------------------------------------
@@ -122,6 +182,13 @@ def test_rewards_are_plain_floats(scripted):
         (dict(action_space=Box(0, 5, (2,), np.int64)), "v1 needs a flat, bounded Box of floating-point numbers"),
         (dict(action_space=Tuple([FLAT])), "v1 needs a flat, bounded Box of floating-point numbers"),
         (dict(action_space=Box(-1, np.inf, (2,))), "has infinite action bounds: tanh actions need a finite range"),
+        (dict(action_space=Box(-1, 1, (0,))), "has the action space .* without a single entry"),
+        (dict(action_space=Box(np.finfo(np.float32).min, np.finfo(np.float32).max, (2,))), r"has action bounds beyond 1e\+15"),
+        (dict(action_space=Box(-1e300, 1e300, (2,), np.float64)), r"has action bounds beyond 1e\+15"),
+        (dict(action_space=None), "has the action space None: v1 needs a flat, bounded Box"),
+        (dict(observation_space=None), "has the observation space None: v1 reads one flat vector of numbers"),
+        (dict(observation_space=Box(-1, 1, (0,))), "has the observation space .*, with at least one entry"),
+        (dict(observation_space=Box(-1, 1, ())), "has the observation space .*, with at least one entry"),
         (dict(observation_space=Box(0, 255, (64, 64, 3), np.uint8)), r"image observations of shape \(64, 64, 3\), which are not supported"),
         (dict(observation_space=Box(0, 255, (64, 64), np.uint8)), "image observations"),
         (dict(observation_space=Dict(a=FLAT)), "has dict observations, which are not supported yet: v1 reads one flat vector of numbers"),
@@ -131,8 +198,59 @@ def test_rewards_are_plain_floats(scripted):
     ids=lambda value: value if isinstance(value, str) else str(*value.values()),
 )  # fmt: skip
 def test_spaces_that_v1_does_not_handle(scripted, spaces, sentence):
+    before = Scripted.closed
     with pytest.raises(EnvError, match=f"^Scripted-v0 [^\n]*{sentence}[^\n]*$"):
         scripted(**spaces)
+    assert Scripted.closed == before + 1, "what was made to be looked at is not closed"
+
+
+def test_a_space_with_many_bounds_is_told_in_one_line(scripted):
+    bounds = np.arange(100.0)
+    with pytest.raises(EnvError, match=r"^Scripted-v0 has action bounds beyond 1e\+15 \(Box[^\n]{10,80}\), as good as none[^\n]*$"):
+        scripted(action_space=Box(-1e20 - bounds, 1e20 + bounds, dtype=np.float64))
+
+
+def actions(space, change):
+    return lambda env: gym.wrappers.TransformAction(env, change, space)
+
+
+@pytest.mark.parametrize(
+    "spaces, remedy",
+    [
+        (dict(action_space=Discrete(3)), actions(Box(-1, 1, (3,)), lambda action: int(action.argmax()))),
+        (dict(action_space=MultiBinary(3)), actions(Box(-1, 1, (3,)), lambda action: (action > 0).astype(np.int8))),
+        (dict(action_space=Box(0, 5, (2,), np.int64)), actions(Box(0, 5, (2,)), lambda action: action.round().astype(np.int64))),
+        (dict(action_space=Box(-1, 1, (2, 2))), actions(Box(-1, 1, (4,)), lambda action: action.reshape(2, 2))),
+        (dict(action_space=Box(-np.inf, np.inf, (2,))), actions(Box(-3, 3, (2,)), lambda action: action)),
+        (dict(action_space=Tuple([FLAT])), actions(FLAT, lambda action: (action,))),
+        (dict(observation_space=Tuple([FLAT, FLAT])), gym.wrappers.FlattenObservation),
+        (dict(observation_space=Dict(a=FLAT)), gym.wrappers.FlattenObservation),
+        (dict(observation_space=Discrete(4)), gym.wrappers.FlattenObservation),
+        (dict(observation_space=MultiDiscrete([2, 3])), gym.wrappers.FlattenObservation),
+        (dict(observation_space=Box(0, 255, (4, 4, 3), np.uint8)), gym.wrappers.FlattenObservation),
+    ],
+    ids=lambda value: str(*value.values()) if isinstance(value, dict) else "",
+)
+def test_the_remedy_that_a_sentence_names_works(spaces, remedy):
+    """Refused as it is with a word for the wrapper and for registering; wrapped and registered, it can be played."""
+
+    def raw():
+        env = Scripted(**spaces)
+        env._observe = env.observation_space.sample
+        return env
+
+    gym.register("Raw-v0", raw)
+    gym.register("Wrapped-v0", lambda: remedy(raw()))
+    try:
+        with pytest.raises(EnvError, match="(TransformAction|FlattenObservation).*register the wrapped environment under an id of its own"):
+            envs.make("Raw-v0", WrapperConfig())
+        env = envs.make("Wrapped-v0", WrapperConfig())
+        observation, _ = env.reset(seed=0)
+        observation, *_ = env.step(np.zeros(env.action_space.shape, np.float32))
+        assert observation.ndim == 1 and observation.dtype == np.float32
+        assert spaces.get("action_space", FLAT).contains(env.unwrapped.seen[0])
+    finally:
+        del gym.registry["Raw-v0"], gym.registry["Wrapped-v0"]
 
 
 @pytest.mark.parametrize(
@@ -175,13 +293,36 @@ ZERO, WRONG = [0, 0, 0], [0, np.nan, np.inf]
 @pytest.mark.parametrize(
     "script, sentence",
     [
-        (dict(observations=[WRONG]), "returned nan as entry 1 of the observation at step 0 of the episode with reset seed 5"),
-        (dict(observations=[ZERO, ZERO, WRONG]), "returned nan as entry 1 of the observation at step 2 of the episode with reset seed 5"),
+        (dict(observations=[WRONG]), "returned nan as entry 1 of the observation at step 0 of"),
+        (dict(observations=[ZERO, ZERO, WRONG]), "returned nan as entry 1 of the observation at step 2 of"),
         (dict(observations=[ZERO, [0, 0, -np.inf]]), "returned -inf as entry 2 of the observation at step 1 of"),
-        (dict(rewards=[0, 1, np.nan]), "returned nan as the reward at step 3 of the episode with reset seed 5"),
+        (dict(rewards=[0, 1, np.nan]), "returned nan as the reward at step 3 of"),
         (dict(rewards=[-np.inf]), "returned -inf as the reward at step 1 of"),
         (dict(observations=[ZERO, [0, 0]]), r"returned an observation of shape \(2,\) where its space says \(3,\) at step 1 of"),
+        (dict(observations=[[0, 1e39, 0]]), r"returned 1e\+39 as entry 1 of the observation at step 0 of"),
+        (dict(observations=[ZERO, [0, 0, -1e25]]), r"returned -1e\+25 as entry 2 of the observation at step 1 of"),
+        (dict(observations=[ZERO, np.array([0, 0, -(2**63)])]), "returned -9223372036854775808 as entry 2 of the observation at step 1 of"),
+        (
+            dict(observations=[[0, None, 0]]),
+            r"returned array\(\[0, None, 0\], dtype=object\) as the observation \(it must be an array of real",
+        ),
+        (dict(observations=[ZERO, ["a", "b", "c"]]), "returned array.* as the observation"),
+        (dict(observations=[[0, 1j, 0]]), "returned array.*1.j.* as the observation"),
+        (dict(observations=[{"a": 1}]), "returned {'a': 1} as the observation"),
+        (dict(observations=[None]), "returned None as the observation"),
+        (dict(observations=[(1, (2, 3), 4)]), r"returned \(1, \(2, 3\), 4\) as the observation"),
+        (dict(observations=[torch.ones(3, requires_grad=True)]), "returned tensor.* as the observation"),
+        (dict(observations=[ZERO, 3.0]), r"returned an observation of shape \(\) where its space says \(3,\) at step 1 of"),
+        (dict(rewards=[1e39]), r"returned 1e\+39 as the reward at step 1 of"),
+        (dict(rewards=[0, np.array([-1.0])]), r"returned array\(\[-1.\]\) as the reward \(it must be one real number\) at step 2 of"),
+        (dict(rewards=["-1.0"]), r"returned '-1.0' as the reward \(it must be one real number\) at step 1 of"),
+        (dict(rewards=[None]), "returned None as the reward"),
+        (dict(rewards=[1 + 2j]), r"returned \(1\+2j\) as the reward"),
+        (dict(rewards=[np.zeros((2, 2))]), "returned array.* as the reward"),
+        (dict(rewards=[{"r": 1}]), "returned {'r': 1} as the reward"),
+        (dict(rewards=[10**400]), "returned 1000.* as the reward"),
     ],
+    ids=str,
 )
 def test_numbers_that_cannot_be_learned_from(scripted, script, sentence):
     env = scripted(WrapperConfig(hide=(1,)), **script)  # also where the agent would not have seen it
@@ -195,8 +336,149 @@ def test_numbers_that_cannot_be_learned_from(scripted, script, sentence):
             for _ in range(3):
                 env.step(np.zeros(3, np.float32))
 
-    with pytest.raises(EnvError, match=f"^Scripted-v0 {sentence}[^\n]*mend the environment$"):
+    with pytest.raises(EnvError, match=f"^Scripted-v0 {sentence}[^\n]* the episode with reset seed 5: [^\n]*mend the environment$"):
         play()
+
+
+class Own(gym.Env):
+    """Spaces for environments that are written in place."""
+
+    observation_space = action_space = FLAT
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(3), {}
+
+    def step(self, action):
+        return np.zeros(3), 0.0, False, False, {}
+
+
+@pytest.fixture
+def own():
+    """Makes an environment from functions that replace its own."""
+
+    def make(limit=50, **functions):
+        gym.register("Own-v0", type("Mine", (Own,), functions), max_episode_steps=limit)
+        return envs.make("Own-v0", WrapperConfig())
+
+    yield make
+    gym.registry.pop("Own-v0", None)
+
+
+def play(env):
+    env.reset(seed=5)
+    for _ in range(3):
+        env.step(np.zeros(3, np.float32))
+
+
+FROM_STEP = "returned .* from step"
+
+
+@pytest.mark.parametrize("limit", [None, 50], ids=["", "with a time limit"])
+@pytest.mark.parametrize(
+    "functions, sentence",
+    [
+        (dict(reset=lambda self: np.zeros(3)), "raised TypeError .*unexpected keyword argument 'seed'.* in its reset at step 0"),
+        (dict(reset=lambda self, seed=None: (np.zeros(3), {})), "raised TypeError .*'options'.* in its reset at step 0"),
+        (dict(reset=lambda self, seed=None, options=None: np.zeros(3)), r"returned array\(\[0., 0., 0.\]\) from reset at step 0"),
+        (dict(reset=lambda self, seed=None, options=None: (1.0, 2.0)), r"returned \(1.0, 2.0\) from reset at step 0"),
+        (dict(reset=lambda self, seed=None, options=None: None), "returned None from reset at step 0"),
+        (dict(reset=lambda self, seed=None, options=None: (np.zeros(3), {}, 0)), r"returned \(array.* from reset at step 0"),
+        (dict(step=lambda self, action: (np.zeros(3), 0.0, False, {})), f"({FROM_STEP}|raised ValueError .*expected 5, got 4.*) at step 1"),
+        (dict(step=lambda self, action: (np.zeros(3), 0.0, False, False, {}, 1)), f"({FROM_STEP}|raised ValueError .*expec.*) at step 1"),
+        (dict(step=lambda self, action: None), "(returned None from step|raised TypeError .*None.* in its step) at step 1"),
+        (dict(step=lambda self: None), "raised TypeError .* in its step at step 1"),
+    ],
+)  # fmt: skip
+def test_an_environment_of_another_interface(own, limit, functions, sentence):
+    """With a time limit it is gymnasium's own wrapper that stumbles: the sentence says all the same what is expected."""
+    env = own(limit, **functions)
+    with pytest.raises(EnvError, match=f"^Own-v0 {sentence} of the episode with reset seed 5: [^\n]*terminated, truncated, info[^\n]*$"):
+        play(env)
+
+
+@pytest.mark.parametrize("value", ["False", "", None, np.array([True]), np.zeros(0), 2, -1, np.nan, [], {}, 1j, object()], ids=repr)
+@pytest.mark.parametrize("flag", ["terminated", "truncated"])
+def test_a_flag_is_true_or_false(own, flag, value):
+    def step(self, action):
+        return np.zeros(3), 0.0, *((value, False) if flag == "terminated" else (False, value)), {}
+
+    env = own(None, step=step)
+    with pytest.raises(EnvError, match=rf"^Own-v0 returned [^\n]* as {flag} \(it must be True or False\) at step 1 of [^\n]*$"):
+        play(env)
+
+
+@pytest.mark.parametrize("value", [False, np.bool_(False), np.array(False), 0, 0.0, np.int8(0)], ids=repr)
+def test_flags_of_other_kinds_are_read(own, value):
+    env = own(step=lambda self, action: (np.zeros(3), 0.0, value, value, {}))
+    env.reset(seed=0)
+    assert [flag is False for flag in env.step(np.zeros(3, np.float32))[2:4]] == [True, True]
+
+
+RAISED = [
+    ValueError("the motor is hot\nand more"), RuntimeError(), KeyError("joint"), AssertionError("x > 0"), StopIteration(), SystemExit(3),
+    OSError(98, "Address already in use"), gym.error.ResetNeeded("reset first"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", RAISED, ids=repr)
+@pytest.mark.parametrize("where, step", [("reset", 0), ("step", 2)])
+def test_an_environment_that_raises_is_named_with_the_step_and_its_own_error(own, where, step, error):
+    def fail(self, *args, **kwargs):
+        self.calls = getattr(self, "calls", 0) + 1
+        if self.calls == max(step, 1):
+            raise error
+        return np.zeros(3), 0.0, False, False, {}
+
+    env = own(**{where: fail})
+    with pytest.raises(
+        EnvError, match=f"^Own-v0 raised {type(error).__name__}[^\n]* in its {where} at step {step} of .* seed 5: mend it$"
+    ) as caught:
+        play(env)
+    assert caught.value.__cause__ is error
+    assert str(error).split("\n")[0].rstrip(".") in str(caught.value)
+
+
+@pytest.mark.parametrize("error", RAISED, ids=repr)
+def test_an_environment_that_cannot_be_made(own, error):
+    def fail(self):
+        raise error
+
+    with pytest.raises(
+        EnvError, match=f"^Own-v0 could not be made, it raised {type(error).__name__}[^\n]*: mend the environment$"
+    ) as caught:
+        own(__init__=fail)
+    assert caught.value.__cause__ is error
+
+
+def test_the_users_own_interruption_is_not_the_environments():
+    gym.register("Own-v0", type("Mine", (Own,), dict(reset=lambda self, **how: (_ for _ in ()).throw(KeyboardInterrupt()))))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            envs.make("Own-v0", WrapperConfig()).reset(seed=0)
+    finally:
+        del gym.registry["Own-v0"]
+
+
+@pytest.mark.parametrize(
+    "entry, reason", [(lambda: 3, "TypeError .*must inherit from the gymnasium.Env"), ("test_envs:Nothing", "AttributeError")]
+)
+def test_an_id_behind_which_there_is_no_environment(entry, reason):
+    gym.register("Empty-v0", entry)
+    try:
+        with pytest.raises(EnvError, match=f"^Empty-v0 could not be made, it raised {reason}[^\n]*$"):
+            envs.make("Empty-v0", WrapperConfig())
+    finally:
+        del gym.registry["Empty-v0"]
+
+
+def test_closing_goes_on_after_one_that_fails(scripted, own):
+    def fail(self):
+        raise OSError("the simulator does not answer")
+
+    before, said = Scripted.closed, []
+    envs.close([scripted(), own(close=fail), scripted()], said.append)
+    assert Scripted.closed == before + 2
+    assert len(said) == 1 and said[0].startswith("Own-v0 raised OSError (the simulator does not answer) while it was closed")
 
 
 def test_an_action_that_is_not_a_number_is_blamed_on_the_agent(scripted):
@@ -211,6 +493,8 @@ def test_an_action_that_is_not_a_number_is_blamed_on_the_agent(scripted):
 @pytest.mark.parametrize(
     "hide, sentence", [((3,), "names entry 3, but the observation has entries 0 to 2"), ((0, 1, 2), "hides the whole observation")]
 )
-def test_hiding_what_is_not_there_or_everything(hide, sentence):
+def test_hiding_what_is_not_there_or_everything(scripted, hide, sentence):
+    before = Scripted.closed
     with pytest.raises(ConfigError, match=f"wrappers.hide {sentence}"):
-        envs.make("Pendulum-v1", WrapperConfig(hide=hide))
+        scripted(WrapperConfig(hide=hide))
+    assert Scripted.closed == before + 1

@@ -138,9 +138,9 @@ def opens_text(call: ast.Call) -> bool:
     if name in ("open", "fdopen", "NamedTemporaryFile", "TemporaryFile"):
         place = 1 if name == "fdopen" or isinstance(call.func, ast.Name) and name == "open" else 0
         mode = words.get("mode", call.args[place] if len(call.args) > place else None)
-        if not isinstance(mode, ast.Constant):  # none is given: the function's own, which for open(path) is text
+        if mode is None:  # the function's own, which for open(path) is text
             return name == "fdopen" or (name == "open" and (isinstance(call.func, ast.Name) or not call.args))
-        return isinstance(mode.value, str) and set(mode.value) <= set("rwaxt+")
+        return isinstance(mode, ast.Constant) and isinstance(mode.value, str) and set(mode.value) <= set("rwaxt+")
     return any(isinstance(words.get(word), ast.Constant) and words[word].value is True for word in ("text", "universal_newlines"))
 
 

@@ -187,7 +187,9 @@ def test_a_run_is_resumed_with_its_own_settings(capsys, tmp_path):
 )
 def test_resuming_with_other_settings_is_refused(change, name, capsys, tmp_path):
     train(tiny(env_steps=20), tmp_path)
-    sentence = f"a resumed run keeps its {name}: of all settings only --env-steps can be changed along with --resume"
+    sentence = (
+        f"a resumed run keeps its {name}: of all settings only --env-steps, --device and --threads can be changed along with --resume"
+    )
     assert refused(capsys, "--resume", tmp_path, *change.split()) == sentence
 
 

@@ -1,23 +1,29 @@
 """The training loop: what it measures, what it remembers, and that killing it changes no number."""
 
+import gc
 import json
 import os
 import random
 import shutil
+import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import gymnasium as gym
 import numpy as np
+import psutil
 import pytest
 import torch
 from gymnasium.spaces import Box
-from runs import assert_same_run, final_state, finish, live, metrics, start_life, tiny, train
+from runs import Buoy, assert_same_run, final_state, finish, live, metrics, start_life, tiny, train
 
+from dreamer_core import checkpoint, replay
 from dreamer_core import trainer as training
 from dreamer_core.errors import CheckpointError, ConfigError, Diverged, DreamerError, EnvError, NotEnoughData
-from dreamer_core.trainer import Trainer, check_windows, differences, pick_device
+from dreamer_core.trainer import Trainer, check_threads, check_windows, differences, pick_device
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +237,14 @@ def test_every_kind_of_run_survives_being_killed(changes, tmp_path):
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
+def test_two_threads_repeat_themselves_also_when_resumed(tmp_path):
+    """With enough numbers in a batch for two threads to share the writing of overlapping windows."""
+    changes = dict(threads=2, env_steps=60, checkpoint_every=45, model=dict(deter=100), replay=dict(batch=24, length=20))
+    train(tiny(**changes, evaluation=dict(every=50)), tmp_path / "whole")
+    finish(Trainer.resume(copy_at(50, tmp_path / "stopped", **changes, evaluation=dict(every=50))))
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
 def test_killed_twice_in_one_episode(tmp_path):
     """The second time, the environment is brought back through actions from before the first."""
     config = tiny(checkpoint_every=5)
@@ -318,21 +332,439 @@ def test_an_edited_configuration_is_refused(tmp_path):
 
 
 class Moody(Counter):
-    """An environment that draws on something no seed controls."""
+    """An environment that draws on something no seed controls: what `change` names differs in its second life."""
 
-    lives = 0
+    lives, change = 0, ""
 
     def step(self, action):
-        self.t += 1
-        return np.array([self.t + Moody.lives]), 0.0, False, False, {}
+        observation, reward, terminated, truncated, info = super().step(action)
+        later = Moody.lives == 1
+        observation += (later and self.change == "observation") or (later and self.change == "one observation" and self.t == 3)
+        reward += (later and self.change == "reward") or (later and self.change == "one reward" and self.t == 3)
+        return observation, reward, terminated or (later and self.change == "end" and self.t == 5), truncated, info
 
 
-def test_an_environment_that_does_not_repeat_itself_is_noticed(tmp_path):
-    gym.register("Moody-v0", Moody, max_episode_steps=50, kwargs=dict(length=99))
-    out = copy_at(40, tmp_path / "run", env="Moody-v0")
-    Moody.lives += 1
-    with pytest.raises(CheckpointError, match="Moody-v0 did not repeat itself from the same seed and actions"):
+gym.register("Moody-v0", Moody, max_episode_steps=50, kwargs=dict(length=99))
+
+
+@pytest.mark.parametrize("capacity", [100, 6], ids=["", "rows of the episode are overwritten"])
+@pytest.mark.parametrize("change", ["observation", "one observation", "reward", "one reward", "end", "nothing"])
+def test_an_environment_that_does_not_repeat_itself_is_noticed(change, capacity, tmp_path, monkeypatch):
+    """Step 3 of an episode of which ten steps are taken: nothing but its row in the buffer remembers it."""
+    monkeypatch.setattr(Moody, "change", change)
+    monkeypatch.setattr(Moody, "lives", 0)
+    config = tiny(env="Moody-v0", env_steps=100, schedule=dict(prefill_episode=10, prefill=20), replay=dict(capacity=capacity, length=4))
+    trainer = Trainer(config, tmp_path / "run")
+    for _ in trainer.run(on_step=lambda trainer: trainer.step == 30 and trainer.save()):
+        if trainer.step == 40:
+            break
+    trainer.close()
+    for path in (tmp_path / "run/checkpoint").glob("*"):
+        if int(path.stem) != 30:
+            path.unlink()
+    monkeypatch.setattr(Moody, "lives", 1)
+    if change == "nothing" or (capacity == 6 and change.startswith("one")):  # no longer to be seen
+        return Trainer.resume(tmp_path / "run").close()
+    with pytest.raises(
+        CheckpointError, match="Moody-v0 did not repeat itself from the same seed and actions, so this run cannot be continued"
+    ):
+        Trainer.resume(tmp_path / "run")
+
+
+class School(Counter):
+    """A curriculum: the reward of a step is the number of episodes that this object has begun."""
+
+    begun = 0
+
+    def reset(self, *, seed=None, options=None):
+        self.begun += 1
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        observation, _, *rest = super().step(action)
+        return observation, float(self.begun), *rest
+
+
+def test_an_environment_that_remembers_earlier_episodes_is_refused_where_it_shows(tmp_path):
+    """In its third episode it cannot be resumed; in its first it can, since nothing came before."""
+    gym.register("School-v0", School, max_episode_steps=20, kwargs=dict(length=99))
+    with pytest.raises(CheckpointError, match="School-v0 did not repeat itself"):
+        Trainer.resume(copy_at(60, tmp_path / "late", env="School-v0", checkpoint_every=50))
+    trainer = Trainer(tiny(env="School-v0", checkpoint_every=15), tmp_path / "early")
+    next(trainer.run())  # step 20; the checkpoint is of step 15
+    trainer.close()
+    Trainer.resume(tmp_path / "early").close()
+
+
+# --- written elsewhere, or earlier ----------------------------------------------------------------
+
+
+def edit(out, change):
+    """Change the newest checkpoint's tensors and state, and config.json as its configuration."""
+    path = max((out / "checkpoint").glob("*.json"))
+    tensors, state = checkpoint.load(path)
+    change(tensors, state)
+    checkpoint.save(
+        out / "checkpoint", int(path.stem), tensors, {name: state[name] for name in state if name not in ("version", "tensors")}
+    )
+    (out / "config.json").write_text(json.dumps(state["config"]), encoding="utf-8")
+
+
+@pytest.mark.parametrize("named", ["cuda", "auto"])
+def test_a_run_made_on_a_gpu_goes_on_without_one(named, tmp_path, monkeypatch):
+    """Its checkpoint holds the GPU's random numbers. `auto` takes what there is; a named device has to be renamed."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    out, said = copy_at(60, tmp_path / "run"), []
+
+    def as_on_a_gpu(tensors, state):
+        state["config"]["device"] = named
+        tensors["rng_device"] = torch.zeros(16, dtype=torch.uint8)
+
+    edit(out, as_on_a_gpu)
+    if named == "cuda":
+        with pytest.raises(ConfigError, match="the setting device is 'cuda', but torch finds no such device here: use --device cpu"):
+            Trainer.resume(out)
+        trainer = Trainer.resume(out, device="cpu", warn=said.append)
+    else:
+        trainer = Trainer.resume(out, warn=said.append)
+    assert len(said) == 1 and "was made on cuda with 1 thread(s): on cpu with 1 its numbers will differ" in said[0]
+    trainer.close()
+    said.clear()
+    trainer = Trainer.resume(out, warn=said.append)  # the new device is in config.json, though in no checkpoint yet
+    assert len(said) == 1 and [line["env_steps"] for line in finish(trainer)] == [80, 100]
+    said.clear()
+    Trainer.resume(out, env_steps=120, warn=said.append).close()
+    assert said == [], "from its next checkpoint on it is a run like any other"
+
+
+def test_a_run_can_go_on_with_more_threads(tmp_path):
+    out, said = copy_at(60, tmp_path / "run"), []
+    trainer = Trainer.resume(out, threads=2, warn=said.append)
+    assert torch.get_num_threads() == 2 and len(finish(trainer)) == 2
+    assert len(said) == 1 and "was made on cpu with 1 thread(s): on cpu with 2 its numbers will differ" in said[0]
+
+
+def test_an_unknown_device_or_fewer_than_one_step_is_one_sentence(tmp_path):
+    out = copy_at(40, tmp_path / "run")
+    for wrong in (dict(device="tpu"), dict(threads=0), dict(env_steps=-1)):
+        with pytest.raises(ConfigError, match=f"^the setting {next(iter(wrong))} is "):
+            Trainer.resume(out, **wrong)
+
+
+def test_a_run_written_before_a_setting_existed_takes_its_default(tmp_path, reference):
+    out, said = copy_at(60, tmp_path / "run"), []
+
+    def older(tensors, state):
+        del state["config"]["threads"], state["config"]["schedule"]["anneal"]
+
+    edit(out, older)
+    finish(Trainer.resume(out, warn=said.append))
+    assert said == [f"the run in {out} was written before there were the settings schedule.anneal, threads: they take their defaults"]
+    assert_same_run(reference, out)  # config.json and the next checkpoints have them
+
+
+def test_a_setting_that_only_the_checkpoint_lacks_takes_its_default_too(tmp_path, reference):
+    out, said = copy_at(60, tmp_path / "run"), []
+    whole = (out / "config.json").read_bytes()
+    edit(out, lambda tensors, state: state["config"].pop("seed"))
+    (out / "config.json").write_bytes(whole)
+    finish(Trainer.resume(out, warn=said.append))
+    assert said == []
+    assert_same_run(reference, out)
+
+
+# --- one run in a folder --------------------------------------------------------------------------
+
+
+def test_two_runs_cannot_work_in_one_folder(tmp_path, reference):
+    out = tmp_path / "run"
+    first = Trainer(tiny(), out)
+    for other in (lambda: Trainer.resume(out), lambda: Trainer(tiny(), out)):
+        with pytest.raises(CheckpointError, match=f"^another run is at work in {out}: wait until it ends or close it, or choose another"):
+            other()
+    steps = first.run()
+    next(steps)
+    with pytest.raises(CheckpointError, match="another run is at work"):
         Trainer.resume(out)
+    list(steps)
+    second = Trainer.resume(out, env_steps=120)  # the first is at its end, though it is still there
+    first.config.env_steps = 110
+    with pytest.raises(CheckpointError, match="another run is at work"):
+        list(first.run())
+    finish(second)
+    assert_same_run(train(tiny(env_steps=120), tmp_path / "whole").out, out)
+
+
+def test_a_run_that_was_overtaken_does_not_go_on(tmp_path):
+    first = Trainer(tiny(env_steps=60), tmp_path / "run")
+    finish(first)
+    finish(Trainer.resume(tmp_path / "run", env_steps=80))
+    first.config.env_steps = 100
+    with pytest.raises(CheckpointError, match="another run has gone on in .*: continue it with Trainer.resume"):
+        finish(first)
+    assert metrics(tmp_path / "run")[-1]["env_steps"] == 80
+
+
+def test_a_run_can_go_on_after_its_end(tmp_path, reference):
+    trainer = Trainer(tiny(env_steps=60), tmp_path / "run")
+    finish(trainer)
+    trainer.config.env_steps = 100
+    finish(trainer)
+    assert metrics(tmp_path / "run") == metrics(reference)
+
+
+@pytest.mark.parametrize("ending", ["close", "drop", "error", "kill"])
+def test_a_folder_is_free_again_however_a_run_ends(ending, tmp_path):
+    out = tmp_path / "run"
+    if ending == "kill":
+        assert live(out, tiny(), step=50)
+    else:
+        trainer = Trainer(tiny(), out)
+        if ending == "close":
+            trainer.close()
+        elif ending == "error":
+            with pytest.raises(ZeroDivisionError):
+                list(trainer.run(on_step=lambda trainer: 1 / 0))
+        del trainer
+    Trainer.resume(out).close()
+
+
+def test_another_process_is_kept_out_and_let_in_when_this_one_is_done(tmp_path):
+    def other():
+        process = start_life(tmp_path / "run", tiny())
+        process.join(300)
+        return process.exitcode
+
+    trainer = Trainer(tiny(), tmp_path / "run")
+    assert other() == 1, "another process was let into the folder"
+    trainer.close()
+    assert other() == 0, "another process is kept out of a folder that is free"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_simulator_that_outlives_a_run_does_not_keep_its_folder(tmp_path):
+    trainer = Trainer(tiny(), tmp_path / "run")
+    orphan = os.fork()
+    if orphan == 0:
+        time.sleep(30)
+        os._exit(0)
+    try:
+        trainer.lock.close()  # as the system does where a process is killed: its own end of the file, and nothing else
+        trainer.close()
+        Trainer.resume(tmp_path / "run").close()
+    finally:
+        os.kill(orphan, signal.SIGKILL)
+        os.waitpid(orphan, 0)
+
+
+# --- environments are closed ----------------------------------------------------------------------
+
+
+class Simulator(Buoy):
+    """Counts which of its kind are open; may be allowed to exist `limit` times only, from its making or its first reset on."""
+
+    living: set = set()
+
+    def __init__(self, limit=99, late=False):
+        self.limit, self.late = limit, late
+        if not late:
+            self._start()
+
+    def _start(self):
+        if len(self.living - {self}) >= self.limit:
+            raise OSError(98, "Address already in use")
+        self.living.add(self)
+
+    def reset(self, *, seed=None, options=None):
+        if self.late:
+            self._start()
+        return super().reset(seed=seed)
+
+    def close(self):
+        self.living.discard(self)
+
+
+gym.register("Simulator-v0", Simulator, max_episode_steps=20)
+
+
+@pytest.fixture
+def living():
+    """The simulators that are open."""
+    Simulator.living.clear()
+    gym.registry["Simulator-v0"].kwargs = {}
+    gc.collect()
+    yield Simulator.living
+    Simulator.living.clear()
+
+
+def test_a_run_makes_one_environment_and_one_for_each_evaluation_episode(living):
+    trainer = Trainer(tiny(env="Simulator-v0", evaluation=dict(episodes=5)))
+    assert len(living) == 6
+    trainer.close()
+    assert not living
+    trainer.close()  # again: nothing happens
+
+
+def interrupt(trainer):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        lambda config: Trainer(config).close(),
+        lambda config: Trainer(config).__enter__().__exit__(None, None, None),
+        lambda config: finish(Trainer(config)),
+        lambda config: next(Trainer(config).run()),
+        lambda config: pytest.raises(KeyboardInterrupt, list, Trainer(config).run(on_step=interrupt)),
+        lambda config: pytest.raises(ZeroDivisionError, list, Trainer(config).run(on_step=lambda trainer: 1 / 0)),
+        lambda config: pytest.raises(ConfigError, Trainer, config, os.path.dirname(__file__) + "/../tests/runs.py"),
+    ],
+    ids=["closed", "with", "finished and dropped", "broken off and dropped", "interrupted", "an error", "a folder that cannot be"],
+)
+def test_environments_are_closed_on_every_way_out(living, ending):
+    try:
+        ending(tiny(env="Simulator-v0", env_steps=40))
+    except DreamerError:
+        pass
+    assert not living, f"{len(living)} environments are still open"
+
+
+@pytest.mark.parametrize("where", ["reset", "step"])
+def test_environments_are_closed_when_one_of_them_fails(living, where, monkeypatch):
+    calls, real = [], getattr(Simulator, where)
+
+    def fail(self, *args, **kwargs):
+        calls.append(self)
+        if len(calls) == 4:
+            raise RuntimeError("the gear box is broken")
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(Simulator, where, fail)
+    with pytest.raises(EnvError, match=rf"^Simulator-v0 raised RuntimeError \(the gear box is broken\) in its {where} at step") as caught:
+        finish(Trainer(tiny(env="Simulator-v0")))
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert not living
+
+
+def test_a_resumed_run_that_is_refused_closes_what_it_made(living, tmp_path):
+    out = copy_at(40, tmp_path / "run", env="Simulator-v0")
+    gc.collect()
+    os.truncate(out / "metrics.jsonl", 10)
+    with pytest.raises(CheckpointError, match="shorter"):
+        Trainer.resume(out)
+    assert not living
+
+
+def test_python_itself_closes_what_a_script_left_open(tmp_path):
+    """A script that ends by an error with its trainer alive: its simulators are processes, and none may stay."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import subprocess, gymnasium as gym, runs\n"
+        "from dreamer_core.trainer import Trainer\n"
+        "class Program(runs.Buoy):\n"
+        "    def __init__(self):\n"
+        "        self.child = subprocess.Popen(['sleep', '300'])\n"
+        "        print(self.child.pid)\n"
+        "    def close(self):\n"
+        "        self.child.kill()\n"
+        "        self.child.wait()\n"
+        "gym.register('Program-v0', Program, max_episode_steps=20)\n"
+        "trainer = Trainer(runs.tiny(env='Program-v0', env_steps=40))\n"
+        "list(trainer.run())\n"
+        "1 / 0\n",
+        encoding="utf-8",
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run([sys.executable, script], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, encoding="utf-8")
+    pids = [int(line) for line in done.stdout.split()]
+    left = [pid for pid in pids if psutil.pid_exists(pid)]
+    assert len(pids) == 3 and not left, f"{len(left)} of {len(pids)} programs are left behind\n{done.stderr}"
+
+
+def test_a_closed_trainer_says_so_and_keeps_its_agent(tmp_path):
+    trainer = Trainer(tiny(), tmp_path / "run")
+    with pytest.raises(ZeroDivisionError):
+        list(trainer.run(on_step=lambda trainer: 1 / 0))
+    for use in (lambda: list(trainer.run()), trainer.evaluate):
+        with pytest.raises(DreamerError, match="^this trainer is closed, by .*: continue its run with Trainer.resume"):
+            use()
+    assert trainer.agent.initial(1)
+    finish(Trainer.resume(tmp_path / "run"))
+
+
+def test_a_loop_that_is_broken_off_can_be_taken_up_again(reference):
+    trainer = Trainer(tiny())
+    for _ in trainer.run():
+        break
+    assert [line["env_steps"] for line in finish(trainer)] == [40, 60, 80, 100]
+
+
+# --- an environment that can exist only once ------------------------------------------------------
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["made", "reset"])
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_where_too_few_copies_can_exist_episodes_are_played_by_turns(limit, late, living, tmp_path):
+    """The same numbers as with a copy for each episode: also where the only one trains as well, which is led back each time."""
+    config, said = tiny(env="Simulator-v0", evaluation=dict(every=7, episodes=3)), []
+    train(config, tmp_path / "many")
+    gym.registry["Simulator-v0"].kwargs = dict(limit=limit, late=late)
+    trainer = Trainer(config, tmp_path / "few", warn=said.append)
+    lines = finish(trainer)
+    how = {1: "one after the other in the one that trains", 2: "1 at a time", 3: "2 at a time"}[limit]
+    assert len(said) == 1 and how in said[0] and "Address already in use" in said[0]
+    for one, other in zip(lines, metrics(tmp_path / "many"), strict=True):
+        assert {name: one[name] for name in other} == pytest.approx(other, rel=1e-4)
+    (few, _), (many, _) = final_state(tmp_path / "few"), final_state(tmp_path / "many")
+    assert all(torch.equal(few[name], many[name]) for name in many), "evaluating by turns changed the run"
+    trainer.close()
+    assert not living
+
+
+def test_a_single_environment_survives_being_killed(tmp_path):
+    gym.register("Single-v0", "test_trainer:Simulator", max_episode_steps=20, kwargs=dict(limit=1))
+    out = tmp_path / "run"
+    trainer = Trainer(tiny(env="Single-v0"), out, warn=lambda sentence: None)
+    for _ in trainer.run():
+        if trainer.step == 80:
+            break
+    trainer.close()
+    del trainer
+    said = []
+    finish(Trainer.resume(out, warn=said.append))
+    assert len(said) == 1 and "one after the other" in said[0]
+    train(tiny(env="Buoy-v0"), tmp_path / "whole")
+    assert metrics(out)[-1]["grad_steps"] == metrics(tmp_path / "whole")[-1]["grad_steps"]
+
+
+def test_a_single_environment_that_does_not_repeat_itself_says_how_to_be_measured(living):
+    class Alone(School):
+        def __init__(self, length):
+            super().__init__(length)
+            Simulator._start(self)
+
+        limit, living = 1, Simulator.living
+
+        def close(self):
+            self.living.discard(self)
+
+    gym.register("Alone-v0", Alone, max_episode_steps=30, kwargs=dict(length=99))
+    with pytest.raises(
+        EnvError, match="Alone-v0 did not repeat itself .*, so it cannot be evaluated in the middle of one: set evaluation.every"
+    ):
+        finish(Trainer(tiny(env="Alone-v0"), warn=lambda sentence: None))
+    assert not living
+    assert len(finish(Trainer(tiny(env="Alone-v0", evaluation=dict(every=100)), warn=lambda sentence: None))) == 1
+
+
+def test_evaluating_by_turns_is_evaluating_side_by_side():
+    trainer = Trainer(tiny(evaluation=dict(episodes=5)))
+    together = training.evaluate(trainer.agent, trainer.evaluation_envs, seed=7)
+    for many in (1, 2, 4):
+        turns = training.evaluate(trainer.agent, trainer.evaluation_envs[:many], seed=7, episodes=5)
+        assert turns.returns == pytest.approx(together.returns, rel=1e-5)
+        assert np.array_equal(turns.start, together.start) and turns.steps == together.steps
 
 
 # --- refused before it starts ---------------------------------------------------------------------
@@ -356,6 +788,69 @@ def test_a_ring_too_small_for_whole_chunks_is_refused_at_once():
     with pytest.raises(NotEnoughData, match="replay.capacity provides only 8: raise replay.capacity to 9"):
         check_windows(tiny(replay=dict(layout="chunks", length=5, capacity=8)))
     check_windows(tiny(replay=dict(layout="chunks", length=5, capacity=9)))
+
+
+def test_more_threads_than_cores_are_refused(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    check_threads(tiny(threads=4))
+    for threads in (5, 100_000, 2**40):
+        with pytest.raises(
+            ConfigError, match=f"^the setting threads is {threads}, but this machine has cores for 4: use --threads 4 or fewer$"
+        ):
+            Trainer(tiny(threads=threads))
+
+
+def test_a_buffer_beyond_the_memory_is_refused_with_numbers(monkeypatch):
+    """A row of the toy: 2 + 1 + 6 + 3 numbers and 4 single ones, 64 bytes."""
+    monkeypatch.setattr(replay, "free_memory", lambda device: 64 * 1000)
+    Trainer(tiny(replay=dict(capacity=1000)))
+    with pytest.raises(
+        ConfigError, match="^a replay buffer of 1,001 rows needs 0.0 GiB of memory, and 0.0 GiB are free: set .* to 1,000 at most"
+    ):
+        Trainer(tiny(replay=dict(capacity=1001)))
+    monkeypatch.undo()
+    for capacity in (10**11, 10**30):
+        with pytest.raises(
+            ConfigError, match=r"of 10+(,0+)* rows needs [0-9,.]+ GiB of memory, and [0-9,.]+ GiB are free".replace("10+", "[0-9]+")
+        ):
+            Trainer(tiny(replay=dict(capacity=capacity)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(model=dict(deter=10**9)), dict(model=dict(units=10**16)), dict(model=dict(stoch=10**20)), dict(sac=dict(units=10**16)),
+        dict(sac=dict(units=10**20)), dict(replay=dict(batch=10**16)), dict(imagination=dict(starts=10**16)), dict(sac=dict(batch=10**16)),
+        dict(imagination=dict(starts=10**20)), dict(sac=dict(baseline_samples=10**17, actor_grad="score")),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_sizes_beyond_the_memory_are_one_sentence(changes):
+    with pytest.raises(ConfigError, match="^(the memory here does not hold .*: lower them|a replay buffer of .* GiB are free)[^\n]*$"):
+        finish(Trainer(tiny(**changes)))
+
+
+@pytest.mark.parametrize(
+    "changes, first",
+    [
+        (dict(), 40), (dict(agent="sac"), 50), (dict(schedule=dict(pretrain_model=0, pretrain_both=0)), 50),
+        (dict(schedule=dict(prefill=45)), 45), (dict(agent="sac", schedule=dict(prefill=45)), 50),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_run_too_short_to_learn_says_so(changes, first):
+    said = []
+    finish(Trainer(tiny(**changes, env_steps=first - 1), warn=said.append))
+    assert said == [f"learning starts at step {first}, so {first - 1} steps teach nothing: raise env_steps or lower schedule.prefill"]
+    said.clear()
+    trainer = Trainer(tiny(**changes, env_steps=first), warn=said.append)
+    finish(trainer)
+    assert said == [] and trainer.agent.grad_steps > 0
+
+
+@pytest.mark.parametrize("seed", [0, 2**63, 2**64 - 1])
+def test_every_seed_of_64_bits_can_be_used(seed):
+    finish(Trainer(tiny(seed=seed, env_steps=40)))
 
 
 def test_a_diverged_run_stops_with_one_sentence(tmp_path):
