@@ -308,6 +308,8 @@ class Trainer:
         with self._closed_on_error():
             self._lock_again()
             while self.step < self.config.env_steps:
+                if self.displaced:
+                    self._repeat_episode(EnvError, "so it cannot be evaluated in the middle of one: set evaluation.every to env_steps")
                 started = time.perf_counter()
                 self._act()
                 with enough_memory("learning from batches of these sizes"):
@@ -329,8 +331,6 @@ class Trainer:
 
     def _act(self) -> None:
         """One environment step: update the belief, choose an action, store the row, move on."""
-        if self.displaced:
-            self._repeat_episode(EnvError, "so it cannot be evaluated in the middle of one: set evaluation.every to env_steps")
         self.carry = self.agent.live(self.carry, torch.from_numpy(self.observation), self.reward, self.first, False)
         if self.step < self.config.schedule.prefill:
             self.carry = self.carry._replace(action=self._random_action()[None].to(self.agent.device))
