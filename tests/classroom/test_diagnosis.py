@@ -116,7 +116,7 @@ KINDS = {
     "reversed": ("7.2", lambda cont: EXERCISES["7.2"].reference(cont).flip(1), "reverse order"),
     "transposed": ("8.2", lambda *inputs: EXERCISES["8.2"].reference(*inputs).T, "in another order"),
     "gradient missing": ("4.2", std_cut, "no gradient reaches `std`"),
-    "gradient too much": ("7.5", EXERCISES["7.5"].reference.__wrapped__, "where none should"),
+    "gradient too much": ("7.1", EXERCISES["7.1"].reference.__wrapped__, "where none should"),
     "a part without gradient": ("5.4", unroll_with_stored_h_detached, "leaves through `h`"),
     "an argument ignored": ("0.3", lambda off, limit: EXERCISES["0.3"].reference(off, 30.0), "`limit` plays no part"),
     "always the same": ("7.3", lambda real, low, high, margin=0.0, patience=3: None, "always the same"),
