@@ -6,10 +6,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from dreamer_core.viz.show import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, describe
+from dreamer_core.viz.show import BLUE, GREY, ORANGE, PURPLE, RED, describe
 
 Run = Sequence[Sequence[float]]  # rows of (env_steps, return)
-COLOURS = [BLUE, ORANGE, GREEN, PURPLE, GREY]
+COLOURS = [BLUE, PURPLE, GREY, "black", ORANGE]  # all of these returns are real
 
 
 def median_curve(seeds: Sequence[Run]) -> np.ndarray:

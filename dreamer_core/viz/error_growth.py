@@ -70,7 +70,7 @@ def error_growth_figure(growth: Growth, title: str = "") -> Figure:
     axis.set(xlabel="steps after the last observation", ylabel="error (standard deviations)", title=title)
     axis.set(xlim=(0, len(horizon) - 1), ylim=(0, None))
     axis.grid(alpha=0.25)
-    axis.legend(fontsize=9, loc="upper left")
+    figure.legend(loc="outside lower center", fontsize=9, ncols=2)
     last = {label: np.median(errors[:, -1]) for label, errors, *_ in lines}
     return describe(
         figure,

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from dreamer_core.agent import Dreamer
 from dreamer_core.returns import alive_weight
 from dreamer_core.viz.dream import Episode, believe, dream_on, following
-from dreamer_core.viz.show import BLUE, GREY, ORANGE, describe
+from dreamer_core.viz.show import COLOURS, GREY, PURPLE, describe
 
 
 class Returns(NamedTuple):
@@ -57,10 +57,11 @@ def optimism_figure(returns: Returns, steps: int, title: str = "") -> Figure:
     figure, axis = plt.subplots(figsize=(5.2, 4.6), layout="constrained")
     ends = [min(map(np.min, returns)), max(map(np.max, returns))]
     axis.plot(ends, ends, color="black", linewidth=1, linestyle="--", label="imagined = real")
-    axis.scatter(returns.real, returns.imagined, color=BLUE, s=18, alpha=0.6, linewidth=0, label=f"{len(returns.real)} starts")
+    axis.scatter(returns.real, returns.imagined, color=PURPLE, s=18, alpha=0.7, linewidth=0, label=f"{len(returns.real)} starts")
     axis.set(xlabel=f"real reward of {steps} steps", ylabel=f"imagined reward of {steps} steps", title=title)
     axis.grid(alpha=0.25)
-    axis.legend(fontsize=9, title=f"mean imagined - real: {returns.gap:+.1f}", title_fontsize=9, alignment="left")
+    words = dict(title=f"mean imagined - real: {returns.gap:+.1f}", title_fontsize=9)
+    figure.legend(loc="outside lower center", fontsize=9, ncols=2, **words)
     return describe(
         figure,
         alt=f"Imagined against real reward of {steps} steps from {len(returns.real)} starts; imagined minus real is "
@@ -78,11 +79,11 @@ def exploitation_figure(rows: Sequence[tuple[int, float, float]], title: str = "
     practice, imagined, real = np.array(rows).T
     figure, axis = plt.subplots(figsize=(8, 3.8), layout="constrained")
     axis.fill_between(practice, real, imagined, color=GREY, alpha=0.15, linewidth=0, label="the gap")
-    axis.plot(practice, imagined, color=ORANGE, marker="o", linewidth=2, label="imagined: what the agent expects")
-    axis.plot(practice, real, color=BLUE, marker="s", linewidth=2, label="real: what it gets")
+    axis.plot(practice, imagined, color=COLOURS["dream"], marker="o", linewidth=2, label="imagined: what the agent expects")
+    axis.plot(practice, real, color=COLOURS["real"], marker="s", linewidth=2, label="real: what it gets")
     axis.set(xlabel="dreams practised in (batches)", ylabel="mean return of an episode", title=title)
     axis.grid(alpha=0.25)
-    axis.legend(fontsize=9, loc="lower right")
+    figure.legend(loc="outside lower center", fontsize=9, ncols=3)
     return describe(
         figure,
         alt=f"Imagined and real return against practice. At the start {imagined[0]:.0f} and {real[0]:.0f}; at the end the agent "

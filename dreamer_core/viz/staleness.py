@@ -13,7 +13,7 @@ from dreamer_core.agent import Dreamer
 from dreamer_core.errors import NotEnoughData
 from dreamer_core.replay import Window
 from dreamer_core.viz.dream import Episode
-from dreamer_core.viz.show import BLUE, ORANGE, describe
+from dreamer_core.viz.show import RED, describe
 
 
 class Staleness(NamedTuple):
@@ -112,10 +112,10 @@ def staleness_figure(runs: Mapping[str, Staleness], title: str = "") -> Figure:
         2, len(runs), figsize=(4.6 * len(runs) + 0.6, 4.8), sharex="col", sharey="row", layout="constrained", squeeze=False
     )
     for (above, below), (name, found) in zip(axes.T, runs.items()):
-        above.plot(found.row, found.age, ".", color=BLUE, markersize=2)
+        above.plot(found.row, found.age, ".", color="black", markersize=2)
         above.set_title(name, fontsize=10)
-        below.plot(found.row, found.error, ".", color=BLUE, markersize=2, label="stored h")
-        below.axhline(np.median(found.floor), color=ORANGE, linewidth=2, label="sampling of z alone (median)")
+        below.plot(found.row, found.error, ".", color="black", markersize=2, label="stored h")
+        below.axhline(np.median(found.floor), color=RED, linewidth=2, label="sampling of z alone (median)")
         below.set_title(f"median {np.median(found.error):.2f}, sampling of z alone {np.median(found.floor):.2f}", fontsize=9)
         below.set_xlabel("row of the buffer, oldest first")
         for axis in (above, below):
@@ -134,7 +134,7 @@ def staleness_figure(runs: Mapping[str, Staleness], title: str = "") -> Figure:
     return describe(
         figure,
         alt=f"Age and error of the stored recurrent states. {told}.",
-        caption="Error: distance of a stored h to h re-run from its episode's start with today's model, relative to its length. The orange "
+        caption="Error: distance of a stored h to h re-run from its episode's start with today's model, relative to its length. The red "
         "line is the distance of two re-runs, so nothing can lie below it for long."
         + (f" Not shown: rows whose episode start was overwritten, {left}." if left else ""),
     )

@@ -1,11 +1,16 @@
 """What notebooks tell in passing of runs that would take too long on the page: their own cells, run again with other seeds.
 
-    python tests/benchmarks/asides.py                everything: about 12 minutes on one core
+    python tests/benchmarks/asides.py                everything: about half an hour on one core
     python tests/benchmarks/asides.py --parts probe  the linear probe of notebook 05 alone
 
 * probe: what notebook 05's linear probe finds in h, with z cut and not cut, over six seeds.
+* starts: the KL along notebook 06's windows from a stored, a re-run and a zero h, over four more seeds.
+* exploit: what an agent expects and gets after practising in notebook 07's frozen dream, over seeds and numbers of real steps.
 * race: notebook 08's three learners, in the world of its figure and in five more.
+* slopes: what the critics of two of them know of values and of slopes along the way, in the same worlds.
+* lag: notebook 08's A with Spinning Up's rate of the target Q, in three of these worlds.
 * sac: the changes that notebook 02 proposes under "Try it", over three seeds.
+* dreamer: two changes that notebook 09 proposes there, over three seeds.
 
 Results go to notebooks/assets/asides.json; tests/notebooks/test_quoted.py compares the words with
 them. What is there is measured again only with --fresh. No seed is left out.
@@ -50,6 +55,11 @@ HEATS: dict[str, tuple[tuple[int, ...], int, int]] = {
     "C, lambda 0.95": ((200,), 3, 0),
 }
 
+# The critics of notebook 08's A and C are asked after so many rounds.
+ASKED = {"A": (100, 200), "C": (100, 200, 400)}
+# Real random steps of notebook 07's frozen dream -> number of seeds.
+FROZEN = {100: 3, 300: 6, 1000: 3}
+
 # Notebook 02's proposals: text of a cell -> what stands there instead.
 CONFIG = 'config = preset("dropin").sac'
 TRIES: dict[str, dict[str, str]] = {
@@ -61,6 +71,12 @@ TRIES: dict[str, dict[str, str]] = {
     "5, time limit as an end": {"terminal=terminated": "terminal=terminated or truncated"},
 }
 TRY_SEEDS = 3
+
+# Notebook 09's proposals that no other stored result speaks of.
+CHANGES: dict[str, dict[str, Any]] = {
+    "free nats 1": {"model": {"free_nats": 1.0, "kl_scale": 1.0}},
+    "rewards as they come": {"sac": {"reward_scale": 1.0}},
+}
 
 
 def cells(number: str) -> list[str]:
@@ -109,12 +125,30 @@ def probe(seed: int) -> dict[str, float]:
     return found
 
 
-def frozen_world(number: int):
-    """Notebook 08's frozen world model with these real rows and weights (0 is the page's own), and its ten judging environments."""
-    book = play("08", ("begin(", "from dreamer_core.config import from_dict", "def explore", "one world model", "stage ="), {
+def starts(seed: int) -> dict[str, dict[str, list[float]]]:
+    """KL at each row of notebook 06's windows: agent -> what they start from -> rows. Other episodes, and other weights to begin with."""
+    book = play("06", ("begin(", "import json", "def make_agent", "def live(", "def three_starts"), {
+        "torch.manual_seed(0)\n    return": f"torch.manual_seed({seed})\n    return",
+        "range(60_000, 60_000 +": f"range({60_000 + 100 * seed}, {60_000 + 100 * seed} +",
+    })  # fmt: skip
+    return {name: {start: [round(float(nats), 3) for nats in kl] for start, kl in found.items()} for name, found in book["kls"].items()}
+
+
+def exploit(steps: int, seed: int) -> dict[str, int]:
+    """The imagined and the real return after practice in notebook 07's frozen dream of so many random steps."""
+    book = play("07", ("begin(", "Dreamer.load", "practising in a frozen dream"), {
+        'config = preset("dropin")': f'config = preset("dropin")\nconfig.seed = {seed}',
+        "config.evaluation.every = 300": f"config.evaluation.every = {steps}",
+    })  # fmt: skip
+    _, imagined, real = book["rows"][-1]
+    return {"imagined": round(imagined), "real": round(real)}
+
+
+def frozen_world(number: int, more: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Notebook 08's cells with its frozen world model, from these real rows and weights (0 is the page's own), and `more` cells."""
+    return play("08", ("begin(", "from dreamer_core.config import from_dict", "def explore", "one world model", "stage =", *more), {
         "torch.manual_seed(0)\nworld": f"torch.manual_seed({number})\nworld", "length=16, seed=0": f"length=16, seed={number}",
     })  # fmt: skip
-    return book["world"], book["stage"]
 
 
 def practise(world, stage, settings: dict[str, Any], seed: int, marks: tuple[int, ...]) -> list[int]:
@@ -136,13 +170,40 @@ def practise(world, stage, settings: dict[str, Any], seed: int, marks: tuple[int
 
 def race(number: int) -> dict[str, Any]:
     """All learners in one frozen world: learner -> seed -> real returns at its marks."""
-    world, stage = frozen_world(number)
-    found = {}
+    book, found = frozen_world(number), {}
     for name, (marks, seeds, others) in HEATS.items():
         runs = seeds if number == 0 else int(number <= others)
         if runs:
-            found[name] = {str(seed): practise(world, stage, RACERS[name], seed, marks) for seed in range(runs)}
+            found[name] = {str(seed): practise(book["world"], book["stage"], RACERS[name], seed, marks) for seed in range(runs)}
     return found
+
+
+def slopes(number: int) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """learner -> seed -> rounds -> how its critic's values correlate with the dream's, and how often its slope has the right sign."""
+    from dreamer_core.agent import Dreamer
+    from dreamer_core.config import from_dict
+
+    book = frozen_world(number, ("def critic_and_dream", "def asked"))
+    book["gamma"] = book["agent"].config.sac.gamma
+    found: dict[str, dict[str, dict[str, list[float]]]] = {name: {} for name in ASKED}
+    for name, marks in ASKED.items():
+        for seed in range(HEATS[name][1] if number == 0 else 1):
+            torch.manual_seed(seed)
+            student = Dreamer(from_dict(RACERS[name]), 3, 1)
+            student.model, student.replay = book["world"].model, book["world"].replay
+            for rounds in range(1, marks[-1] + 1):
+                student.learn_policy()
+                if rounds in marks:
+                    with torch.random.fork_rng():
+                        alike, right, _ = book["asked"](student)
+                    found[name].setdefault(str(seed), {})[str(rounds)] = [round(alike, 2), round(right, 2)]
+    return found
+
+
+def lag(number: int) -> dict[str, int]:
+    """seed -> the return of notebook 08's A after 200 rounds, if its target Q follows as slowly as Spinning Up's."""
+    book, settings = frozen_world(number), RACERS["A"] | {"sac": RACERS["A"]["sac"] | {"polyak": 0.995}}
+    return {str(seed): practise(book["world"], book["stage"], settings, seed, (200,))[0] for seed in range(2 if number == 0 else 1)}
 
 
 def attempt(name: str, seed: int) -> dict[str, Any]:
@@ -157,10 +218,24 @@ def attempt(name: str, seed: int) -> dict[str, Any]:
     }
 
 
+def changed(name: str, seed: int) -> list[int]:
+    """The returns of a run like notebook 09's, with one of its proposals."""
+    from dreamer_core.config import from_dict
+    from dreamer_core.trainer import Trainer
+
+    trainer = Trainer(from_dict({"env_steps": 1400, "seed": seed, **CHANGES[name]}))
+    return [round(metrics["eval_return_mean"]) for metrics in trainer.run()]
+
+
 JOBS: dict[str, dict[str, Callable[[], Any]]] = {
     "probe": {str(seed): partial(probe, seed) for seed in range(6)},
+    "starts": {str(seed): partial(starts, seed) for seed in range(1, 5)},
+    "exploit": {f"{steps}/{seed}": partial(exploit, steps, seed) for steps, seeds in FROZEN.items() for seed in range(seeds)},
     "race": {str(world): partial(race, world) for world in range(6)},
+    "slopes": {str(world): partial(slopes, world) for world in range(6)},
+    "lag": {str(world): partial(lag, world) for world in range(3)},
     "sac": {f"{name}/{seed}": partial(attempt, name, seed) for name in TRIES for seed in range(TRY_SEEDS)},
+    "dreamer": {f"{name}/{seed}": partial(changed, name, seed) for name in CHANGES for seed in range(TRY_SEEDS)},
 }
 
 

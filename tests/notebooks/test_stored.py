@@ -11,6 +11,7 @@ from dreamer_core.classroom.lesson import EXERCISES, notebook_of
 from notebooks.books import PATHS, ROOT, code_cells, prose, read, stubs
 
 each = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+revealed = pytest.mark.parametrize("path", PATHS[6:], ids=lambda path: path.stem)  # 00 to 05 still show their results at once
 TIME = re.compile(r"\*\*Time\*\* (\d+) min reading · (\d+) s running · (\d+) min exercises")
 
 
@@ -69,6 +70,49 @@ def test_stated_minutes_of_exercises_are_true_within_a_factor_of_two(path):
     _, _, exercises = map(int, TIME.search(prose(path)).groups())
     own = sum(exercise.minutes for exercise in EXERCISES.values() if notebook_of(exercise.id) == path.name[:2])
     assert own / 2 <= exercises <= 2 * own, f"stated {exercises} min, exercises say {own}"
+
+
+def is_hidden(cell) -> bool:
+    """Whether JupyterLab shows the stored output of a cell only when asked to."""
+    return cell.cell_type == "code" and cell.metadata.get("jupyter", {}).get("outputs_hidden", False)
+
+
+@revealed
+def test_every_prediction_has_a_hidden_result_below_it(path):
+    """Predict, commit, reveal: a page that is opened must not show the answer beside the question."""
+    cells = read(path).cells
+    asks = [n for n, cell in enumerate(cells) if cell.cell_type == "markdown" and "*Predict" in cell.source]
+    hidden = [n for n, cell in enumerate(cells) if is_hidden(cell)]
+    for n, end in zip(asks, [*asks[1:], len(cells)]):
+        told = re.search(r"\*Predict[^\n]*", cells[n].source)[0]
+        assert any(n < below < end for below in hidden), f"no hidden output (jupyter.outputs_hidden) follows on: {told}"
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    for name in {name for cell in code for name in re.findall(r"\bmy_guess\w*", cell.source)}:
+        asked = rf"^(?:my_\w+, )*{name}\b[\w, ]* = "  # alone or among others
+        answers = [cell for cell in code if re.search(rf"\b{name}\b", cell.source) and not re.search(asked, cell.source, re.MULTILINE)]
+        assert answers, f"no cell holds {name} against the result"
+        for cell in answers:
+            assert is_hidden(cell), f"the cell that holds {name} against the result shows its output: {cell.source.splitlines()[0]}"
+
+
+@revealed
+def test_every_hidden_result_is_announced(path):
+    """Whoever finds a closed output must know how to open it."""
+    above = None
+    for cell in read(path).cells:
+        above = cell.source if cell.cell_type == "markdown" else above
+        assert not is_hidden(cell) or "**Reveal.**" in above, f"no '**Reveal.**' in the words above: {cell.source.splitlines()[0]}"
+
+
+def test_an_exported_page_shows_what_is_hidden():
+    """HTML has no bar to click."""
+    import nbformat
+    from nbconvert import HTMLExporter
+
+    said = nbformat.v4.new_output("stream", name="stdout", text="the result of it all")
+    cell = nbformat.v4.new_code_cell("1 + 1", metadata={"jupyter": {"outputs_hidden": True}}, outputs=[said])
+    page, _ = HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
+    assert "the result of it all" in page, "an exported page keeps the output of a cell with outputs_hidden to itself"
 
 
 @each
