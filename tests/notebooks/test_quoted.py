@@ -21,7 +21,8 @@ from dreamer_core.yardsticks import ceiling
 from notebooks.books import PATHS, ROOT, code_cells, prose
 
 ASSETS = ROOT / "notebooks" / "assets"
-CURVES = json.loads((ASSETS / "bench.json").read_text(encoding="utf-8"))["curves"]
+BENCH = json.loads((ASSETS / "bench.json").read_text(encoding="utf-8"))
+CURVES, BEST = BENCH["curves"], BENCH["ceiling"]
 ASIDES = json.loads((ASSETS / "asides.json").read_text(encoding="utf-8"))
 STUDY = json.loads((ASSETS / "staleness.json").read_text(encoding="utf-8"))
 WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
@@ -70,8 +71,7 @@ def test_notebook_09_states_the_settings():
     assert f"the model takes {schedule.pretrain_model} steps alone, and {schedule.pretrain_both} more in turn" in text
     steps = gym.spec("Pendulum-v1").max_episode_steps
     assert f"reach on these {v1.evaluation.episodes} episodes, found by dynamic programming over the {steps} steps" in text
-    best = json.loads((ASSETS / "bench.json").read_text(encoding="utf-8"))["ceiling"]
-    assert f"the best controller there is about {minus(best)}.)" in text
+    assert f"the best controller there is about {minus(BEST)}.)" in text
     (shown,) = [line for cell in code_cells(PATHS[7]) for line in stdout(cell) if line.startswith("perfect player of the agent's")]
     assert f"even a perfect player of this objective gets {minus(float(shown.split()[-1]))})" in text
 
