@@ -55,8 +55,10 @@ def test_a_new_episode_forgets_the_old_one():
     observation = torch.randn(2, 3)
     carries = [agent.initial(2), agents.Carry(torch.randn(2, 6), torch.randn(2, 3), torch.randn(2, 2))]
     new, old = (agent.policy(carry, observation, torch.tensor([1.0, 0.0]), explore=False) for carry in carries)
-    assert torch.equal(new.h[0], old.h[0]) and torch.equal(new.action[0], old.action[0])
-    assert not torch.equal(new.h[1], old.h[1])
+    assert torch.equal(new.h[0], old.h[0]) and torch.equal(new.action[0], old.action[0]), (
+        "an episode's first state depends on the episode before"
+    )
+    assert not torch.equal(new.h[1], old.h[1]), "inside an episode the past has no influence: it is forgotten at every step"
 
 
 @pytest.mark.parametrize("kind", [Dreamer, ModelFree])
@@ -66,10 +68,12 @@ def test_exploring_is_random_and_evaluation_is_not(kind):
     args = agent.initial(1), torch.randn(1, 3), torch.ones(1)
     state = torch.get_rng_state()
     plain = [agent.policy(*args, explore=False).action for _ in range(2)]
-    assert torch.equal(plain[0], plain[1]) and torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(plain[0], plain[1]) and torch.equal(torch.get_rng_state(), state), "evaluation is random, or draws random numbers"
     explored = [agent.policy(*args, explore=True).action for _ in range(2)]
-    assert not torch.equal(explored[0], explored[1])
-    assert all((action.abs() <= 1).all() and action.shape == (1, 2) for action in plain + explored)
+    assert not torch.equal(explored[0], explored[1]), "exploring chooses the same action twice"
+    assert all((action.abs() <= 1).all() and action.shape == (1, 2) for action in plain + explored), (
+        "an action beyond [-1, 1], or of another shape"
+    )
 
 
 # --- remembering -----------------------------------------------------------------------------
@@ -86,9 +90,11 @@ def test_remember_stores_a_row_with_its_scaled_reward(kind):
     assert window.observation[0].tolist() == [[1, 1, 1], [2, 2, 2]]
     assert window.reward.tolist() == [[0, 1.5]]
     assert window.first.tolist() == [[1, 0]] and window.terminal.tolist() == [[0, 1]]
-    assert torch.equal(window.action[0, 0], carry.action[0])
+    assert torch.equal(window.action[0, 0], carry.action[0]), "the stored action is not the one that was taken"
     if kind is Dreamer:
-        assert torch.equal(window.h, carry.h) and torch.equal(agent.replay.data["z"][0], carry.z[0])
+        assert torch.equal(window.h, carry.h) and torch.equal(agent.replay.data["z"][0], carry.z[0]), (
+            "the stored h or z is not what was believed"
+        )
 
 
 @pytest.mark.parametrize("kind", [Dreamer, ModelFree])
@@ -153,8 +159,8 @@ def test_without_write_back_stored_states_stay():
     agent = fill(make(replay=dict(write_back=False)))
     before = agent.replay.data["h"].clone()
     agent.learn_model()
-    assert torch.equal(agent.replay.data["h"], before)
-    assert (agent.replay.age(1) == 1).all()
+    assert torch.equal(agent.replay.data["h"], before), "stored states were refreshed though write_back is off"
+    assert (agent.replay.age(1) == 1).all(), "states count as refreshed though write_back is off"
 
 
 def test_burn_in_rows_are_not_trained_on():
@@ -165,9 +171,9 @@ def test_burn_in_rows_are_not_trained_on():
     agent.model.loss = lambda window: seen.append(window) or real(window)
     agent.learn_model()
     assert drawn[0].index.shape == (4, 7)
-    assert torch.equal(seen[0].index, drawn[0].index[:, 3:])
-    assert torch.equal(seen[0].observation, drawn[0].observation[:, 3:])
-    assert not torch.equal(seen[0].h, drawn[0].h)
+    assert torch.equal(seen[0].index, drawn[0].index[:, 3:]), "the loss does not see the rows after the burn-in"
+    assert torch.equal(seen[0].observation, drawn[0].observation[:, 3:]), "the loss sees other observations than those after the burn-in"
+    assert not torch.equal(seen[0].h, drawn[0].h), "the loss starts from the stored h, not from the warmed-up one"
 
 
 def test_learning_the_model_lowers_its_loss():
@@ -214,8 +220,8 @@ def test_units_are_measured_when_learning_starts_and_again_when_the_buffer_doubl
         agent.learn() if scales else agent.pretrain()
         scales.append(agent.model.scale.clone())
     torch.testing.assert_close(scales[0], agent.replay.data["observation"][:30].std(0))
-    assert torch.equal(scales[1], scales[0])
-    assert (scales[2] > 10 * scales[0]).all()
+    assert torch.equal(scales[1], scales[0]), "the units were measured again before the rows had doubled"
+    assert (scales[2] > 10 * scales[0]).all(), "the units were not enlarged when the rows had doubled"
 
 
 def test_a_full_buffer_goes_on_being_measured():
@@ -268,7 +274,9 @@ def test_annealed_rates_reach_zero_with_the_last_update_of_a_run(kind):
             assert rates[name][at] == pytest.approx([left * lr for lr in start]), (name, at)
         assert rates[name] == sorted(rates[name], reverse=True)
     agent.anneal()
-    assert all(group["lr"] == 0 for optimizer in agent.optimizers.values() for group in optimizer.param_groups)
+    assert all(group["lr"] == 0 for optimizer in agent.optimizers.values() for group in optimizer.param_groups), (
+        "a rate that is not 0 after the last update"
+    )
 
 
 def test_without_standardize_observations_stay_as_they_are():
@@ -276,7 +284,7 @@ def test_without_standardize_observations_stay_as_they_are():
     agent.pretrain()
     agent.learn()
     probe = torch.randn(5, 3)
-    assert torch.equal(agent.model.standardized(probe), probe)
+    assert torch.equal(agent.model.standardized(probe), probe), "observations are in other units than the environment's"
 
 
 def test_dreams_start_at_the_last_row_of_fresh_windows():
@@ -285,8 +293,8 @@ def test_dreams_start_at_the_last_row_of_fresh_windows():
     drawn, beliefs = spy(agent.replay, "sample"), spy(agent.model, "observe")
     data = agent.dream()
     assert drawn[0].index.shape == (200, 3)
-    assert torch.equal(data.state[:, 0], beliefs[0].features[:, -1])
-    assert torch.equal(data.weight, 1 - drawn[0].terminal[:, -1])
+    assert torch.equal(data.state[:, 0], beliefs[0].features[:, -1]), "dreams do not start from the belief at the last row"
+    assert torch.equal(data.weight, 1 - drawn[0].terminal[:, -1]), "the weight is not 0 exactly where the episode ended at that row"
     assert {0.0, 1.0} == set(data.weight.tolist())
     assert data.reward.shape == (200, 4)
 
@@ -295,7 +303,7 @@ def test_dreaming_leaves_the_buffer_alone():
     agent = fill(make())
     before = {name: value.clone() for name, value in agent.replay.data.items()}
     agent.learn_policy()
-    assert all(torch.equal(agent.replay.data[name], before[name]) for name in before)
+    assert all(torch.equal(agent.replay.data[name], before[name]) for name in before), "dreaming changed the buffer"
 
 
 def test_one_step_targets_train_on_shuffled_steps():
@@ -306,7 +314,7 @@ def test_one_step_targets_train_on_shuffled_steps():
         real = agent.sac.update
         agent.sac.update = lambda data, optimizer, seen=seen, real=real: seen.append(data) or real(data, optimizer)
         agent.learn_policy()
-        assert len(seen) == 2 and all(data.state.shape == shape for data in seen)
+        assert len(seen) == 2 and all(data.state.shape == shape for data in seen), "not two updates on data of that shape"
 
 
 def test_minibatch_takes_whole_trajectories_or_all():
@@ -316,7 +324,9 @@ def test_minibatch_takes_whole_trajectories_or_all():
     assert part.reward.shape == (3, 4)
     for n in range(3):
         (at,) = [m for m in range(5) if torch.equal(data.reward[m], part.reward[n])]
-        assert torch.equal(part.state[n], data.state[at]) and part.weight[n] == data.weight[at]
+        assert torch.equal(part.state[n], data.state[at]) and part.weight[n] == data.weight[at], (
+            "parts of different trajectories were put together"
+        )
 
 
 def test_model_free_learns_from_real_transitions():
@@ -331,11 +341,11 @@ def test_model_free_learns_from_real_transitions():
     for window, data in zip(drawn, seen):
         for n, (start, end) in enumerate(window.index.tolist()):
             assert end == start + 1 and stored["first"][end] == 0
-            assert torch.equal(data.state[n], stored["observation"][[start, end]])
+            assert torch.equal(data.state[n], stored["observation"][[start, end]]), "the states are not o_t and o_{t+1}"
             torch.testing.assert_close(torch.tanh(data.pre_tanh[n, 0]), stored["action"][start], atol=1e-5, rtol=0)
             assert data.reward[n, 0] == stored["reward"][end]
             assert data.cont[n, 0] == 1 - stored["terminal"][end]
-    assert any((data.cont == 0).any() for data in seen)
+    assert any((data.cont == 0).any() for data in seen), "no end of an episode was met, so ends are not tested"
 
 
 def test_model_free_survives_saturated_actions():
@@ -343,8 +353,8 @@ def test_model_free_survives_saturated_actions():
     agent = fill(make(ModelFree, sac=dict(actor_grad="score")))
     agent.replay.data["action"].fill_(1.0)
     metrics = agent.learn()
-    assert all(value.isfinite() for value in metrics.values())
-    assert all(p.isfinite().all() for p in agent.sac.parameters())
+    assert all(value.isfinite() for value in metrics.values()), "a metric that is not a number"
+    assert all(p.isfinite().all() for p in agent.sac.parameters()), "a weight that is not a number"
 
 
 # --- saving ----------------------------------------------------------------------------------
@@ -366,15 +376,17 @@ def test_a_restored_agent_goes_on_bit_for_bit(kind, changes):
         fill(one, rows=5)
     left, right = agent.state_dict(), other.state_dict()
     assert left.keys() == right.keys()
-    assert all(torch.equal(left[name], right[name]) for name in left)
-    assert all(torch.equal(agent.metrics[name], other.metrics[name]) for name in agent.metrics)
+    assert all(torch.equal(left[name], right[name]) for name in left), (
+        f"restored differently: {[name for name in left if not torch.equal(left[name], right[name])]}"
+    )
+    assert all(torch.equal(agent.metrics[name], other.metrics[name]) for name in agent.metrics), "the restored agent reports other metrics"
 
 
 def test_an_agent_can_be_saved_before_it_learned():
     agent = fill(make())
     other = make()
     other.load_state_dict({name: value.clone() for name, value in agent.state_dict().items()})
-    assert all(same(numbers(agent.modules[name]), numbers(other.modules[name])) for name in agent.modules)
+    assert all(same(numbers(agent.modules[name]), numbers(other.modules[name])) for name in agent.modules), "weights that did not come back"
     other.learn()
 
 
@@ -386,7 +398,7 @@ def test_same_seed_same_agent(kind, changes):
         agent = fill(make(kind, **changes))
         agent.learn()
         results.append(numbers(agent.sac))
-    assert same(results[0], results[1]) and not same(results[0], results[2])
+    assert same(results[0], results[1]) and not same(results[0], results[2]), "learning does not follow the seed"
 
 
 def test_a_saved_state_is_a_copy():
@@ -396,7 +408,7 @@ def test_a_saved_state_is_a_copy():
     saved = agent.state_dict()
     before = {name: value.clone() for name, value in saved.items()}
     agent.learn()
-    assert all(torch.equal(saved[name], before[name]) for name in saved)
+    assert all(torch.equal(saved[name], before[name]) for name in saved), "training on changed what was saved"
 
 
 @pytest.mark.parametrize("changes", [{}, dict(model=dict(latent="categorical", standardize=True))])
@@ -409,7 +421,9 @@ def test_a_trained_agent_is_handed_on_in_one_file(tmp_path, changes):
     assert again.config == agent.config
     observation, first = torch.randn(4, 3), torch.ones(4)
     ours = agent.policy(agent.initial(4), observation, first, explore=False)
-    assert all(torch.equal(a, b) for a, b in zip(ours, again.policy(again.initial(4), observation, first, explore=False)))
+    assert all(torch.equal(a, b) for a, b in zip(ours, again.policy(again.initial(4), observation, first, explore=False))), (
+        "the loaded agent believes or does something else"
+    )
     assert len(again.replay) == 0
 
 

@@ -126,7 +126,7 @@ def test_categorical_sample_has_the_gradient_of_the_mixed_probabilities():
 def test_gumbel_noise_has_the_gumbel_mean_and_spread():
     noise = CategoricalLatent(10, 10, 0.0).noise(50, 20)
     assert noise.shape == (50, 20, 10, 10)
-    assert noise.isfinite().all()
+    assert noise.isfinite().all(), "Gumbel noise that is not a number"
     assert noise.mean().item() == pytest.approx(0.5772, abs=0.02)
     assert noise.std().item() == pytest.approx(math.pi / math.sqrt(6), abs=0.02)
 
@@ -213,4 +213,4 @@ def test_both_kl_are_one_kl_with_either_side_held_still(latent):
         got, none = torch.autograd.grad(kl.sum(), (follows, still), allow_unused=True, retain_graph=True)
         (true,) = torch.autograd.grad(expected.sum(), follows, retain_graph=True)
         torch.testing.assert_close(got, true)
-        assert none is None or (none == 0).all()
+        assert none is None or (none == 0).all(), "the side that should hold still gets a gradient"

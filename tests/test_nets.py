@@ -39,14 +39,14 @@ def test_twin_linear_is_two_separate_layers():
         torch.testing.assert_close(out[half], x[half] @ twin.weight[half] + twin.bias[half])
     out[0].sum().backward()
     assert twin.weight.grad[0].abs().min() > 0
-    assert (twin.weight.grad[1] == 0).all() and (twin.bias.grad[1] == 0).all()
+    assert (twin.weight.grad[1] == 0).all() and (twin.bias.grad[1] == 0).all(), "the second half feels the loss of the first"
 
 
 def test_twin_linear_starts_like_two_default_layers():
     """Uniform within 1 / sqrt(inputs), different in each half, never zero."""
     twin = nets.TwinLinear(400, 300)
     bound = 1 / math.sqrt(400)
-    assert not torch.equal(twin.weight[0], twin.weight[1])
+    assert not torch.equal(twin.weight[0], twin.weight[1]), "both halves start with the same weights"
     for half in range(2):
         weight = twin.weight[half].detach()
         assert weight.abs().max() <= bound
@@ -102,5 +102,5 @@ def test_bernoulli_nll_matches_torch_and_survives_certainty():
 def test_heads_are_ordinary_modules():
     """Every layer of an mlp and of a twin layer is seen by an optimiser."""
     assert len(list(nets.mlp(3, 5, 2, 4).parameters())) == 6
-    assert all(isinstance(p, nn.Parameter) for p in nets.TwinLinear(2, 2).parameters())
+    assert all(isinstance(p, nn.Parameter) for p in nets.TwinLinear(2, 2).parameters()), "a weight of the twin layer that no optimiser sees"
     assert len(list(nets.TwinLinear(2, 2).parameters())) == 2

@@ -45,10 +45,10 @@ def test_windows_never_straddle_the_write_head(layout, rows):
     replay = numbered_replay(rows, capacity=10, layout=layout)
     window = replay.sample(100, 4)
     seen = window.observation[..., 0]
-    assert torch.equal(seen, window.index.float())
-    assert torch.equal(seen[:, 1:] - seen[:, :-1], torch.ones(100, 3))
+    assert torch.equal(seen, window.index.float()), "rows that are not those of the index"
+    assert torch.equal(seen[:, 1:] - seen[:, :-1], torch.ones(100, 3)), "rows of a window that do not follow one another"
     assert seen.min() >= rows - 10 and seen.max() <= rows - 1
-    assert torch.equal(window.h[:, 0], seen[:, 0])
+    assert torch.equal(window.h[:, 0], seen[:, 0]), "h is not that of the window's first row"
 
 
 def test_chunks_start_on_a_fixed_grid():
@@ -87,8 +87,8 @@ def test_draws_follow_the_seed():
     torch.manual_seed(3)
     first = replay.sample(10, 4).index
     torch.manual_seed(3)
-    assert torch.equal(replay.sample(10, 4).index, first)
-    assert not torch.equal(replay.sample(10, 4).index, first)
+    assert torch.equal(replay.sample(10, 4).index, first), "the same seed draws other windows"
+    assert not torch.equal(replay.sample(10, 4).index, first), "a second draw is the first again"
 
 
 def test_too_few_rows_are_refused():
@@ -109,8 +109,8 @@ def test_a_ring_that_holds_no_whole_chunk_says_so():
 
 def test_start_from_zero_does_not_read_h():
     window = numbered_replay(10, start="zero").sample(20, 3)
-    assert (window.h == 0).all()
-    assert (numbered_replay(10).window(torch.tensor([4]), 3).h != 0).all()
+    assert (window.h == 0).all(), "start = zero reads a stored h"
+    assert (numbered_replay(10).window(torch.tensor([4]), 3).h != 0).all(), "start = stored does not read h"
 
 
 def test_mixed_starts_read_h_for_half_of_the_windows():
@@ -118,7 +118,7 @@ def test_mixed_starts_read_h_for_half_of_the_windows():
     window = numbered_replay(50, start="mixed").sample(10_000, 3)
     stored = torch.stack([window.index[:, 0], -window.index[:, 0]], 1).float()
     from_zero = (window.h == 0).all(1)
-    assert torch.equal(window.h[~from_zero], stored[~from_zero])
+    assert torch.equal(window.h[~from_zero], stored[~from_zero]), "a start that is neither zero nor the h of the window's own first row"
     assert from_zero.float().mean().item() == pytest.approx(0.5 + 0.5 / 50, abs=0.025)  # row 0 holds zeros itself
 
 
@@ -126,8 +126,8 @@ def test_looking_at_a_window_draws_no_random_number():
     """Whoever inspects the buffer must not change the run; only `sample` draws, and only what it needs."""
     replay = numbered_replay(10, start="mixed")
     before = torch.get_rng_state()
-    assert (replay.window(torch.tensor([4, 5]), 3).h != 0).all()
-    assert torch.equal(torch.get_rng_state(), before)
+    assert (replay.window(torch.tensor([4, 5]), 3).h != 0).all(), "a window that was only looked at starts from zero"
+    assert torch.equal(torch.get_rng_state(), before), "looking at a window drew a random number"
 
 
 # --- refreshed states ------------------------------------------------------------------------
@@ -211,7 +211,7 @@ def test_write_back_takes_no_graph_along():
     replay = numbered_replay(6)
     h = torch.ones(1, 3, 2, requires_grad=True) * 2
     replay.write_back(torch.tensor([[1, 2, 3]]), h, h[..., :1], 1)
-    assert not replay.data["h"].requires_grad and not replay.data["z"].requires_grad
+    assert not replay.data["h"].requires_grad and not replay.data["z"].requires_grad, "the stored states carry a graph"
 
 
 def test_windows_that_started_from_zero_can_be_kept_out_of_the_buffer():
@@ -264,9 +264,9 @@ def test_transitions_need_both_rows_in_the_ring(rows):
     replay = numbered_replay(rows, capacity=8, episode=5)
     window = replay.transitions(200)
     seen = window.observation[..., 0]
-    assert torch.equal(seen[:, 1], seen[:, 0] + 1)
+    assert torch.equal(seen[:, 1], seen[:, 0] + 1), "two rows that are no neighbours"
     assert seen.min() >= rows - 8
-    assert (window.first[:, 1] == 0).all()
+    assert (window.first[:, 1] == 0).all(), "a transition that crosses an episode's start"
 
 
 def test_no_transition_is_refused():
@@ -291,7 +291,7 @@ def test_a_restored_buffer_is_the_same(rows):
     for buffer in (replay, other):
         torch.manual_seed(1)
         draws.append(buffer.sample(20, 3))
-    assert all(torch.equal(left, right) for left, right in zip(*draws))
+    assert all(torch.equal(left, right) for left, right in zip(*draws)), "the restored buffer draws something else"
 
 
 def test_a_saved_buffer_does_not_change_afterwards():

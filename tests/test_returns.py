@@ -86,7 +86,9 @@ def test_the_last_bonus_is_never_read(lam):
     reward, cont, value, bonus = torch.rand(4, 2, 5)
     other = bonus.clone()
     other[:, -1] = 1e9
-    assert torch.equal(lambda_return(reward, cont, value, bonus, 0.9, lam), lambda_return(reward, cont, value, other, 0.9, lam))
+    assert torch.equal(lambda_return(reward, cont, value, bonus, 0.9, lam), lambda_return(reward, cont, value, other, 0.9, lam)), (
+        "the last bonus is read: the last state's entropy counts twice"
+    )
 
 
 @pytest.mark.parametrize("lam", [0.0, 0.5, 1.0])
@@ -99,7 +101,7 @@ def test_nothing_counts_after_the_end(lam):
     value[:, 1:] += 100
     bonus[:, 1:] += 100
     after = lambda_return(reward, cont, value, bonus, 0.9, lam)
-    assert torch.equal(before[:, :2], after[:, :2])
+    assert torch.equal(before[:, :2], after[:, :2]), "what comes after a certain end is counted"
     assert before[0, 1] == reward[0, 1]
 
 
@@ -134,8 +136,31 @@ def test_steps_by_hand():
     assert steps.weight.tolist() == [1, 0.25, 0.5, 0]
 
 
+def test_steps_with_numbers_are_those_of_all_steps():
+    """Step number n * H + t is that of trajectory n at time t; in any order, also twice."""
+    data = random_trajectories(5, horizon=3)
+    rows = torch.tensor([14, 0, 4, 4, 9, 3])
+    some, whole = data.steps(rows), data.steps()
+    for name, part, all_of_them in zip(data._fields, some, whole):
+        assert part.shape == (6, *all_of_them.shape[1:]), f"the shape of {name}"
+        assert torch.equal(part, all_of_them[rows]), f"{name} of other steps than those that were asked for"
+    for row, state, u, weight in zip(rows.tolist(), some.state, some.pre_tanh, some.weight):
+        n, t = divmod(row, 3)
+        assert torch.equal(state, data.state[n, t : t + 2]), f"step {row} is not the pair of states {t}, {t + 1} of trajectory {n}"
+        assert torch.equal(u[0], data.pre_tanh[n, t]), f"the action of step {row}"
+        assert weight.item() == pytest.approx(data.weight[n].item() * data.cont[n, :t].prod().item()), f"the weight of step {row}"
+
+
+def test_split_keeps_every_trajectory_in_order():
+    data = random_trajectories(7)
+    parts = data.split(3)
+    assert [len(part.weight) for part in parts] == [3, 3, 1], "the sizes of the batches"
+    for whole, *pieces in zip(data, *parts):
+        assert torch.equal(torch.cat(pieces), whole), "batches put together again are not the whole"
+
+
 def test_take_picks_whole_trajectories():
     data = random_trajectories(5)
     picked = data.take(torch.tensor([3, 0, 3]))
     for whole, part in zip(data, picked):
-        assert torch.equal(part, torch.stack([whole[3], whole[0], whole[3]]))
+        assert torch.equal(part, torch.stack([whole[3], whole[0], whole[3]])), "not the trajectories that were asked for"

@@ -65,7 +65,7 @@ def test_sizes(kind):
     rssm = make(latent=kind)
     h, z = rssm.initial(5)
     assert h.shape == (5, 6) and z.shape == (5, {"gaussian": 3, "categorical": 12}[kind])
-    assert (h == 0).all() and (z == 0).all()
+    assert (h == 0).all() and (z == 0).all(), "the state before anything was seen is not 0"
     assert rssm.features == 6 + z.shape[1]
     beliefs = rssm.observe(*inputs(rssm))
     assert beliefs.h.shape == (3, 6, 6) and beliefs.z.shape == (3, 6, z.shape[1])
@@ -133,18 +133,18 @@ def test_an_episode_start_forgets_everything(batched):
     h1, embed, action, first, noise = inputs(rssm, firsts=[(0, 3), (1, 3), (2, 3)])
     h1.requires_grad_()
     beliefs = rssm.observe(h1, embed, action, first, noise)
-    assert (beliefs.h[:, 3] == 0).all() and (beliefs.h[:, 4] != 0).all()
+    assert (beliefs.h[:, 3] == 0).all() and (beliefs.h[:, 4] != 0).all(), "h is not 0 exactly where the episode starts"
     (later,) = torch.autograd.grad(beliefs.h[:, 4:].sum(), h1, retain_graph=True)
     (earlier,) = torch.autograd.grad(beliefs.h[:, 2].sum(), h1)
-    assert (later == 0).all() and (earlier != 0).all()
+    assert (later == 0).all() and (earlier != 0).all(), "the gradient of h does not end where the episode starts"
 
 
 def test_a_window_that_opens_an_episode_ignores_the_given_h():
     rssm = make()
     h1, embed, action, first, noise = inputs(rssm, firsts=[(0, 0)])
     beliefs = rssm.observe(h1, embed, action, first, noise)
-    assert (beliefs.h[0, 0] == 0).all()
-    assert torch.equal(beliefs.h[1, 0], h1[1])
+    assert (beliefs.h[0, 0] == 0).all(), "the window that opens an episode reads the given h"
+    assert torch.equal(beliefs.h[1, 0], h1[1]), "the other window does not start from the given h"
 
 
 def test_observe_draws_its_own_noise():
@@ -155,7 +155,7 @@ def test_observe_draws_its_own_noise():
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
         draws.append(rssm.observe(*args).z)
-    assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2])
+    assert torch.equal(draws[0], draws[1]) and not torch.equal(draws[0], draws[2]), "samples of z do not follow the seed"
 
 
 @pytest.mark.parametrize("batched", [True, False])
@@ -192,7 +192,9 @@ def test_batched_unroll_equals_the_plain_loop(kind, firsts, length):
         torch.testing.assert_close(left, right, rtol=1e-10, atol=1e-10)
     for left, right in zip(plain_grads, batched_grads):
         torch.testing.assert_close(left, right, rtol=1e-10, atol=1e-10)
-    assert all(grad.abs().max() > 0 for grad in batched_grads)
+    assert all(grad.abs().max() > 0 for grad in batched_grads), (
+        "an input or a parameter that gets no gradient: the comparison says nothing about it"
+    )
 
 
 def test_one_switch_sends_every_rssm_through_the_plain_loop(monkeypatch):
@@ -202,7 +204,7 @@ def test_one_switch_sends_every_rssm_through_the_plain_loop(monkeypatch):
     before, plain = rssm.observe(*args), RSSM.observe_plain
     monkeypatch.setattr(RSSM, "observe_plain", lambda self, *args: calls.append(1) or plain(self, *args))
     rssm.observe(*args)
-    assert not calls
+    assert not calls, "the plain loop runs where the fast unroll should"
     monkeypatch.setattr(RSSM, "batched", False)
     for left, right in zip(before, rssm.observe(*args)):
         torch.testing.assert_close(left, right)
@@ -229,7 +231,7 @@ def test_h_chain_gradient_matches_finite_differences():
 
     shapes = [(length - 1, batch, inputs), (batch, size), (3 * size, inputs), (3 * size, size), (3 * size,), (3 * size,)]
     args = [torch.randn(shape, dtype=DOUBLE, requires_grad=True) for shape in shapes]
-    assert torch.autograd.gradcheck(chain, args)
+    assert torch.autograd.gradcheck(chain, args), "the gradient of the h chain is not the derivative"
 
 
 def test_undetached_z_has_the_true_gradient():
@@ -240,7 +242,9 @@ def test_undetached_z_has_the_true_gradient():
     def last(h1, embed, action):
         return rssm.observe(h1, embed, action, first, noise).h[:, -1]
 
-    assert torch.autograd.gradcheck(last, [x.requires_grad_() for x in (h1, embed, action)])
+    assert torch.autograd.gradcheck(last, [x.requires_grad_() for x in (h1, embed, action)]), (
+        "the gradient of the last h is not the derivative"
+    )
 
 
 def test_undetached_z_never_takes_the_fast_path():
@@ -249,7 +253,9 @@ def test_undetached_z_never_takes_the_fast_path():
     h1, embed, action, first, noise = inputs(rssm, firsts=())
     embed.requires_grad_()
     (grad,) = torch.autograd.grad(rssm.observe(h1, embed, action, first, noise).h[:, -1].sum(), embed)
-    assert (grad[:, :-1].abs().amax(-1) > 0).all() and (grad[:, -1] == 0).all()
+    assert (grad[:, :-1].abs().amax(-1) > 0).all() and (grad[:, -1] == 0).all(), (
+        "z is cut although detach_z is off, or the last h sees its own row"
+    )
 
 
 def test_no_gradient_mode_gives_the_same_numbers():
@@ -260,4 +266,4 @@ def test_no_gradient_mode_gives_the_same_numbers():
         without = rssm.observe(*args)
     for left, right in zip(with_graph, without):
         torch.testing.assert_close(left, right)
-        assert not right.requires_grad
+        assert not right.requires_grad, "beliefs carry a graph though gradients are off"

@@ -92,7 +92,7 @@ def test_actor_samples_are_reparameterised():
     torch.testing.assert_close(u, mean + torch.exp(log_std) * torch.randn(5, 2))
     torch.testing.assert_close(log_prob, Independent(Normal(mean, log_std.exp()), 1).log_prob(u) - (1 - torch.tanh(u) ** 2).log().sum(-1))
     torch.testing.assert_close(actor.log_prob(state, u), log_prob)
-    assert u.requires_grad and log_prob.shape == (5,)
+    assert u.requires_grad and log_prob.shape == (5,), "u carries no gradient, or log pi is not one number for each state"
 
 
 def test_squashed_sample_is_mean_plus_scaled_noise():
@@ -109,7 +109,7 @@ def test_draw_is_the_action_of_sample():
     torch.manual_seed(1)
     u = actor.draw(state)
     torch.manual_seed(1)
-    assert torch.equal(u, actor.sample(state).pre_tanh)
+    assert torch.equal(u, actor.sample(state).pre_tanh), "draw and sample disagree on u"
 
 
 def test_mode_is_tanh_of_the_mean():
@@ -141,7 +141,7 @@ def test_actor_out_scale_shrinks_the_last_layer_only():
     shrunk = Actor(sac_config(actor_out_scale=0.01), 9, 2)
     state = torch.randn(5, 9)
     torch.testing.assert_close(shrunk.net(state), 0.01 * plain.net(state))
-    assert torch.equal(shrunk.net[0].weight, plain.net[0].weight)
+    assert torch.equal(shrunk.net[0].weight, plain.net[0].weight), "another layer than the last was shrunk"
 
 
 # --- the critics -----------------------------------------------------------------------------
@@ -159,8 +159,10 @@ def test_twin_q_is_two_networks_on_state_and_action(lead):
 
 def test_target_q_starts_as_a_copy_that_no_gradient_trains():
     sac = make()
-    assert all(torch.equal(p, q) and p is not q for p, q in zip(sac.q.parameters(), sac.q_target.parameters()))
-    assert not any(p.requires_grad for p in sac.q_target.parameters())
+    assert all(torch.equal(p, q) and p is not q for p, q in zip(sac.q.parameters(), sac.q_target.parameters())), (
+        "the target Q does not start as a copy of its own"
+    )
+    assert not any(p.requires_grad for p in sac.q_target.parameters()), "the target Q asks for gradients"
     held = {id(p) for group in sac.make_optimizer().param_groups for p in group["params"]}
     assert held == {id(p) for p in (*sac.actor.parameters(), *sac.q.parameters())}
 
@@ -188,6 +190,60 @@ def test_alpha_schedule():
     for _ in range(5):
         sac.update(random_trajectories(), optimizer)
     assert sac.alpha == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.5, 1.0])
+def test_every_use_of_alpha_follows_the_schedule(lam):
+    """Half way from 0.5 to 0.1, returns and both actor losses are those of a constant 0.3, and of no other."""
+
+    def everything(**alphas):
+        torch.manual_seed(3)
+        sac = make(lam=lam, **alphas)
+        sac.updates.fill_(5)
+        batch, weight = random_trajectories(), torch.rand(5, 4)
+        fixed = torch.randn(5, 4)
+        torch.manual_seed(4)
+        seen = {"returns": sac.returns(batch), "pathwise loss": sac.pathwise_loss(batch.state[:, :-1], weight)[0]}
+        zero_value = sac.score_loss(batch, fixed, weight)[0]
+        return seen | {"score loss": zero_value}
+
+    scheduled = everything(alpha=0.5, alpha_final=0.1, alpha_updates=10)
+    for name, value in everything(alpha=0.3, alpha_final=0.3).items():
+        torch.testing.assert_close(scheduled[name], value, msg=lambda told, name=name: f"{name} at another alpha than now's: {told}")
+    for other in (0.5, 0.1):
+        for name, value in everything(alpha=other, alpha_final=other).items():
+            assert not torch.allclose(scheduled[name], value), f"{name} does not depend on alpha"
+
+
+@pytest.mark.parametrize("kind", ["soft value at the end", "bonus on the way", "baseline", "advantage", "pathwise"])
+def test_alpha_follows_the_schedule_in_each_place_alone(kind):
+    """A policy of known density, Q = 0 and no reward: what is left is alpha times entropies, with alpha as it is now."""
+    alphas = dict(alpha=0.5, alpha_final=0.1, alpha_updates=10)
+    sac = make(1, 1, dtype=DOUBLE, lam=1.0, gamma=1.0, **alphas)
+    sac.q_target = Flat()
+    sac.updates.fill_(5)
+    batch = random_trajectories(3, 2, 1, 1, DOUBLE)._replace(reward=torch.zeros(3, 2, dtype=DOUBLE), cont=torch.ones(3, 2, dtype=DOUBLE))
+    with torch.no_grad():
+        taken = sac.actor.log_prob(batch.state[:, :-1], batch.pre_tanh)  # (N, H)
+    torch.manual_seed(1)
+    if kind in ("soft value at the end", "bonus on the way"):
+        got = sac.returns(batch)[:, 1 if kind.startswith("soft") else 0]
+        torch.manual_seed(1)
+        expected = -0.3 * sac.actor.sample(batch.state[:, -1:]).log_prob[:, 0]
+        expected = expected - (0.3 * taken[:, 1] if kind.startswith("bonus") else 0)
+    elif kind == "pathwise":
+        got, log_prob = sac.pathwise_loss(batch.state[:, :-1], torch.ones(3, 2, dtype=DOUBLE))
+        expected = 0.3 * log_prob
+    else:
+        weight = torch.tensor([[1.0, 0], [0, 0], [0, 0]], dtype=DOUBLE)  # the very first step alone
+        got = -6 * sac.score_loss(batch, torch.zeros(3, 2, dtype=DOUBLE), weight)[0] / taken[0, 0]
+        torch.manual_seed(1)
+        drawn = sac.actor.sample(batch.state[:, :-1].expand(4, 3, 2, 1)).log_prob[:, 0, 0].mean()
+        if kind == "baseline":
+            got, expected = got + 0.3 * taken[0, 0], 0.3 * drawn
+        else:
+            got, expected = got - 0.3 * drawn, -0.3 * taken[0, 0]
+    torch.testing.assert_close(got, expected, msg=lambda told: f"{kind}: not the alpha of now, 0.3: {told}")
 
 
 def test_critic_loss_is_the_sum_of_two_weighted_errors():
@@ -248,7 +304,7 @@ def test_returns_by_hand(lam, soft):
     torch.manual_seed(1)
     reached = batch.state[:, -1:] if lam == 1 else batch.state[:, 1:]
     torch.testing.assert_close(got, hand_returns(sac, batch, sac.actor.sample(reached), lam, soft))
-    assert not got.requires_grad
+    assert not got.requires_grad, "returns carry a gradient"
 
 
 def test_returns_of_a_single_step_are_the_same_for_every_lambda():
@@ -265,6 +321,13 @@ def test_returns_of_a_single_step_are_the_same_for_every_lambda():
 
 
 # --- what the actor climbs -------------------------------------------------------------------
+
+
+class Flat(nn.Module):
+    """Critics to whom everything is worth 0."""
+
+    def forward(self, state, action):
+        return torch.zeros(2, *state.shape[:-1], dtype=state.dtype)
 
 
 class Quadratic(nn.Module):
@@ -341,7 +404,7 @@ def test_soft_advantage_by_hand_and_without_a_gradient():
     """5 - 0.5 * (-2) - 4 = 2."""
     log_prob = torch.tensor([-2.0], requires_grad=True)
     advantage = soft_advantage(torch.tensor([5.0]), log_prob, torch.tensor([4.0]), 0.5)
-    assert advantage.tolist() == [2.0] and not advantage.requires_grad
+    assert advantage.tolist() == [2.0] and not advantage.requires_grad, "not 5 - 0.5 * (-2) - 4, or it carries a gradient"
 
 
 def test_score_actor_loss_by_hand():
@@ -374,6 +437,46 @@ def test_pathwise_loss_by_hand():
     torch.testing.assert_close(log_prob, action.log_prob.mean())
 
 
+def test_score_loss_by_hand():
+    """-mean[w (R_t - alpha log pi(a_t | s_t) - b(s_t)) log pi(a_t | s_t)], everything at the state the action leaves."""
+    sac = make(dtype=DOUBLE, baseline_samples=3)
+    with torch.no_grad():
+        for p in sac.q_target.parameters():
+            p.add_(torch.randn_like(p))
+    batch = random_trajectories(dtype=DOUBLE)
+    returns, weight = torch.randn(5, 4, dtype=DOUBLE), torch.rand(5, 4, dtype=DOUBLE)
+    torch.manual_seed(1)
+    loss, log_prob = sac.score_loss(batch, returns, weight)
+    torch.manual_seed(1)
+    drawn = sac.actor.sample(batch.state[:, :-1].expand(3, 5, 4, 9))
+    expected = mean = 0.0
+    for n in range(5):
+        for t in range(4):
+            state = batch.state[n, t]
+            worth = [
+                min(both_q(sac.q_target, state, torch.tanh(drawn.pre_tanh[k, n, t]))) - 0.1 * drawn.log_prob[k, n, t] for k in range(3)
+            ]
+            taken = sac.actor.log_prob(state, batch.pre_tanh[n, t])
+            advantage = (returns[n, t] - 0.1 * taken - sum(worth) / 3).detach()
+            expected = expected - weight[n, t] * advantage * taken / 20
+            mean = mean + taken.detach() / 20
+    torch.testing.assert_close(loss, expected, msg=lambda told: f"the loss: {told}")
+    torch.testing.assert_close(log_prob, mean, msg=lambda told: f"the mean log pi of the actions taken: {told}")
+    grads = [torch.autograd.grad(value, sac.actor.net[-1].weight, retain_graph=True)[0] for value in (loss, expected)]
+    torch.testing.assert_close(*grads, msg=lambda told: f"the gradient: {told}")
+
+
+@pytest.mark.parametrize("samples", [1, 5])
+def test_the_baseline_asks_about_as_many_actions_as_the_setting_says(samples):
+    """At each state K different actions of its own."""
+    sac = make(baseline_samples=samples)
+    asked, q = [], sac.q_target.forward
+    sac.q_target.forward = lambda state, action: asked.append(action) or q(state, action)
+    sac.score_loss(random_trajectories(), torch.zeros(5, 4), torch.ones(5, 4))
+    assert [tuple(action.shape) for action in asked] == [(samples, 5, 4, 2)], "(actions, N, H, A) that the critics were asked about"
+    assert len(asked[0].unique()) == samples * 5 * 4 * 2, "an action that is used twice"
+
+
 @pytest.mark.parametrize("grad", ["pathwise", "score"])
 def test_weight_zero_means_not_seen(grad):
     """Steps after a certain end, and trajectories of weight 0, train nothing."""
@@ -392,7 +495,7 @@ def test_weight_zero_means_not_seen(grad):
         sac = make(actor_grad=grad, lam=1.0)
         sac.update(data, sac.make_optimizer())
         after.append(numbers(sac))
-    assert same(*after)
+    assert same(*after), "steps of weight 0 train something"
 
 
 def test_certain_steps_weigh_more_than_unlikely_ones():
@@ -444,6 +547,18 @@ def test_descend_clips_each_group_by_itself():
     assert (norm.item(), other.item()) == pytest.approx((0.5, 80))
 
 
+@pytest.mark.parametrize("grad", ["pathwise", "score"])
+def test_an_update_clips_actor_and_critics_at_sacs_own_setting(grad):
+    """Both gradients are longer than clip_norm; what reaches Adam has just that length, in either half."""
+    sac = make(actor_grad=grad, clip_norm=1e-3)
+    metrics = sac.update(random_trajectories(), sac.make_optimizer())
+    for half, name in ((sac.actor, "actor"), (sac.q, "critic")):
+        before = metrics[f"{name}_grad_norm"].item()
+        left = torch.cat([p.grad.flatten() for p in half.parameters()]).norm().item()
+        assert before > 2e-3, f"the gradient of the {name} is short, so clipping is not tested"
+        assert left == pytest.approx(1e-3, rel=1e-3), f"the norm of the gradient that the {name} descends"
+
+
 def test_descend_leaves_short_gradients_alone_and_starts_from_zero():
     x = nn.Parameter(torch.zeros(2))
     x.grad = torch.full((2,), 99.0)  # left over from somewhere else
@@ -490,9 +605,9 @@ def test_update_moves_the_target_by_the_ema_of_the_new_critic(grad):
     metrics = sac.update(random_trajectories(), sac.make_optimizer())
     for old, target, fast in zip(before, sac.q_target.parameters(), sac.q.parameters()):
         torch.testing.assert_close(target, 0.9 * old + 0.1 * fast)
-        assert not torch.equal(target, old)
+        assert not torch.equal(target, old), "the target Q stands still"
     assert set(metrics) == {"critic_loss", "actor_loss", "q_mean", "return_mean", "entropy", "actor_grad_norm", "critic_grad_norm"}
-    assert all(value.ndim == 0 and not value.requires_grad for value in metrics.values())
+    assert all(value.ndim == 0 and not value.requires_grad for value in metrics.values()), "a metric that is no plain number"
     assert int(sac.updates) == 1
 
 
@@ -550,7 +665,7 @@ def test_critic_learns_a_discounted_sum():
 def test_alive_weight_is_one_for_single_steps():
     """Steps already weighted by `steps()` are not weighted twice."""
     steps = random_trajectories().steps()
-    assert (alive_weight(steps.cont) == 1).all()
+    assert (alive_weight(steps.cont) == 1).all(), "single steps are weighted twice"
 
 
 def test_without_a_schedule_the_entropy_weight_stays_what_it_was():

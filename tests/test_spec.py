@@ -91,7 +91,7 @@ def test_recurrence_is_one_embedding_layer_and_one_gru_cell():
 def test_optimiser_is_adam_with_norm_clipping():
     """Two updates of the world model, redone by hand: g clipped to norm 0.5, then Adam's formula."""
     agent = dreamer(model=dict(clip_norm=0.5, lr=0.01), replay=dict(write_back=False))
-    assert all(type(optimizer) is torch.optim.Adam for optimizer in agent.optimizers.values())
+    assert all(type(optimizer) is torch.optim.Adam for optimizer in agent.optimizers.values()), "an optimiser that is not Adam"
     twin = WorldModel(agent.config.model, 3, 2)
     twin.load_state_dict(agent.model.state_dict())
     m, v = ([torch.zeros_like(p) for p in twin.parameters()] for _ in range(2))
@@ -166,7 +166,7 @@ def test_the_same_sac_trains_on_real_and_on_imagined_data():
         agent.learn()
         after = numbers(agent.sac)
         parts = ("actor.net.0.weight", "q.layers.0.weight", "q_target.layers.0.weight")
-        assert all(not torch.equal(before[part], after[part]) for part in parts)
+        assert all(not torch.equal(before[part], after[part]) for part in parts), "a part of SAC that did not learn"
     sac = soft_actor_critic()
     imagined, real = random_trajectories(horizon=1), random_trajectories(horizon=1)._replace(weight=torch.ones(5))
     for data in (imagined, real):  # one and the same object can take both
@@ -179,9 +179,9 @@ def test_critics_start_random_not_zero():
     torch.manual_seed(3)
     sac = soft_actor_critic(units=64)
     q = sac.q(torch.randn(100, 9), torch.rand(100, 2))
-    assert q.std(1).min() > 1e-3 and not torch.equal(q[0], q[1])
+    assert q.std(1).min() > 1e-3 and not torch.equal(q[0], q[1]), "the critics start constant, or as one"
     last = sac.q.layers[-1].weight
-    assert (last != 0).all() and last.abs().max() <= 1 / math.sqrt(64)
+    assert (last != 0).all() and last.abs().max() <= 1 / math.sqrt(64), "the critics' last layer does not start as torch's default does"
     assert last.std().item() == pytest.approx(1 / math.sqrt(64) / math.sqrt(3), rel=0.2)
 
 
@@ -191,7 +191,9 @@ def test_critics_are_q_of_state_and_action():
     state, action = torch.randn(5, 9), torch.rand(5, 2)
     q = sac.q(state, action)
     assert q.shape == (2, 5)
-    assert (sac.q(state + 1, action) != q).all() and (sac.q(state, action - 1) != q).all()
+    assert (sac.q(state + 1, action) != q).all() and (sac.q(state, action - 1) != q).all(), (
+        "Q does not depend on the state, or not on the action"
+    )
 
 
 @pytest.mark.parametrize("lam", [0.0, 1.0])
@@ -208,7 +210,7 @@ def test_bootstrap_is_one_sampled_action(lam):
     mean, log_std = sac.actor(torch.zeros(1, 1))
     log_pi = tanh_normal_log_prob(mean, log_std, torch.atanh(asked[:, -1]))
     torch.testing.assert_close(returns[:, -1], 0.5 * (asked[:, -1, 0] - 0.1 * log_pi), rtol=1e-3, atol=1e-4)
-    assert not torch.equal(sac.returns(batch), returns)
+    assert not torch.equal(sac.returns(batch), returns), "the next bootstrap uses the same action again"
 
 
 def test_targets_follow_the_fast_q_slowly():
@@ -229,7 +231,7 @@ def test_returns_are_not_normalised_by_a_running_range():
     batch = random_trajectories()
     returns = [sac.returns(batch._replace(reward=scale * batch.reward)) for scale in (1.0, 2.0, 1.0)]
     torch.testing.assert_close(returns[1], 2 * returns[0])
-    assert torch.equal(returns[2], returns[0])
+    assert torch.equal(returns[2], returns[0]), "a return depends on returns that came before"
 
 
 def test_baseline_is_the_soft_value():
@@ -277,8 +279,8 @@ def test_a_chunk_start_stays_stale_until_it_is_overwritten():
     now = agent.replay.data["h"]
     starts = [n for n in range(40) if n % 5 == 0]
     others = [n for n in range(40) if n % 5 and n % 8]  # an episode's first h is 0 for ever
-    assert torch.equal(now[starts], born[starts])
-    assert (now[others] != born[others]).any(1).all()
+    assert torch.equal(now[starts], born[starts]), "the h of a chunk's first row was refreshed"
+    assert (now[others] != born[others]).any(1).all(), "a row inside a chunk was never refreshed"
 
 
 def test_free_windows_refresh_every_row_but_the_streams_first():
@@ -286,7 +288,9 @@ def test_free_windows_refresh_every_row_but_the_streams_first():
     agent = many_updates(layout="free")
     ages = agent.replay.age(agent.grad_steps).tolist()
     assert ages[0] == 40 and max(ages[1:]) < 40
-    assert agent.replay.data["first"][0] == 1 and (agent.replay.data["h"][0] == 0).all()  # and there h is 0 anyway
+    assert agent.replay.data["first"][0] == 1 and (agent.replay.data["h"][0] == 0).all(), (
+        "the stream's first row opens no episode, or its h is not 0"
+    )  # and there h is 0 anyway
 
 
 def errors_of_stored_h(agent):
@@ -316,9 +320,9 @@ def test_an_episode_start_is_recomputed_as_zero():
     agent = dreamer()
     agent.replay.data["h"].fill_(7.0)
     window = agent.replay.window(torch.tensor([8, 9]), 3)
-    assert (window.h == 7).all() and window.first[:, 0].tolist() == [1, 0]
+    assert (window.h == 7).all() and window.first[:, 0].tolist() == [1, 0], "the windows do not start from what is stored"
     beliefs = agent.model.observe(window)
-    assert (beliefs.h[0, 0] == 0).all() and (beliefs.h[1, 0] == 7).all()
+    assert (beliefs.h[0, 0] == 0).all() and (beliefs.h[1, 0] == 7).all(), "h is not 0 where the episode starts and the stored one elsewhere"
 
 
 def test_burn_in_repairs_the_first_h():
@@ -347,7 +351,7 @@ def test_starting_from_zero_never_reads_a_stored_h():
         agent.replay.data["h"].fill_(stored)
         torch.manual_seed(1)
         losses.append(agent.learn_model()["model/total"])
-    assert torch.equal(*losses)
+    assert torch.equal(*losses), "the stored h moves the loss though windows start from zero"
 
 
 # === Notes: how gradients and data flow ======================================================
@@ -365,7 +369,8 @@ def row_losses(model, embed, window, noise):
     rows = nets.squared_error(model.decoder(s), window.observation)
     rows = rows + nets.gaussian_nll(mean, std, window.reward)
     rows = rows + nets.bernoulli_nll(model.predict_continue(s), 1 - window.terminal)
-    rows = rows + 0.1 * rssm.latent.kl(beliefs.posterior, rssm.prior(beliefs.h))
+    q, p = beliefs.posterior, rssm.prior(beliefs.h)
+    rows = rows + 0.1 * (0.8 * rssm.latent.kl(q.detach(), p) + 0.2 * rssm.latent.kl(q, p.detach()))
     return rows.sum(0)
 
 
@@ -379,9 +384,14 @@ def row_problem(kind, batched, detach=True):
 @PATHS
 @KINDS
 def test_the_row_losses_add_up_to_the_loss(kind, batched):
-    """The pieces differentiated below are those that training uses."""
-    model, window, noise, embed = row_problem(kind, batched)
-    torch.testing.assert_close(row_losses(model, embed, window, noise).sum() / 24, model.loss(window, noise)[0]["total"])
+    """The pieces differentiated below are those that training uses: the same number, and the same gradient of every weight."""
+    model, window, noise, _ = row_problem(kind, batched)
+    ours, theirs = row_losses(model, model.encoder(window.observation), window, noise).sum() / 24, model.loss(window, noise)[0]["total"]
+    torch.testing.assert_close(ours, theirs)
+    for name, weight in model.named_parameters():
+        grads = [torch.autograd.grad(loss, weight, retain_graph=True, allow_unused=True)[0] for loss in (ours, theirs)]
+        assert (grads[0] is None) == (grads[1] is None), f"{name} should get a gradient, or should get none"
+        assert grads[0] is None or torch.allclose(*grads, rtol=1e-9, atol=1e-12), f"{name} gets another gradient than the row losses give"
 
 
 @PATHS
@@ -392,8 +402,10 @@ def test_z_gradient_is_cut_between_steps(kind, batched):
     rows = row_losses(model, embed, window, noise)
     for t in range(6):
         (grad,) = torch.autograd.grad(rows[t], embed, retain_graph=True)
-        assert (grad[:, t].abs().sum(-1) > 0).all()
-        assert (grad[:, :t] == 0).all() and (grad[:, t + 1 :] == 0).all()
+        assert (grad[:, t].abs().sum(-1) > 0).all(), f"the loss of row {t} does not reach its own encoder output"
+        assert (grad[:, :t] == 0).all() and (grad[:, t + 1 :] == 0).all(), (
+            f"the loss of row {t} reaches the encoder output of another row: z is not cut"
+        )
 
 
 @KINDS
@@ -403,7 +415,9 @@ def test_without_the_cut_z_carries_gradient(kind):
     rows = row_losses(model, embed, window, noise)
     for t in range(6):
         (grad,) = torch.autograd.grad(rows[t], embed, retain_graph=True)
-        assert (grad[:, : t + 1].abs().sum(-1) > 0).all() and (grad[:, t + 1 :] == 0).all()
+        assert (grad[:, : t + 1].abs().sum(-1) > 0).all() and (grad[:, t + 1 :] == 0).all(), (
+            f"without the cut, the loss of row {t} does not reach all rows up to its own and no later one"
+        )
 
 
 @PATHS
@@ -416,7 +430,7 @@ def test_full_bptt_through_h(kind, batched):
         rows = row_losses(model, embed[:, t:], rest, noise[:, t:])
         for k in range(6 - t):
             (grad,) = torch.autograd.grad(rows[k], rest.h, retain_graph=True)
-            assert (grad.abs().sum(-1) > 0).all()
+            assert (grad.abs().sum(-1) > 0).all(), f"the loss of row {t + k} does not reach h of row {t}"
 
 
 @PATHS
@@ -442,14 +456,52 @@ def test_gradient_through_h_is_the_true_one_with_z_held_fixed(batched):
         assert slope.item() == pytest.approx(grad[2, i].item(), rel=1e-4, abs=1e-10)
 
 
+@PATHS
+@KINDS
+def test_full_bptt_over_windows_much_longer_than_the_default(kind, batched):
+    """37 rows, more than two default windows: d h_t / d h_1 is that of a plain loop of `step` with every z a constant, for every t."""
+    length = 37
+    assert length > 2 * preset("dropin").replay.length, "the default window has grown: take a longer one here"
+    model = world(latent=kind, batched_unroll=batched)
+    rssm, window = model.rssm, random_window(length=length, dtype=DOUBLE)
+    with torch.no_grad():
+        rssm.cell.bias_ih[6:12] += 2.0  # h keeps most of itself, so that it is felt over many rows
+    h1, h = window.h.clone().requires_grad_(), window.h.clone().requires_grad_()
+    embed, noise = model.encoder(window.observation).detach(), rssm.latent.noise(4, length).double()
+    beliefs = rssm.observe(h1, embed, window.action, window.first, noise)
+    chain = [h]
+    for t in range(1, length):
+        chain.append(rssm.step(chain[-1], beliefs.z[:, t - 1].detach(), window.action[:, t - 1]))
+    for t in range(length):
+        (got,) = torch.autograd.grad(beliefs.h[:, t].sum(), h1, retain_graph=True)
+        (true,) = torch.autograd.grad(chain[t].sum(), h, retain_graph=True)
+        assert (got != 0).all(), f"h of row {t} does not reach h of row 0: the chain is cut"
+        assert torch.allclose(got, true, rtol=1e-8), f"the gradient from h of row {t} to h of row 0 is not the derivative"
+
+
+@PATHS
+def test_z_is_cut_between_all_rows_of_a_long_window(batched):
+    """With z cut, the encoder output of row t hears of the loss of row t alone, also across the rows of a default window."""
+    model = world(batched_unroll=batched)
+    window = random_window(batch=1, length=37, dtype=DOUBLE)
+    embed, noise = model.encoder(window.observation).detach().requires_grad_(), model.rssm.latent.noise(1, 37).double()
+    rows = row_losses(model, embed, window, noise)
+    for t in (0, 7, 8, 15, 16, 17, 36):
+        (grad,) = torch.autograd.grad(rows[t], embed, retain_graph=True)
+        heard = grad[0].abs().sum(-1).nonzero().flatten().tolist()
+        assert heard == [t], f"the rows whose encoder output hears of the loss of row {t}"
+
+
 def test_agent_step_leaves_world_model_unchanged():
     """Dreaming and updating the agent: no world-model weight moves and none has a gradient."""
     for changes in (dict(), dict(lam=1.0, actor_grad="score")):
         agent = dreamer(sac=changes)
         before, sac_before = numbers(agent.model), numbers(agent.sac)
         agent.learn_policy()
-        assert same(numbers(agent.model), before) and not same(numbers(agent.sac), sac_before)
-        assert all(p.grad is None for p in agent.model.parameters())
+        assert same(numbers(agent.model), before) and not same(numbers(agent.sac), sac_before), (
+            "the agent's update moved the world model, or not the agent"
+        )
+        assert all(p.grad is None for p in agent.model.parameters()), "the agent's update left a gradient in the world model"
 
 
 def test_model_step_leaves_agent_unchanged():
@@ -457,8 +509,10 @@ def test_model_step_leaves_agent_unchanged():
     agent = dreamer()
     before, model_before = numbers(agent.sac), numbers(agent.model)
     agent.learn_model()
-    assert same(numbers(agent.sac), before) and not same(numbers(agent.model), model_before)
-    assert all(p.grad is None for p in agent.sac.parameters())
+    assert same(numbers(agent.sac), before) and not same(numbers(agent.model), model_before), (
+        "the model's update moved the agent, or not the model"
+    )
+    assert all(p.grad is None for p in agent.sac.parameters()), "the model's update left a gradient in actor or critics"
 
 
 def test_optimisers_share_no_parameter():
@@ -468,13 +522,13 @@ def test_optimisers_share_no_parameter():
     model = held.pop("model")
     assert model == {id(p) for p in agent.model.parameters()}
     for ours in held.values():
-        assert not ours & model
+        assert not ours & model, "an optimiser of the agent holds weights of the world model"
 
 
 def test_imagined_data_carries_no_gradient():
     """States, actions, rewards, continues and weights of a dream are plain data."""
     data = dreamer().dream()
-    assert all(not part.requires_grad and part.grad_fn is None for part in data)
+    assert all(not part.requires_grad and part.grad_fn is None for part in data), "a dream carries a gradient"
 
 
 def test_learning_does_not_depend_on_how_the_data_was_made():
@@ -487,21 +541,38 @@ def test_learning_does_not_depend_on_how_the_data_was_made():
         sac = soft_actor_critic(lam=1.0)
         sac.update(batch, sac.make_optimizer())
         results.append(numbers(sac))
-    assert same(*results)
+    assert same(*results), "the update depends on how the data was made"
 
 
 def test_model_and_agent_draw_independent_batches():
-    """Each has a draw of its own: their windows agree no more often than chance has it."""
-    agent = dreamer(replay=dict(batch=20, length=3), imagination=dict(starts=20, start_rows=3, horizon=1), schedule=dict(sac_updates=1))
-    drawn, real = [], agent.replay.sample
-    agent.replay.sample = lambda *args: drawn.append(real(*args)) or drawn[-1]
+    """What the loss is given and what SAC is given come from draws of their own: rows agree no more often than chance has it.
+
+    Every stored h is another one and no row opens an episode, so the h that a window or a dream starts from tells its row.
+    """
+    agent = dreamer(
+        replay=dict(batch=20, length=2, write_back=False),
+        imagination=dict(starts=20, start_rows=1, horizon=1),
+        sac=dict(lam=1.0, batch=0),
+        schedule=dict(sac_updates=1),
+    )
+    stored = agent.replay.data["h"][:40]
+    stored.copy_(torch.randn(40, 6))
+    agent.replay.data["first"].zero_()
+    used, loss, update = [], agent.model.loss, agent.sac.update
+    agent.model.loss = lambda window: used.append(window.h) or loss(window)
+    agent.sac.update = lambda data, optimizer: used.append(data.state[:, 0, :6]) or update(data, optimizer)
     for _ in range(40):
         agent.learn_model()
         agent.learn_policy()
-    starts = torch.stack([window.index[:, 0] for window in drawn]).reshape(40, 2, 20)
-    assert not any(torch.equal(*pair.sort(-1).values) for pair in starts)
-    chance = 37 * (1 / 40) ** 2 + (3 / 40) ** 2  # the last start has three shares of 40
-    assert (starts[:, 0] == starts[:, 1]).float().mean().item() == pytest.approx(chance, abs=4 * math.sqrt(chance / 800))
+    found = [[(stored == h).all(1).nonzero().flatten().tolist() for h in batch] for batch in used]
+    assert all(len(rows) == 1 for batch in found for rows in batch), "something else than a stored row was learned from"
+    rows = torch.tensor(found).reshape(40, 2, 20)
+    same_rows = [bool((pair[0].sort().values == pair[1].sort().values).all()) for pair in rows]
+    assert not any(same_rows), "world model and agent learned from the same rows"
+    agree, chance = (rows[:, 0] == rows[:, 1]).float().mean().item(), 1 / 40
+    assert agree == pytest.approx(chance, abs=4 * math.sqrt(chance / 800)), "how often the rows of a pair agree"
+    for part, name in enumerate(("world model", "agent")):
+        assert len(rows[:, part].unique()) >= 39, f"rows that the {name} learned from"
 
 
 def test_policy():
@@ -536,9 +607,13 @@ def test_fast_q_is_never_read(lam):
 
     before = everything()
     shake(sac.q)
-    assert all(torch.equal(left, right) for left, right in zip(before, everything()))
+    assert all(torch.equal(left, right) for left, right in zip(before, everything())), (
+        "the fast Q is read by the returns or by an actor's loss"
+    )
     shake(sac.q_target)
-    assert not any(torch.equal(left, right) for left, right in zip(before, everything()))
+    assert not any(torch.equal(left, right) for left, right in zip(before, everything())), (
+        "the target Q is not read by the returns or by an actor's loss"
+    )
 
 
 @pytest.mark.parametrize("grad", ["pathwise", "score"])
@@ -553,7 +628,7 @@ def test_an_update_of_the_actor_does_not_feel_the_fast_q(grad):
         torch.manual_seed(2)
         sac.update(random_trajectories(), sac.make_optimizer())
         actors.append(numbers(sac.actor))
-    assert same(*actors)
+    assert same(*actors), "the actor's update feels the fast Q"
 
 
 # === Time, and ends of episodes ==============================================================
@@ -583,12 +658,14 @@ def test_time_convention():
     assert row.action[0, :, 0].tolist() == [1, 0.5, -0.5, 0]
     assert row.reward[0].tolist() == [0, 1, 0.5, -0.5]
     assert row.first[0].tolist() == [1, 0, 0, 0] and row.terminal[0].tolist() == [0, 0, 0, 1]
-    assert (hs[0] == 0).all()
+    assert (hs[0] == 0).all(), "the first h of an episode is not 0"
     for t in (1, 2, 3):
         torch.testing.assert_close(hs[t], agent.model.rssm.step(hs[t - 1], zs[t - 1], actions[t - 1][None]))
     # One real transition is (o_t, a_t) with the reward of row t + 1; discounted, the return from o_0 is 1 + 0.25 - 0.125.
     pairs = agent.replay.transitions(50)
-    assert all((window_action[0] == window_reward[1]).all() for window_action, window_reward in zip(pairs.action[..., 0], pairs.reward))
+    assert all((window_action[0] == window_reward[1]).all() for window_action, window_reward in zip(pairs.action[..., 0], pairs.reward)), (
+        "a transition whose reward is not that of its action"
+    )
     sac = soft_actor_critic(3, 2, lam=1.0, gamma=0.5, soft=False)
     batch = Trajectories(row.observation, torch.zeros(1, 3, 2), row.reward[:, 1:], 1 - row.terminal[:, 1:], torch.ones(1))
     torch.testing.assert_close(sac.returns(batch), torch.tensor([[1.125, 0.25, -0.5]]))
@@ -726,7 +803,7 @@ def test_lambda_moves_smoothly_from_one_end_to_the_other():
         sac.config.lam = lam
         seen[lam] = sac.returns(batch)[:, 0]
     torch.testing.assert_close(seen[0.25], 0.75 * seen[0.0] + 0.25 * seen[1.0])
-    assert not torch.allclose(seen[0.0], seen[1.0])
+    assert not torch.allclose(seen[0.0], seen[1.0]), "lambda changes nothing"
 
 
 def test_pathwise_actor_climbs_the_target_q():
@@ -739,7 +816,9 @@ def test_pathwise_actor_climbs_the_target_q():
         loss, _ = sac.pathwise_loss(torch.ones(64, 1, 1), torch.ones(64, 1))
         loss.backward()
         grads[slope] = sac.actor.net[-1].bias.grad.clone()
-    assert (grads[0.0] == 0).all() and grads[3.0][0] < 0  # a larger mean is better: descend makes it larger
+    assert (grads[0.0] == 0).all() and grads[3.0][0] < 0, (
+        "the actor does not climb dQ/da"
+    )  # a larger mean is better: descend makes it larger
     torch.testing.assert_close(grads[6.0], 2 * grads[3.0])
 
 
@@ -756,7 +835,7 @@ def test_score_actor_climbs_the_return():
         loss.backward()
         slopes.append(sac.actor.net[-1].bias.grad[0].item())
     assert slopes[0] < 0 < slopes[1]  # large actions pay: the mean rises; they cost: it falls
-    assert not sac.q_target.asked[0].requires_grad
+    assert not sac.q_target.asked[0].requires_grad, "the score function differentiates through Q"
 
 
 def test_actor_grad_switch_is_obeyed():
@@ -780,4 +859,4 @@ def test_both_kinds_of_z_learn(kind):
     for detach in (True, False):
         agent = dreamer(model=dict(latent=kind, detach_z=detach))
         metrics = agent.learn()
-        assert all(value.isfinite() for value in metrics.values())
+        assert all(value.isfinite() for value in metrics.values()), "a metric that is not a number"

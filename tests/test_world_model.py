@@ -67,7 +67,7 @@ def test_beliefs_of_the_loss_are_those_of_observe():
 
 def test_statistics_are_reported_not_trained_on():
     losses, _ = make().loss(window())
-    assert all(not losses[name].requires_grad for name in losses if name.startswith("stat_"))
+    assert all(not losses[name].requires_grad for name in losses if name.startswith("stat_")), "a statistic carries a gradient"
     trained = [value for name, value in losses.items() if name != "total" and not name.startswith("stat_")]
     assert len(trained) == 4
     torch.testing.assert_close(losses["total"], sum(trained))
@@ -88,7 +88,7 @@ def test_the_first_row_of_an_episode_brings_no_reward():
     before = model.loss(data, noise)[0]["reward"]
     data.reward[1, 3] += 100
     data.reward[2, 0] -= 100
-    assert torch.equal(model.loss(data, noise)[0]["reward"], before)
+    assert torch.equal(model.loss(data, noise)[0]["reward"], before), "the reward stored in an episode's first row is trained on"
     data.reward[1, 4] += 100
     assert model.loss(data, noise)[0]["reward"] > before + 10
 
@@ -134,7 +134,7 @@ def test_learned_reward_std_has_a_floor():
     data = window()
     data.reward.fill_(0.25)
     mean, std = model.predict_reward(torch.randn(5, 9, dtype=DOUBLE))
-    assert (mean == 0.25).all()
+    assert (mean == 0.25).all(), "the head's mean is not its bias"
     torch.testing.assert_close(std, torch.full_like(std, 0.05))
     bound = math.log(0.05) + 0.5 * math.log(2 * math.pi)
     rewarded = 22 / 24  # two first rows are not counted
@@ -147,7 +147,7 @@ def test_fixed_reward_std_is_not_trained():
     torch.testing.assert_close(std, torch.full_like(std, 0.3))
     model.loss(window())[0]["reward"].backward()
     mean_row, std_row = model.reward[-1].weight.grad
-    assert (std_row == 0).all() and (mean_row != 0).any()
+    assert (std_row == 0).all() and (mean_row != 0).any(), "the std is trained though it is fixed, or the mean is not"
 
 
 def test_encoder_sees_one_row_at_a_time():
@@ -182,7 +182,7 @@ def test_units_are_the_mean_and_std_of_the_rows_given():
     got = model.standardized(rows)
     torch.testing.assert_close(got.mean(0), torch.zeros(3, dtype=DOUBLE), atol=1e-9, rtol=0)
     torch.testing.assert_close(got[:, :2].std(0), torch.ones(2, dtype=DOUBLE))
-    assert (got[:, 2] == 0).all()
+    assert (got[:, 2] == 0).all(), "an entry that never changes is not 0 in its own unit"
     torch.testing.assert_close(model.standardized(rows + 1)[:, 2], torch.ones(500, dtype=DOUBLE))
 
 
@@ -221,7 +221,7 @@ def test_units_grow_when_the_world_grows_and_never_shrink():
     model.set_units(rows)
     centre, scale = model.centre.clone(), model.scale.clone()
     model.set_units(rows * torch.tensor([10.0, 0.1, 1], dtype=DOUBLE))
-    assert torch.equal(model.centre, centre)
+    assert torch.equal(model.centre, centre), "the centre moved with later rows"
     assert model.scale[0] == 10 and model.scale[1] == scale[1] and model.scale[2] == 1
 
 
@@ -230,7 +230,9 @@ def test_units_are_saved_with_the_weights():
     one.set_units(torch.randn(50, 3, dtype=DOUBLE) * 7)
     other.load_state_dict(one.state_dict())
     s, o = torch.randn(4, 9, dtype=DOUBLE), torch.randn(4, 3, dtype=DOUBLE)
-    assert torch.equal(one.decode(s), other.decode(s)) and torch.equal(one.encode(o), other.encode(o))
+    assert torch.equal(one.decode(s), other.decode(s)) and torch.equal(one.encode(o), other.encode(o)), (
+        "the units did not come along with the weights"
+    )
 
 
 # --- warm-up ---------------------------------------------------------------------------------
@@ -249,10 +251,10 @@ def test_warm_up_filters_the_first_rows():
         z = model.rssm.latent.sample(model.rssm.posterior(h, embed[:, t]), noise[:, t])
         h = model.rssm.step(h, z, data.action[:, t]) * (1 - data.first[:, t + 1, None])
     torch.testing.assert_close(rest.h, h)
-    assert not rest.h.requires_grad
+    assert not rest.h.requires_grad, "the warmed-up h carries a gradient into the rows before"
     for got, whole in zip(rest[:5], data[:5]):
-        assert torch.equal(got, whole[:, 2:])
-    assert torch.equal(rest.index, data.index[:, 2:])
+        assert torch.equal(got, whole[:, 2:]), "the rest is not the rows after the warm-up"
+    assert torch.equal(rest.index, data.index[:, 2:]), "the row numbers are not those of the rows after the warm-up"
 
 
 def test_no_warm_up_changes_nothing():
