@@ -76,6 +76,34 @@ def test_exploring_is_random_and_evaluation_is_not(kind):
     )
 
 
+@pytest.mark.parametrize("kind", ["gaussian", "categorical"])
+def test_exploring_samples_z_from_the_posterior_and_acting_for_evaluation_does_not(kind):
+    """4000 environments that see the same: z has the posterior's own law, another in each; otherwise it is the most likely one."""
+    agent = make(model=dict(latent=kind, stoch=3))
+    latent = agent.model.rssm.latent
+    observation, first = torch.randn(1, 3).expand(4000, 3), torch.ones(4000)
+    likely, explored = (agent.policy(agent.initial(4000), observation, first, explore=explore).z for explore in (False, True))
+    params = agent.model.rssm.posterior(torch.zeros(1, 6), agent.model.encode(observation[:1])).detach()
+    torch.testing.assert_close(likely, latent.mode(params).expand_as(likely), msg=lambda told: f"z is not the most likely one: {told}")
+    if kind == "gaussian":
+        mean, std = params[:, :3], torch.log1p(torch.exp(params[:, 3:])) + 0.1
+        noise = (explored - mean) / std
+        torch.testing.assert_close(noise.mean(0), torch.zeros(3), atol=0.07, rtol=0, msg=lambda told: f"the mean of z: {told}")
+        torch.testing.assert_close(noise.std(0), torch.ones(3), atol=0.07, rtol=0, msg=lambda told: f"the spread of z: {told}")
+    else:
+        share = explored.unflatten(-1, (3, 4)).mean(0)
+        expected = 0.99 * torch.softmax(params.reshape(3, 4), -1) + 0.01 / 4
+        torch.testing.assert_close(share, expected, atol=0.035, rtol=0, msg=lambda told: f"how often each class is drawn: {told}")
+
+
+def test_the_actor_reads_the_belief_of_this_step():
+    """Not that of the step before, nor h without z: the action is the actor's answer to the (h, z) that is handed on."""
+    agent = make()
+    carry = agent.policy(agent.initial(1), torch.randn(1, 3), torch.ones(1), explore=True)
+    carry = agent.policy(carry, torch.randn(1, 3), torch.zeros(1), explore=False)
+    torch.testing.assert_close(carry.action, agent.sac.actor.mode(torch.cat([carry.h, carry.z], -1)))
+
+
 # --- remembering -----------------------------------------------------------------------------
 
 
@@ -315,6 +343,34 @@ def test_one_step_targets_train_on_shuffled_steps():
         agent.sac.update = lambda data, optimizer, seen=seen, real=real: seen.append(data) or real(data, optimizer)
         agent.learn_policy()
         assert len(seen) == 2 and all(data.state.shape == shape for data in seen), "not two updates on data of that shape"
+
+
+@pytest.mark.parametrize("lam", [0.0, 1.0], ids=["single steps", "whole dreams"])
+def test_the_updates_of_a_dream_take_minibatches_of_their_own(lam):
+    """All of one dream, but not the same rows twice: over many updates every one comes up, about equally often."""
+    agent = fill(make(sac=dict(lam=lam, batch=4), schedule=dict(sac_updates=400), imagination=dict(starts=10, horizon=3)))
+    dreamt, seen, update = spy(agent, "dream"), [], agent.sac.update
+    agent.sac.update = lambda data, optimizer: seen.append(data) or update(data, optimizer)
+    agent.learn_policy()
+    assert len(dreamt) == 1 and len(seen) == 400, "one dream and 400 updates"
+    whole = dreamt[0].steps().state if lam == 0 else dreamt[0].state
+    number = {tuple(state.flatten().tolist()): n for n, state in enumerate(whole)}
+    drawn = [[number[tuple(state.flatten().tolist())] for state in data.state] for data in seen]
+    assert drawn[0] != drawn[1] and len({tuple(rows) for rows in drawn}) > 300, "updates of one dream share their minibatch"
+    counts = torch.bincount(torch.tensor(drawn).flatten(), minlength=len(whole))
+    chance = 1600 / len(whole)
+    assert (counts - chance).abs().max() < 6 * math.sqrt(chance), f"rows that come up too often or too rarely: {counts.tolist()}"
+    kept = [data.weight for data in seen]
+    torch.testing.assert_close(kept[0], (dreamt[0].steps() if lam == 0 else dreamt[0]).weight[drawn[0]])
+
+
+def test_every_dream_of_a_round_starts_anew():
+    """Two dreams of a round start from draws of their own."""
+    agent = fill(make(imagination=dict(starts=20), schedule=dict(agent_updates=3)))
+    dreamt = spy(agent, "dream")
+    agent.learn()
+    assert len(dreamt) == 3, "dreams in a round"
+    assert len({tuple(data.state[:, 0].flatten().tolist()) for data in dreamt}) == 3, "dreams that start from the same states"
 
 
 def test_minibatch_takes_whole_trajectories_or_all():

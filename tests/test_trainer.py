@@ -97,6 +97,55 @@ def test_evaluation_episodes_are_the_fixed_reset_seeds():
     assert len(set(together)) == 3
 
 
+class Recorded(gym.Wrapper):
+    """Keeps what an environment was told and what it said in its last episode, and every action it was ever told."""
+
+    def __init__(self, env):
+        super().__init__(env)
+        self.told = []
+
+    def reset(self, **kwargs):
+        observation, info = self.env.reset(**kwargs)
+        self.seeds, self.observations, self.actions, self.rewards = [kwargs["seed"]], [observation], [], []
+        return observation, info
+
+    def step(self, action):
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.observations.append(observation)
+        self.actions.append(action.copy())
+        self.told.append(action.tolist())
+        self.rewards.append(reward)
+        return observation, reward, terminated, truncated, info
+
+
+def test_an_evaluated_agent_remembers_its_whole_episode():
+    """The actions that reach each environment are those of a belief filtered over its episode, `first` in its first row alone."""
+    trainer = Trainer(tiny(evaluation=dict(episodes=2)))
+    environments = [Recorded(env) for env in trainer.evaluation_envs]
+    found = training.evaluate(trainer.agent, environments, seed=5)
+    model, actor = trainer.agent.model, trainer.agent.sac.actor
+    for number, env in enumerate(environments):
+        assert env.seeds == [5 + number], "the reset seed"
+        observation, action = torch.tensor(np.stack(env.observations[:-1]))[None], torch.tensor(np.stack(env.actions))[None]
+        first = torch.zeros(1, len(env.actions))
+        first[0, 0] = 1
+        noise = torch.zeros(1, len(env.actions), 3)  # the most likely z
+        with torch.no_grad():
+            beliefs = model.rssm.observe(torch.zeros(1, 6), model.encode(observation), action, first, noise)
+            expected = torch.tanh(actor(beliefs.features)[0])
+        torch.testing.assert_close(action, expected, msg=lambda told: f"the agent acts as if it had seen or done something else: {told}")
+        assert found.returns[number] == pytest.approx(sum(env.rewards)), "the return of an episode"
+        assert found.start[number].tolist() == env.observations[0].tolist(), "the first observation of an episode"
+    assert found.steps == 20, "the length of an episode"
+
+
+def test_evaluation_reports_mean_and_spread_of_the_returns(monkeypatch):
+    start = np.zeros((3, 2), np.float32)
+    monkeypatch.setattr(training, "evaluate", lambda *_: training.Evaluation(np.array([1.0, 2.0, 6.0]), start, 4))
+    metrics = Trainer(tiny(agent="sac")).evaluate()
+    assert metrics["eval_return_mean"] == 3 and metrics["eval_return_std"] == pytest.approx((14 / 3) ** 0.5)
+
+
 def test_an_evaluation_episode_that_never_ends_is_noticed(monkeypatch):
     gym.register("Endless-v0", "runs:Buoy", kwargs={})
     monkeypatch.setattr("runs.Buoy.step", lambda self, action: (np.zeros(2), 0.0, False, False, {}))
@@ -112,7 +161,73 @@ def test_exactly_the_first_steps_are_random(monkeypatch):
     assert steps == [*range(40)]
 
 
+def test_random_actions_are_uniform_and_held_for_a_geometric_time():
+    """With hold = 4 a quarter of the steps draw anew, in any step as likely; entries come from the whole of [-1, 1]."""
+    trainer = Trainer(tiny(schedule=dict(hold=4)))
+    first, trainer.step = trainer._random_action().clone(), 1
+    actions = [first] + [trainer._random_action().clone() for _ in range(20_000)]
+    renewed = [not torch.equal(a, b) for a, b in zip(actions, actions[1:])]
+    assert np.mean(renewed) == pytest.approx(1 / 4, abs=0.015), "how often a new action is drawn"
+    again = np.mean([b for a, b in zip(renewed, renewed[1:]) if a])
+    assert again == pytest.approx(1 / 4, abs=0.03), "how often a new action is drawn right after another"
+    values = torch.stack([action for action, new in zip(actions[1:], renewed) if new])
+    assert values.mean().item() == pytest.approx(0, abs=0.04), "the mean of the random actions"
+    assert values.std().item() == pytest.approx(1 / 3**0.5, abs=0.02), "the spread of the random actions"
+    assert -1 <= values.min() < -0.99 and 0.99 < values.max() <= 1, "the range of the random actions"
+
+
+def test_a_runs_seed_and_the_episodes_number_decide_how_an_episode_starts(monkeypatch):
+    """Other reset seeds for other episodes, and for other runs; the same for the same."""
+    seeds, reset = [], Buoy.reset
+    monkeypatch.setattr(Buoy, "reset", lambda self, seed=None, options=None: seeds.append(seed) or reset(self, seed=seed))
+    told = {}
+    for name, seed in [("one", 0), ("again", 0), ("other", 1)]:
+        seeds.clear()
+        finish(Trainer(tiny(seed=seed, env_steps=38, evaluation=dict(every=500, episodes=1))))
+        told[name] = [seed for seed in seeds if seed != 7]  # 7 is the evaluation's
+    assert len(set(told["one"])) == 2, f"the two episodes of a run do not start from seeds of their own: {told['one']}"
+    assert told["again"] == told["one"], "the same run starts its episodes from other seeds"
+    assert not set(told["other"]) & set(told["one"]), "the run's seed is not in the seeds of its episodes"
+
+
 # --- what is remembered ---------------------------------------------------------------------------
+
+
+def test_what_is_stored_while_acting_is_what_was_believed_and_done():
+    """Three random episodes, no learning: h is 0 where an episode starts, and else follows from the row before and its action."""
+    trainer = Trainer(tiny(env_steps=39, schedule=dict(prefill=40, prefill_episode=13)))
+    finish(trainer)
+    data, rssm = {name: value[: len(trainer.agent.replay)] for name, value in trainer.agent.replay.data.items()}, trainer.agent.model.rssm
+    assert data["first"].nonzero().flatten().tolist() == [0, 14, 28], "the rows that open an episode"
+    with torch.no_grad():
+        for t in range(len(data["h"])):
+            expected = torch.zeros(6)
+            if not data["first"][t]:
+                expected = rssm.step(data["h"][t - 1 : t], data["z"][t - 1 : t], data["action"][t - 1 : t])[0]
+            torch.testing.assert_close(data["h"][t], expected, msg=lambda told, t=t: f"h stored in row {t}: {told}")
+
+
+def test_the_action_that_is_stored_is_the_one_that_reached_the_environment():
+    """Random ones during the first 40 steps, the policy's own from then on; none leaves an episode's last row."""
+    trainer = Trainer(tiny(env_steps=70))
+    trainer.env, chosen, policy = Recorded(trainer.env), [], trainer.agent.policy
+    trainer.env.reset(seed=trainer._episode_seed())
+
+    def spied(carry, observation, first, explore):
+        carry = policy(carry, observation, first, explore)
+        if explore:
+            chosen.append(carry.action[0].tolist())
+        return carry
+
+    trainer.agent.policy = spied
+    finish(trainer)
+    first = trainer.agent.replay.data["first"][: len(trainer.agent.replay)]
+    last = torch.cat([first[1:] == 1, torch.tensor([False])]).tolist()  # rows that end an episode
+    rows = trainer.agent.replay.data["action"][: len(first)].tolist()
+    assert sum(last) == 3 and all(row == [0] for row, end in zip(rows, last) if end), "an action leaves an episode's last row"
+    assert [row for row, end in zip(rows, last) if not end] == trainer.env.told, "actions stored, and actions that reached the environment"
+    own = [row == wanted for row, wanted, end in zip(rows, chosen, last) if not end]
+    assert own == [False] * 40 + [True] * 30, "whether the action of a step is the policy's own"
 
 
 class Counter(gym.Env):
