@@ -38,15 +38,17 @@ def newest(folder):
 
 def test_what_is_saved_comes_back_bit_for_bit(folder):
     tensors, state = checkpoint.load(folder / "00000010.json")
-    assert all(torch.equal(tensors[name], value) and tensors[name].dtype == value.dtype for name, value in TENSORS.items())
-    assert all(state[name] == value for name, value in STATE.items())
+    assert all(torch.equal(tensors[name], value) and tensors[name].dtype == value.dtype for name, value in TENSORS.items()), (
+        "a tensor came back changed"
+    )
+    assert all(state[name] == value for name, value in STATE.items()), "an entry of the state came back changed"
 
 
 def test_shared_and_strided_tensors_are_saved(tmp_path):
     shared = torch.arange(6.0).reshape(2, 3)
     checkpoint.save(tmp_path, 1, {"a": shared, "b": shared[0], "turned": shared.T}, {})
     tensors, _ = checkpoint.load(tmp_path / "00000001.json")
-    assert torch.equal(tensors["b"], shared[0]) and torch.equal(tensors["turned"], shared.T)
+    assert torch.equal(tensors["b"], shared[0]) and torch.equal(tensors["turned"], shared.T), "tensors that share memory came back changed"
 
 
 def test_the_newest_two_are_kept(folder):
@@ -74,7 +76,9 @@ def test_a_truncated_or_missing_file_is_refused_and_the_one_before_it_used(kind,
         with pytest.raises(DamagedCheckpoint, match="^the checkpoint .*00000020.json is damaged: [^.]*$"):
             checkpoint.load(folder / "00000020.json")
         step, said = newest(folder)
-        assert step == 10 and len(said) == 1 and said[0].endswith("trying the one before it")
+        assert step == 10 and len(said) == 1 and said[0].endswith("trying the one before it"), (
+            f"not step 10 and one sentence about the damaged checkpoint, but step {step} and {said}"
+        )
     path.unlink()
     assert newest(folder)[0] == 10
 
@@ -129,7 +133,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(function, file, folder, mon
         checkpoint.save(folder, 30, TENSORS, STATE)
     monkeypatch.undo()
     assert newest(folder) == (20, [])
-    assert not list(folder.glob("*.tmp"))
+    assert not list(folder.glob("*.tmp")), "half a file was left behind"
 
 
 def test_a_reader_never_sees_a_part(tmp_path, monkeypatch):

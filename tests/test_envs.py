@@ -64,7 +64,7 @@ def test_actions_are_rescaled_from_unit_to_the_environments_own(scripted):
     env.reset(seed=0)
     for action in ([-1, -1], [0, 0], [1, 0.5]):
         env.step(np.array(action, np.float32))
-    assert np.allclose(env.unwrapped.seen, [[-2, 0], [0, 5], [2, 7.5]])
+    assert np.allclose(env.unwrapped.seen, [[-2, 0], [0, 5], [2, 7.5]]), f"the actions that reached the environment: {env.unwrapped.seen}"
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 0.4])
@@ -77,7 +77,7 @@ def test_symmetric_actions_are_rescaled_as_gymnasium_does_to_the_last_bit(script
         env.reset(seed=0)
         for action in actions:
             env.step(action)
-    assert np.array_equal(ours.unwrapped.seen, theirs.unwrapped.seen)
+    assert np.array_equal(ours.unwrapped.seen, theirs.unwrapped.seen), "another action than gymnasium's own rescaling gives"
     assert ours.unwrapped.seen[0].dtype == np.float32
 
 
@@ -112,7 +112,7 @@ def test_an_action_may_be_overwritten_by_the_environment(scripted):
     action = np.full(3, 0.5, np.float32)
     env.step(action)
     assert action.tolist() == [0.5] * 3
-    assert np.array_equal(env.unwrapped.seen, np.ones((3, 3)))
+    assert np.array_equal(env.unwrapped.seen, np.ones((3, 3))), "the repeated action is not the one that was chosen"
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
@@ -145,7 +145,7 @@ def test_observations_arrive_as_float32_in_their_own_units(scripted):
 def test_hidden_entries_are_gone():
     full, hidden = envs.make("Pendulum-v1", WrapperConfig()), envs.make("Pendulum-v1", WrapperConfig(hide=(2,)))
     assert hidden.observation_space.shape == (2,)
-    assert np.array_equal(hidden.reset(seed=3)[0], full.reset(seed=3)[0][:2])
+    assert np.array_equal(hidden.reset(seed=3)[0], full.reset(seed=3)[0][:2]), "not the observation without the hidden entry"
 
 
 def test_a_repeated_action_sums_rewards_and_stops_at_the_end(scripted):
@@ -248,7 +248,7 @@ def test_the_remedy_that_a_sentence_names_works(spaces, remedy):
         observation, _ = env.reset(seed=0)
         observation, *_ = env.step(np.zeros(env.action_space.shape, np.float32))
         assert observation.ndim == 1 and observation.dtype == np.float32
-        assert spaces.get("action_space", FLAT).contains(env.unwrapped.seen[0])
+        assert spaces.get("action_space", FLAT).contains(env.unwrapped.seen[0]), "an action outside the environment's own space"
     finally:
         del gym.registry["Raw-v0"], gym.registry["Wrapped-v0"]
 
@@ -478,7 +478,9 @@ def test_closing_goes_on_after_one_that_fails(scripted, own):
     before, said = Scripted.closed, []
     envs.close([scripted(), own(close=fail), scripted()], said.append)
     assert Scripted.closed == before + 2
-    assert len(said) == 1 and said[0].startswith("Own-v0 raised OSError (the simulator does not answer) while it was closed")
+    assert len(said) == 1 and said[0].startswith("Own-v0 raised OSError (the simulator does not answer) while it was closed"), (
+        f"said: {said}"
+    )
 
 
 def test_an_action_that_is_not_a_number_is_blamed_on_the_agent(scripted):

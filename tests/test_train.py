@@ -31,7 +31,7 @@ def refused(capsys, *line):
     out, err = capsys.readouterr()
     said = [text for text in re.split(r"[\r\n]+", err) if text.strip() and "step/s" not in text]  # without the bar
     assert out == "" and len(said) == 1, err
-    assert said[0].startswith("error: ") and "Traceback" not in err and "│" not in err
+    assert said[0].startswith("error: ") and "Traceback" not in err and "│" not in err, f"not one plain sentence: {err}"
     return said[0].removeprefix("error: ")
 
 
@@ -55,7 +55,7 @@ def test_a_preset_can_be_changed_flag_by_flag():
 def test_help_says_every_sentence(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--help"])
-    assert not stop.value.code
+    assert not stop.value.code, "help ends as an error does"
     text = " ".join(re.sub("[│╭╮╰╯─]", " ", capsys.readouterr().out).split())
     sections = [("", Arguments), ("", Config)] + [
         (f.name + ".", f.type) for f in dataclasses.fields(Config) if dataclasses.is_dataclass(f.type)
@@ -208,7 +208,7 @@ def test_resuming_what_cannot_be_resumed(capsys, tmp_path, monkeypatch):
     with pytest.raises(SystemExit):
         main(["--resume", str(tmp_path)])
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 3 and all("is damaged" in line for line in lines)
+    assert len(lines) == 3 and all("is damaged" in line for line in lines), f"not a sentence for each damaged checkpoint: {lines}"
     assert "every checkpoint there is damaged, so start a new run" in lines[-1]
 
 
@@ -223,8 +223,10 @@ def test_a_disk_that_fills_up(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "write_atomic", full)
     out = tmp_path / "a"
     said = refused(capsys, *words(tiny()), "--out", out)
-    assert said.startswith(f"could not write to {out} (No space left on device): the last good checkpoint is kept, so make room there")
-    assert said.endswith(f"continue with --resume {out}")
+    assert said.startswith(f"could not write to {out} (No space left on device): the last good checkpoint is kept, so make room there"), (
+        f"said instead: {said}"
+    )
+    assert said.endswith(f"continue with --resume {out}"), f"said instead: {said}"
     monkeypatch.undo()
     main(["--resume", str(tmp_path / "a")])
     train(tiny(), tmp_path / "b")
@@ -241,9 +243,9 @@ def test_the_bar_is_one_line_and_nothing_else_is_printed(tmp_path):
     done = subprocess.run([*COMMAND, *line, "--out", tmp_path / "run"], capture_output=True)
     bar = done.stderr.decode()
     assert done.returncode == 0 and done.stdout == b""
-    assert bar.count("\n") == 1 and bar.endswith("\n")
-    assert all("step/s" in state for state in bar.strip().split("\r"))
-    assert re.search(r"60/60 .* return -\d+ \+- \d+\]$", bar.strip())
+    assert bar.count("\n") == 1 and bar.endswith("\n"), f"the bar leaves other than one line behind: {bar!r}"
+    assert all("step/s" in state for state in bar.strip().split("\r")), f"a state of the bar without its speed: {bar!r}"
+    assert re.search(r"60/60 .* return -\d+ \+- \d+\]$", bar.strip()), f"the last state of the bar is {bar!r}"
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoint", "config.json", "metrics.jsonl"]
 
 

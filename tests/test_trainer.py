@@ -45,7 +45,7 @@ def test_metrics_are_one_object_per_line_at_every_evaluation(reference):
         assert line["eval_episodes"] == 2 and line["eval_return_std"] >= 0
     # 2 + 1 * (1 + 2) updates at step 40, then 2 * (1 + 2) in each round: at 50, 60, ... 100.
     assert [line["grad_steps"] for line in lines] == [0, 5, 5 + 12, 5 + 24, 5 + 36]
-    assert all(a["wall_s"] < b["wall_s"] for a, b in zip(lines, lines[1:]))
+    assert all(a["wall_s"] < b["wall_s"] for a, b in zip(lines, lines[1:])), "wall time that does not grow"
 
 
 def test_the_last_step_is_evaluated_even_off_the_grid():
@@ -86,7 +86,9 @@ def test_evaluating_more_or_less_often_changes_nothing_else(agent, tmp_path):
     train(tiny(agent=agent, evaluation=dict(every=7, episodes=3)), tmp_path / "often")
     train(tiny(agent=agent, evaluation=dict(every=100, episodes=1)), tmp_path / "once")
     (often, _), (once, _) = final_state(tmp_path / "often"), final_state(tmp_path / "once")
-    assert all(torch.equal(often[name], once[name]) for name in often)
+    assert all(torch.equal(often[name], once[name]) for name in often), (
+        f"evaluating changed {[name for name in often if not torch.equal(often[name], once[name])]}"
+    )
 
 
 def test_evaluation_episodes_are_the_fixed_reset_seeds():
@@ -287,9 +289,13 @@ def test_real_environments_train_from_end_to_end(env):
         pytest.importorskip("mujoco")
     trainer = Trainer(tiny(env=env, env_steps=60, evaluation=dict(every=60, episodes=1)))
     lines = finish(trainer)
-    assert np.isfinite(lines[-1]["eval_return_mean"]) and lines[-1]["grad_steps"] == 5 + 12
+    assert np.isfinite(lines[-1]["eval_return_mean"]) and lines[-1]["grad_steps"] == 5 + 12, (
+        "the return is not a number, or there were not 17 updates"
+    )
     ended = trainer.agent.replay.data["terminal"].sum()
-    assert ended > 0 if env.startswith("Inverted") else ended == 0
+    assert ended > 0 if env.startswith("Inverted") else ended == 0, (
+        "ends are stored where only time ran out, or not stored where the pole fell"
+    )
 
 
 # --- killed and resumed ---------------------------------------------------------------------------
@@ -304,7 +310,7 @@ def test_killed_before_every_single_write(reference, tmp_path):
     assert lives > 8
     assert_same_run(reference, tmp_path / "run")
     for corpse in range(3, lives, 4):  # and from some of these deaths in one go
-        assert not live(tmp_path / f"{corpse}", tiny())
+        assert not live(tmp_path / f"{corpse}", tiny()), "the resumed run was killed again"
         assert_same_run(reference, tmp_path / f"{corpse}")
 
 
@@ -347,8 +353,8 @@ def test_every_kind_of_run_survives_being_killed(changes, tmp_path):
     config = tiny(**changes)
     train(config, tmp_path / "whole")
     for step in (34, 37, 68, 100):
-        assert live(tmp_path / "killed", config, step=step)
-    assert not live(tmp_path / "killed", config)
+        assert live(tmp_path / "killed", config, step=step), f"the run came to its end instead of dying at step {step}"
+    assert not live(tmp_path / "killed", config), "the resumed run was killed again"
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
@@ -364,14 +370,18 @@ def test_killed_twice_in_one_episode(tmp_path):
     """The second time, the environment is brought back through actions from before the first."""
     config = tiny(checkpoint_every=5)
     train(config, tmp_path / "whole")
-    assert live(tmp_path / "killed", config, step=27) and live(tmp_path / "killed", config, step=33)
-    assert not live(tmp_path / "killed", config)
+    assert live(tmp_path / "killed", config, step=27) and live(tmp_path / "killed", config, step=33), (
+        "the run came to its end instead of dying"
+    )
+    assert not live(tmp_path / "killed", config), "the resumed run was killed again"
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
 
 
 def test_a_run_killed_at_its_very_start_can_be_started_again(tmp_path, reference):
-    assert live(tmp_path / "run", tiny(), write=5)  # checkpoint 0 is there, config.json is not
-    assert (tmp_path / "run/checkpoint/00000000.json").exists() and not (tmp_path / "run/config.json").exists()
+    assert live(tmp_path / "run", tiny(), write=5), "the run came to its end instead of dying"  # checkpoint 0 is there, config.json is not
+    assert (tmp_path / "run/checkpoint/00000000.json").exists() and not (tmp_path / "run/config.json").exists(), (
+        "the configuration was written before the first checkpoint"
+    )
     with pytest.raises(CheckpointError, match="holds no run to resume .* start a new one with --out"):
         Trainer.resume(tmp_path / "run")
     train(tiny(), tmp_path / "run")
@@ -406,7 +416,7 @@ def test_wall_time_goes_on_from_the_checkpoint(tmp_path):
     before = json.loads((out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])["wall_s"]
     trainer = Trainer.resume(out)
     assert trainer.wall_s == pytest.approx(before, abs=1e-3)
-    assert all(line["wall_s"] > before for line in finish(trainer))
+    assert all(line["wall_s"] > before for line in finish(trainer)), "wall time that starts anew"
 
 
 def test_a_finished_run_goes_on_to_more_steps(reference, tmp_path):
@@ -426,7 +436,9 @@ def test_a_damaged_checkpoint_is_passed_over_and_nothing_is_lost(reference, tmp_
     newest.write_bytes(newest.read_bytes()[:-1])
     said = []
     finish(Trainer.resume(out, warn=said.append))
-    assert len(said) == 1 and "00000060.json is damaged" in said[0] and said[0].endswith("trying the one before it")
+    assert len(said) == 1 and "00000060.json is damaged" in said[0] and said[0].endswith("trying the one before it"), (
+        f"not one sentence about the damaged checkpoint: {said}"
+    )
     assert_same_run(reference, out)
 
 
@@ -632,7 +644,7 @@ def test_a_run_can_go_on_after_its_end(tmp_path, reference):
 def test_a_folder_is_free_again_however_a_run_ends(ending, tmp_path):
     out = tmp_path / "run"
     if ending == "kill":
-        assert live(out, tiny(), step=50)
+        assert live(out, tiny(), step=50), "the run came to its end instead of dying"
     else:
         trainer = Trainer(tiny(), out)
         if ending == "close":
@@ -659,11 +671,14 @@ def test_another_process_is_kept_out_and_let_in_when_this_one_is_done(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_simulator_that_outlives_a_run_does_not_keep_its_folder(tmp_path):
     trainer = Trainer(tiny(), tmp_path / "run")
+    listen, speak = os.pipe()
     orphan = os.fork()
     if orphan == 0:
+        os.write(speak, b"!")
         time.sleep(30)
         os._exit(0)
     try:
+        os.read(listen, 1)  # it lives: what a fork does in the child is done
         trainer.lock.close()  # as the system does where a process is killed: its own end of the file, and nothing else
         trainer.close()
         Trainer.resume(tmp_path / "run").close()
@@ -716,7 +731,7 @@ def test_a_run_makes_one_environment_and_one_for_each_evaluation_episode(living)
     trainer = Trainer(tiny(env="Simulator-v0", evaluation=dict(episodes=5)))
     assert len(living) == 6
     trainer.close()
-    assert not living
+    assert not living, "simulators were left open"
     trainer.close()  # again: nothing happens
 
 
@@ -758,8 +773,8 @@ def test_environments_are_closed_when_one_of_them_fails(living, where, monkeypat
     monkeypatch.setattr(Simulator, where, fail)
     with pytest.raises(EnvError, match=rf"^Simulator-v0 raised RuntimeError \(the gear box is broken\) in its {where} at step") as caught:
         finish(Trainer(tiny(env="Simulator-v0")))
-    assert isinstance(caught.value.__cause__, RuntimeError)
-    assert not living
+    assert isinstance(caught.value.__cause__, RuntimeError), "the environment's own error is hidden"
+    assert not living, "simulators were left open"
 
 
 def test_a_resumed_run_that_is_refused_closes_what_it_made(living, tmp_path):
@@ -768,7 +783,7 @@ def test_a_resumed_run_that_is_refused_closes_what_it_made(living, tmp_path):
     os.truncate(out / "metrics.jsonl", 10)
     with pytest.raises(CheckpointError, match="shorter"):
         Trainer.resume(out)
-    assert not living
+    assert not living, "simulators were left open"
 
 
 def test_python_itself_closes_what_a_script_left_open(tmp_path):
@@ -804,7 +819,7 @@ def test_a_closed_trainer_says_so_and_keeps_its_agent(tmp_path):
     for use in (lambda: list(trainer.run()), trainer.evaluate):
         with pytest.raises(DreamerError, match="^this trainer is closed, by .*: continue its run with Trainer.resume"):
             use()
-    assert trainer.agent.initial(1)
+    assert trainer.agent.initial(1), "the agent is gone"
     finish(Trainer.resume(tmp_path / "run"))
 
 
@@ -834,7 +849,7 @@ def test_where_too_few_copies_can_exist_episodes_are_played_by_turns(limit, late
     (few, _), (many, _) = final_state(tmp_path / "few"), final_state(tmp_path / "many")
     assert all(torch.equal(few[name], many[name]) for name in many), "evaluating by turns changed the run"
     trainer.close()
-    assert not living
+    assert not living, "simulators were left open"
 
 
 def test_a_single_environment_survives_being_killed(tmp_path):
@@ -869,7 +884,7 @@ def test_a_single_environment_that_does_not_repeat_itself_says_how_to_be_measure
         EnvError, match="Alone-v0 did not repeat itself .*, so it cannot be evaluated in the middle of one: set evaluation.every"
     ):
         finish(Trainer(tiny(env="Alone-v0"), warn=lambda sentence: None))
-    assert not living
+    assert not living, "simulators were left open"
     assert len(finish(Trainer(tiny(env="Alone-v0", evaluation=dict(every=100)), warn=lambda sentence: None))) == 1
 
 
@@ -879,7 +894,7 @@ def test_evaluating_by_turns_is_evaluating_side_by_side():
     for many in (1, 2, 4):
         turns = training.evaluate(trainer.agent, trainer.evaluation_envs[:many], seed=7, episodes=5)
         assert turns.returns == pytest.approx(together.returns, rel=1e-5)
-        assert np.array_equal(turns.start, together.start) and turns.steps == together.steps
+        assert np.array_equal(turns.start, together.start) and turns.steps == together.steps, f"other starts or lengths by turns of {many}"
 
 
 # --- refused before it starts ---------------------------------------------------------------------
@@ -892,7 +907,7 @@ def test_learning_before_enough_data_is_refused_at_once(changes, setting, tmp_pa
     changes = changes | {"replay": dict(length=8, burn_in=2) | changes.get("replay", {})}
     with pytest.raises(NotEnoughData, match=f"windows of 10 rows .*, but {setting} provides only 9: raise {setting}"):
         Trainer(tiny(**changes), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run").exists(), "a folder was made for a run that was refused"
     check_windows(tiny(**changes, agent="sac"))  # which learns from single transitions
     changes = {section: {name: 10 if value == 9 else value for name, value in fields.items()} for section, fields in changes.items()}
     check_windows(tiny(**changes))
