@@ -14,13 +14,16 @@ from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
+import psutil
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete
-from runs import Buoy, assert_same_run, tiny, train, words
+from runs import Buoy, assert_same_run, metrics, tiny, train, words
 
 from dreamer_core import checkpoint
 from dreamer_core.config import Config, from_dict, preset
 from dreamer_core.train import Arguments, main, parse
+
+COMMAND = [sys.executable, "-m", "dreamer_core.train"]
 
 
 def refused(capsys, *line):
@@ -106,6 +109,13 @@ def test_help_shows_a_presets_own_defaults(capsys):
         ("--schedule.prefill 3", "but schedule.prefill provides only 3: raise schedule.prefill to 16 or shorten the windows"),
         ("--env Nowhere-v0", "there is no environment 'Nowhere-v0'"),
         ("--env CartPole-v1", "CartPole-v1 has discrete actions (Discrete(2)), but v1's SAC is continuous"),
+        ("--threads 100000", "the setting threads is 100000, but this machine has cores for"),
+        ("--threads 0", "the setting threads is 0: input should be greater than or equal to 1"),
+        ("--seed 18446744073709551616", "the setting seed is 18446744073709551616: input should be less than 18446744073709551616"),
+        ("--seed -1", "the setting seed is -1: input should be greater than or equal to 0"),
+        ("--evaluation.seed 99999999999999999999999", "the setting evaluation.seed is 99999999999999999999999: input should be less than"),
+        ("--replay.capacity 1000000000000", "a replay buffer of 1,000,000,000,000 rows needs 298,023.2 GiB of memory, and"),
+        ("--model.units 10000000000000000", "the memory here does not hold an agent of these sizes"),
         ("--resume /nowhere", "/nowhere holds no run to resume"),
         ("--out /dev/null/run", "could not write to /dev/null/run (Not a directory): choose another --out"),
         ("--out /dev/null", "could not write to /dev/null (File exists): choose another --out"),
@@ -125,14 +135,21 @@ def test_a_missing_device(device, capsys, monkeypatch):
 class Broken(Buoy):
     """The toy environment with something wrong with it."""
 
-    def __init__(self, observation_space=Buoy.observation_space, action_space=Buoy.action_space, reward=None, error=None):
-        self.observation_space, self.action_space, self.reward = observation_space, action_space, reward
+    def __init__(self, observation_space=Buoy.observation_space, action_space=Buoy.action_space, reward=None, error=None, **answers):
+        self.observation_space, self.action_space, self.reward, self.answers = observation_space, action_space, reward, answers
         if error:
             raise error
 
+    def reset(self, *, seed=None, options=None):
+        return self.answers.get("reset", lambda *answer: answer)(*super().reset(seed=seed))
+
     def step(self, action):
         observation, reward, *rest = super().step(action)
-        return observation, reward if self.reward is None else self.reward, *rest
+        return self.answers.get("step", lambda *answer: answer)(observation, reward if self.reward is None else self.reward, *rest)
+
+
+def fail(*_):
+    raise RuntimeError("the motor is hot")
 
 
 @pytest.mark.parametrize(
@@ -144,8 +161,18 @@ class Broken(Buoy):
         (dict(observation_space=Box(0, 1, (8, 8, 3))), "Broken-v0 has image observations of shape (8, 8, 3), which are not supported yet"),
         (dict(observation_space=Dict(a=Discrete(2))), "Broken-v0 has dict observations, which are not supported yet"),
         (dict(reward=float("nan")), "Broken-v0 returned nan as the reward at step 1 of the episode with reset seed"),
+        (dict(reward="-1.0"), "Broken-v0 returned '-1.0' as the reward (it must be one real number) at step 1 of"),
+        (dict(reward=np.array([-1.0])), "Broken-v0 returned array([-1.]) as the reward (it must be one real number) at step 1 of"),
+        (dict(action_space=Box(-1, 1, (0,))), "without a single entry: v1 needs at least one action to choose"),
+        (dict(error=RuntimeError("the motor is hot")), "Broken-v0 could not be made, it raised RuntimeError (the motor is hot)"),
+        (dict(reset=fail), "Broken-v0 raised RuntimeError (the motor is hot) in its reset at step 0 of the episode with reset seed"),
+        (dict(step=fail), "Broken-v0 raised RuntimeError (the motor is hot) in its step at step 1 of the episode with reset seed"),
+        (dict(reset=lambda observation, info: observation), "from reset at step 0 of the episode with reset seed"),
+        (dict(step=lambda observation, reward, *rest: (observation, reward, rest[0], rest[2])), "in its step at step 1"),
+        (dict(step=lambda observation, *rest: (observation * 1j, *rest)), "as the observation (it must be an array of real numbers)"),
+        (dict(step=lambda observation, *rest: (observation * 1e39, *rest)), "e+3"),
     ],
-    ids=["package", "discrete", "infinite", "image", "dict", "nan"],
+    ids=lambda value: "" if isinstance(value, str) else " ".join(value),
 )  # fmt: skip
 def test_environments_that_cannot_be_used(trouble, sentence, capsys):
     gym.register("Broken-v0", Broken, max_episode_steps=15, kwargs=trouble)
@@ -168,7 +195,87 @@ def test_a_folder_that_holds_a_run(capsys, tmp_path):
     )
 
 
+def test_a_run_too_short_to_learn_says_so_and_runs(capsys, tmp_path):
+    main([*words(tiny(), env_steps=20), "--out", str(tmp_path / "run")])
+    said = capsys.readouterr().err
+    assert "learning starts at step 40, so 20 steps teach nothing: raise env_steps or lower schedule.prefill" in said
+    assert len(metrics(tmp_path / "run")) == 1
+
+
+class Program(Buoy):
+    """A toy with a program of its own, which notes its number in the file that `pids` names."""
+
+    def __init__(self, pids=None):
+        self.child = subprocess.Popen(["sleep", "300"])
+        if pids:
+            with open(pids, "a", encoding="utf-8") as file:
+                file.write(f"{self.child.pid}\n")
+
+    def step(self, action):
+        if self.fails and self.np_random.random() < 0.1:
+            raise RuntimeError("the motor is hot")
+        return super().step(action)
+
+    fails = False
+
+    def close(self):
+        self.child.kill()
+        self.child.wait()
+
+
+class Failing(Program):
+    fails = True
+
+
+@pytest.mark.parametrize("ending", ["finished", "error", "TERM", "HUP"])
+def test_no_program_of_an_environment_outlives_the_command(ending, tmp_path):
+    """However it ends, but for a SIGKILL. A run makes one environment and one for each of two evaluation episodes."""
+    kind = "Failing" if ending == "error" else "Program"
+    (tmp_path / "own.py").write_text(
+        "import gymnasium, test_train\n"
+        f"gymnasium.register('Own-v0', test_train.{kind}, max_episode_steps=20, kwargs=dict(pids={str(tmp_path / 'pids')!r}))\n",
+        encoding="utf-8",
+    )
+    config = tiny(env_steps=60 if ending == "finished" else 50_000, checkpoint_every=10)
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    line = [*COMMAND, *words(config, env="own:Own-v0"), "--out", tmp_path / "run"]
+    awake = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(
+        line, stderr=subprocess.PIPE, text=True, encoding="utf-8", preexec_fn=awake, env=os.environ | {"PYTHONPATH": path}
+    )
+    if ending.isupper():
+        while process.poll() is None and not (tmp_path / "run/checkpoint/00000010.json").exists():
+            time.sleep(0.02)
+        process.send_signal(getattr(signal, f"SIG{ending}"))
+    said = process.communicate(timeout=120)[1]
+    assert process.returncode == {"finished": 0, "error": 2}.get(ending, 130), said
+    assert not ending.isupper() or said.strip().splitlines()[-1] == f"stopped; continue with --resume {tmp_path / 'run'}"
+    assert ending != "error" or "own:Own-v0 raised RuntimeError (the motor is hot) in its step at step" in said
+    pids = [int(line) for line in (tmp_path / "pids").read_text(encoding="utf-8").split()]
+    left = [pid for pid in pids if psutil.pid_exists(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert len(pids) == 3 and not left, f"{len(left)} of {len(pids)} programs are left behind"
+
+
+def test_the_help_says_how_many_copies_there_are(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = " ".join(re.sub("[│╭╮╰╯─]", " ", capsys.readouterr().out).split())
+    assert "each in a copy of the environment: a run makes 1 + this many, or plays by turns where fewer can exist" in text
+
+
 # --- resuming -------------------------------------------------------------------------------------
+
+
+def test_device_and_threads_may_be_changed_along_with_resume(capsys, tmp_path, monkeypatch):
+    main([*words(tiny(), env_steps=60), "--out", str(tmp_path)])
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert "torch finds no such device here: use --device cpu" in refused(capsys, "--resume", tmp_path, "--device", "cuda")
+    main(["--resume", str(tmp_path), "--threads=2", "--device", "cpu", "--env-steps", "80"])
+    assert "on cpu with 2 its numbers will differ" in capsys.readouterr().err
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    assert (config["threads"], config["device"], config["env_steps"]) == (2, "cpu", 80)
 
 
 def test_a_run_is_resumed_with_its_own_settings(capsys, tmp_path):
@@ -234,8 +341,6 @@ def test_a_disk_that_fills_up(capsys, tmp_path, monkeypatch):
 
 
 # --- the real thing -------------------------------------------------------------------------------
-
-COMMAND = [sys.executable, "-m", "dreamer_core.train"]
 
 
 def test_the_bar_is_one_line_and_nothing_else_is_printed(tmp_path):
