@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from dreamer_core import checkpoint
 from dreamer_core.config import Config, from_dict, to_dict
+from dreamer_core.errors import CheckpointError
 from dreamer_core.imagine import imagine
 from dreamer_core.replay import LatentReplay
 from dreamer_core.sac import SAC, Actor, descend
@@ -191,16 +192,29 @@ class Dreamer(Agent):
         checkpoint.save_one(Path(path), tensors, {"config": to_dict(self.config)} | sizes)
 
     @classmethod
-    def load(cls, path: Path | str) -> "Dreamer":
-        """The agent in a file that `save` wrote, ready to act and to dream; its replay buffer is empty.
+    def load(cls, path: Path | str, warn: Callable[[str], None] = print) -> "Dreamer":
+        """The agent that a run has trained, or that `save` wrote, ready to act and to dream; its replay buffer is empty.
+
+        Args:
+            path: a run's folder, of which the newest whole checkpoint counts; one of its checkpoints; or a file of `save`.
+            warn: called with a sentence for each damaged checkpoint that is passed over.
 
         Raises:
-            CheckpointError: there is no such file, or it is damaged or of another version.
+            CheckpointError: nothing is there, it is damaged, of another version, or was trained without a world model.
         """
-        tensors, state = checkpoint.load_one(Path(path))
-        agent = cls(from_dict(state["config"]), state["observation"], state["action"])
+        path = Path(path)
+        if path.is_dir() or checkpoint.is_of_a_run(path):
+            tensors, state = checkpoint.load_of_a_run(path, warn)
+            weights, sizes = under(tensors, "agent.module."), (tensors["observation"].numel(), tensors["held"].numel())
+        else:
+            weights, state = checkpoint.load_one(path)
+            sizes = state["observation"], state["action"]
+        config = from_dict(state["config"])
+        if config.agent != "dreamer":
+            raise CheckpointError(f"the run in {path} has no world model (it was trained with --agent {config.agent}), so it cannot dream")
+        agent = cls(config, *sizes)
         for name, module in agent.modules.items():
-            module.load_state_dict(under(tensors, f"{name}."))
+            module.load_state_dict(under(weights, f"{name}."))
         return agent
 
     def initial(self, batch: int) -> Carry:

@@ -151,6 +151,29 @@ def load_newest(folder: Path, warn: Callable[[str], None]) -> tuple[dict[str, Te
     raise CheckpointError(f"nothing to resume in {folder}: {reason}, so start a new run")
 
 
+def is_of_a_run(path: Path) -> bool:
+    """Whether a path names one of the two files of a checkpoint of a run."""
+    return path.stem.isdigit() and path.suffix in (".json", ".safetensors")
+
+
+def load_of_a_run(path: Path, warn: Callable[[str], None]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The newest whole checkpoint of the run in a folder, or the one that a file belongs to: tensors and state.
+
+    Raises:
+        CheckpointError: none is there, or it is damaged or of another version.
+    """
+    if not path.is_dir():
+        if not path.exists():
+            raise CheckpointError(f"there is no trained agent at {path}: check the path")
+        return load(path.with_suffix(".json"))
+    folder = path / "checkpoint" if (path / "checkpoint").is_dir() else path
+    if not any(is_of_a_run(file) for file in folder.glob("*.json")):
+        raise CheckpointError(
+            f"{path} holds no trained agent: name the folder that --out made, one of its checkpoints, or a file of `save`"
+        )
+    return load_newest(folder, warn)
+
+
 def save_one(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
     """One small file with tensors and state, for a trained agent that is handed on rather than trained on.
 

@@ -1,15 +1,19 @@
 """The agents: acting, remembering, learning, saving."""
 
 import math
+import shutil
 
 import pytest
 import torch
+from runs import tiny, train
 from toys import fill, numbers, random_trajectories, same, small
 
 from dreamer_core import agent as agents
+from dreamer_core import checkpoint
 from dreamer_core.agent import Dreamer, ModelFree, minibatch
 from dreamer_core.errors import CheckpointError
 from dreamer_core.replay import Window
+from dreamer_core.trainer import Trainer
 
 
 def make(kind=Dreamer, **changes):
@@ -497,3 +501,64 @@ def test_a_damaged_agent_file_is_refused_with_one_sentence(tmp_path):
         path.write_bytes(data)
         with pytest.raises(CheckpointError, match="is damaged: fetch it again"):
             Dreamer.load(path)
+
+
+# --- loaded from a run ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a run whose newest two checkpoints are of the steps 90 and 100."""
+    return train(tiny(), tmp_path_factory.mktemp("runs") / "first").out
+
+
+def test_an_agent_is_loaded_from_the_folder_of_its_run(run):
+    """What it does is what the trained agent did; and from either file of a checkpoint it is that checkpoint's."""
+    trainer = Trainer.resume(run)
+    observation, first = torch.randn(4, 2), torch.ones(4)
+    expected = trainer.agent.policy(trainer.agent.initial(4), observation, first, explore=False)
+    trainer.close()
+    newest = run / "checkpoint" / "00000100"
+    for path in (run, str(run), run / "checkpoint", newest.with_suffix(".json"), newest.with_suffix(".safetensors")):
+        agent = Dreamer.load(path)
+        got = agent.policy(agent.initial(4), observation, first, explore=False)
+        assert all(torch.equal(a, b) for a, b in zip(expected, got)), f"another agent is in {path}"
+        assert agent.config == tiny() and len(agent.replay) == 0 and agent.sac.alpha == trainer.agent.sac.alpha
+    older = Dreamer.load(run / "checkpoint" / "00000090.json")
+    assert not same(numbers(older.model), numbers(agent.model))
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_and_a_named_one_is_not(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    newest = tmp_path / "run/checkpoint/00000100.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    said = []
+    assert same(numbers(Dreamer.load(tmp_path / "run", said.append).model), numbers(Dreamer.load(run / "checkpoint/00000090.json").model))
+    assert len(said) == 1 and said[0].endswith("trying the one before it")
+    for path in (newest, newest.with_suffix(".json")):
+        with pytest.raises(CheckpointError, match="^the checkpoint .*00000100.json is damaged: [^\n]*$") as caught:
+            Dreamer.load(path)
+        assert "fetch it again" not in str(caught.value)
+
+
+def test_what_holds_no_agent_is_refused_with_one_sentence(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "empty", run.parent):
+        with pytest.raises(CheckpointError, match=f"^{folder} holds no trained agent: name the folder that --out made, one of its"):
+            Dreamer.load(folder)
+    for path in (run / "checkpoint/00000123.json", run / "checkpoint/00000123.safetensors", tmp_path / "none"):
+        with pytest.raises(CheckpointError, match=f"^there is no trained agent at {path}: check the path"):
+            Dreamer.load(path)
+    without = train(tiny(agent="sac"), tmp_path / "sac").out
+    for path in (without, without / "checkpoint/00000100.json"):
+        with pytest.raises(
+            CheckpointError, match=r"^the run in .* has no world model \(it was trained with --agent sac\), so it cannot dream$"
+        ):
+            Dreamer.load(path)
+
+
+def test_a_run_written_before_a_setting_existed_is_loaded_with_its_default(run, tmp_path):
+    tensors, state = checkpoint.load(run / "checkpoint/00000100.json")
+    del state["config"]["schedule"]["anneal"], state["config"]["threads"]
+    checkpoint.save(tmp_path / "checkpoint", 100, tensors, {"config": state["config"]})
+    assert Dreamer.load(tmp_path).config == tiny()
