@@ -15,7 +15,10 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
+from runs import tiny, words
 from scripts import script
+
+from dreamer_core.train import main
 
 ROOT = Path(__file__).parents[1]
 CONDA_NAMES = {"pytorch-cpu": "torch"}
@@ -110,6 +113,21 @@ def test_every_number_in_the_readmes_tables_was_measured():
     readme = script("readme")
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert text == readme.filled(text, *readme.kept())
+
+
+def test_the_readmes_lines_train_load_and_draw(tmp_path, monkeypatch):
+    """Its first command, with a tiny configuration added, and then its Python as it stands there."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    command = re.search(r"^python -m dreamer_core.train (--env .*)$", readme, re.MULTILINE)[1].split()
+    (script,) = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, name: Path(name).write_text(figure.alt, encoding="utf-8"))
+    asked = dict(zip(command[::2], command[1::2]))
+    main([*words(tiny(), env=asked["--env"], seed=asked["--seed"]), "--out", asked["--out"]])
+    found = {}
+    exec(compile(script, "README.md", "exec"), found)
+    assert found["agent"].config.env == "Pendulum-v1" and found["dreams"].shape == (64, 76, 3)
+    assert "the model is shown rows 0 to 5, then dreams 75 steps 64 times" in Path("dream.png").read_text(encoding="utf-8")
 
 
 # --- text files -----------------------------------------------------------------------------------
