@@ -136,6 +136,7 @@ def test_branches_share_the_recorded_world_and_their_posterior_knows_the_past():
     np.testing.assert_array_equal(world.observation, episode.observation[:15])  # rows 0 to 9 + 5
     assert np.isnan(world.reward[0])
     np.testing.assert_array_equal(world.reward[1:], episode.reward[:14])
+    assert {branch.world.env for branch in branches} == {agent.config.env}, "a figure cannot tell whose world this is"
 
 
 def test_a_world_may_end_early():

@@ -173,9 +173,14 @@ def test_the_page_says_how_fast_the_film_runs():
 
 
 def test_what_is_no_pendulum_is_refused_in_one_sentence():
-    assert is_pendulum(at([0, 50, 200])) and not is_pendulum(np.ones((4, 3))) and not is_pendulum(np.ones((4, 1)))
+    assert is_pendulum(at([0, 50, 200])) and is_pendulum(at([0, 50, 200])[:, :2]), "a pendulum, its velocity seen or hidden"
+    assert not is_pendulum(np.ones((4, 3))) and not is_pendulum(np.ones((4, 1)))
+    assert not is_pendulum(np.concatenate([at([0, 9]), at([0, 9])], 1)), "two angles"
     with pytest.raises(DreamerError, match="explorer"):
-        check_pendulum(np.ones((4, 3)))
+        check_pendulum("a film", np.ones((4, 3)))
     other = branch()
     with pytest.raises(DreamerError, match="a film draws a pendulum"):
         tell(other._replace(world=other.world._replace(observation=np.ones((17, 3)))))
+    assert len(tell(other._replace(world=other.world._replace(env="Pendulum-v1"))).real)
+    with pytest.raises(DreamerError, match=r"a film draws a pendulum.* and these \(Compass-v0\) are another world's: use .*explorer"):
+        tell(other._replace(world=other.world._replace(env="Compass-v0")))  # which shows the cosine and sine of a heading

@@ -71,6 +71,12 @@ def test_the_world_is_gymnasiums_pendulum_step_for_step():
         assert frame.reward == pytest.approx(reward, abs=1e-6)
 
 
+def test_an_episode_of_another_world_cannot_be_played():
+    for observation in (np.ones((ROWS, 3), np.float32), recorded().observation[:, :2]):
+        with pytest.raises(DreamerError, match="the game draws a pendulum|record the whole observation"):
+            DreamGame(dreamer(), recorded()._replace(observation=observation), dreams=4)
+
+
 @pytest.mark.parametrize("row", [0, 1, 7, ROWS - 1])
 def test_a_reset_puts_the_world_into_the_recorded_state(row):
     one = game()

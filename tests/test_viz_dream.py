@@ -8,6 +8,7 @@ from minds import pendulum_agent, without_chance
 
 from dreamer_core import envs
 from dreamer_core.config import WrapperConfig
+from dreamer_core.errors import DreamerError
 from dreamer_core.viz.dream import (
     Episode,
     act_out,
@@ -211,3 +212,10 @@ def test_a_faithful_dream_is_not_marked():
 def test_a_dream_may_outlast_the_episode():
     real = np.random.default_rng(0).normal(size=(6, 3))
     assert_readable(dream_figure(real, np.zeros((5, 20, 3)), 2, NAMES))
+
+
+def test_a_figure_needs_a_name_for_each_observation():
+    """One too few, and a name would stand beside another curve; one too many, and there would be no curve."""
+    for names in (NAMES[1:], [*NAMES, "torque"]):
+        with pytest.raises(DreamerError, match=f"^{len(names)} labels were given for 3 observations: give one for each$"):
+            dream_figure(np.zeros((20, 3)), np.zeros((4, 10, 3)), 5, names)

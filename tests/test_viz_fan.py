@@ -8,6 +8,7 @@ from minds import pendulum_agent, without_chance
 
 from dreamer_core import envs
 from dreamer_core.config import WrapperConfig
+from dreamer_core.errors import DreamerError
 from dreamer_core.viz.dream import act_out, dream, held_actions
 from dreamer_core.viz.fan import fan, fan_figure, real_futures
 from dreamer_core.yardsticks import ceiling
@@ -60,3 +61,8 @@ def test_the_figure(env):
     assert_readable(fan_figure(dreams, NAMES))
     with pytest.raises(ValueError, match="6 branches cannot be told apart"):
         fan_figure({str(number): dreams["left"] for number in range(6)}, NAMES)
+
+
+def test_a_fan_needs_a_name_for_each_observation():
+    with pytest.raises(DreamerError, match="^2 labels were given for 3 observations: give one for each$"):
+        fan_figure({"left": np.zeros((4, 9, 3))}, NAMES[1:])

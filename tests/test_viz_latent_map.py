@@ -7,6 +7,7 @@ from minds import pendulum_agent
 
 from dreamer_core import envs
 from dreamer_core.config import WrapperConfig
+from dreamer_core.errors import DreamerError
 from dreamer_core.viz.dream import act_out, held_actions
 from dreamer_core.viz.latent_map import code_figure, codes, latent_figure, latent_map, principal_axes, probe, r_squared, read_latents
 
@@ -89,6 +90,30 @@ def test_the_map_can_be_drawn():
     )
     assert "$R^2$" in figure.get_axes()[0].get_title()
     assert_readable(figure)
+
+
+@pytest.mark.parametrize("env", ["PointMass-v0", "MountainCarContinuous-v0"])
+def test_another_worlds_latents_are_not_coloured_by_an_angle(env):
+    agent = pendulum_agent()
+    agent.config.env = env
+    with pytest.raises(DreamerError, match=f"^the map of angle and velocity is Pendulum-v1's, but this agent was made for {env}: give one"):
+        read_latents(agent, episodes())
+
+
+def test_a_truth_that_holds_no_angle_is_refused(random):
+    """A point mass's position and velocity; an angle without its velocity; and whole rows, as they should be."""
+    rows = read_latents(pendulum_agent(), episodes())
+    maps = {"h": latent_map(rows.h, rows.truth, rows.h, rows.truth)}
+    for wrong in (random.normal(size=(34, 3)), rows.truth[:, :2], np.concatenate([rows.truth, rows.truth], 1)):
+        with pytest.raises(DreamerError, match="this truth does not hold cosine, sine and velocity: give Pendulum's whole observation"):
+            latent_figure(maps, wrong)
+    with pytest.raises(DreamerError, match="this truth does not hold cosine, sine and velocity"):  # which the agent did not see either
+        read_latents(pendulum_agent(wrappers=dict(hide=(2,))), episodes(hide=(2,)))
+
+
+def test_a_code_figure_needs_a_name_for_each_observation():
+    with pytest.raises(DreamerError, match="^2 labels were given for 3 observations: give one for each"):
+        code_figure(np.ones((5, 2, 4)) / 4, np.ones((5, 3)), ["cos", "sin"])
 
 
 def test_codes_are_probabilities_of_each_class():

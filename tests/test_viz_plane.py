@@ -6,6 +6,7 @@ import torch
 from figures import assert_readable
 from minds import pendulum_agent
 
+from dreamer_core.errors import DreamerError
 from dreamer_core.viz.pendulum import angle_and_velocity
 from dreamer_core.viz.plane import Plane, agent_plane, exact_plane, plane_figure, rewind, soft_bellman
 from dreamer_core.yardsticks import ceiling
@@ -117,11 +118,18 @@ def test_the_agent_is_shown_free_fall_that_ends_in_each_state(hide):
             assert np.allclose(np.stack([np.cos(a), np.sin(a), v], -1)[slow], rows[slow, t + 1], atol=1e-4)
 
 
-def test_another_environment_has_no_such_plane():
+@pytest.mark.parametrize("plane", [agent_plane, exact_plane])
+def test_another_environment_has_no_such_plane(plane):
     agent = pendulum_agent()
     agent.config.env = "MountainCarContinuous-v0"
-    with pytest.raises(ValueError, match="Pendulum-v1's"):
-        agent_plane(agent, COARSE)
+    with pytest.raises(ValueError, match="^the state plane is Pendulum-v1's, but this agent was made for MountainCarContinuous-v0"):
+        plane(agent, COARSE)
+
+
+@pytest.mark.parametrize("plane", [agent_plane, exact_plane])
+def test_an_agent_that_repeats_its_actions_lives_in_another_world_than_the_plane(plane):
+    with pytest.raises(DreamerError, match="^the state plane .* each action of this agent lasts 2 steps"):
+        plane(pendulum_agent(wrappers=dict(action_repeat=2)), COARSE)
 
 
 def test_the_figure():

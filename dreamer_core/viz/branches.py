@@ -33,6 +33,7 @@ class World(NamedTuple):
     reward: np.ndarray  # (R,), arriving with its row; NaN in an episode's first row
     action: np.ndarray  # (R, A), leaving its row; NaN in the last row
     posterior: States  # (R, ...)
+    env: str | None = None  # the environment's id
 
 
 class Branch(NamedTuple):
@@ -93,7 +94,7 @@ def watched(agent: Dreamer, episode: Episode, begin: int, end: int) -> World:
     nothing = np.full_like(episode.action[:1], np.nan)
     reward = np.concatenate([np.full_like(episode.reward[:1], np.nan), episode.reward])
     belief = States(*(part[rows] for part in posterior(agent, episode)))
-    return World(begin, episode.observation[rows], reward[rows], np.concatenate([episode.action, nothing])[rows], belief)
+    return World(begin, episode.observation[rows], reward[rows], np.concatenate([episode.action, nothing])[rows], belief, agent.config.env)
 
 
 def check_rows(episode: Episode, starts: Sequence[int], steps: int) -> None:

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.rssm import Beliefs
-from dreamer_core.viz.show import BLUE, GREEN, GREY, ORANGE, RED, describe
+from dreamer_core.viz.show import BLUE, GREEN, GREY, ORANGE, RED, check_names, describe
 
 BAND = [0.05, 0.5, 0.95]  # a dream's band holds 90 % of the dreams
 PATIENCE = 3  # rows in a row outside the band, before we say that the dream has departed
@@ -174,7 +174,11 @@ def dream_figure(
         start: the last row the model was shown.
         names: O axis labels.
         posterior: (T, O), the model's reconstruction from what it sees.
+
+    Raises:
+        DreamerError: the names are not as many as the observations.
     """
+    check_names(names, real.shape[-1])
     end = start + dreams.shape[1]
     real = real[:end]
     figure, axes = plt.subplots(len(names), 1, figsize=(8, 1.5 * len(names) + 0.8), sharex=True, layout="constrained", squeeze=False)

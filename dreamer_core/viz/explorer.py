@@ -19,7 +19,7 @@ from dreamer_core.viz.branches import Branch, States, World
 from dreamer_core.viz.dream import dream_figure
 from dreamer_core.viz.film import describe, filmstrip, tell
 from dreamer_core.viz.pendulum import is_pendulum
-from dreamer_core.viz.show import COLOURS, picture
+from dreamer_core.viz.show import COLOURS, check_names, picture
 
 GHOSTS = 8  # other dreams drawn as thin rods
 BAND = (0.05, 0.95)
@@ -55,7 +55,7 @@ def contents(branches: Sequence[Branch], names: Sequence[str]) -> dict[str, Any]
     the rest as a band between two quantiles.
     """
     worlds = list({id(branch.world): branch.world for branch in branches}.values())
-    pendulum = all(is_pendulum(world.observation) for world in worlds)
+    pendulum = all(is_pendulum(world.observation, world.env) for world in worlds)
     reach = max(float(np.abs(part.z).max()) for part in [*(w.posterior for w in worlds), *(b.dreams for b in branches)])
 
     def world(this: World) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def contents(branches: Sequence[Branch], names: Sequence[str]) -> dict[str, Any]
 def still(branch: Branch, names: Sequence[str]) -> HTML:
     """The picture for pages that run no script."""
     world = branch.world
-    if is_pendulum(world.observation):
+    if is_pendulum(world.observation, world.env):
         told = tell(branch)
         return picture(filmstrip(told), describe(told), "Where scripts may run, this is an explorer to scrub through.")
     caption = "Where scripts may run, this is an explorer to scrub through."
@@ -108,9 +108,7 @@ def explorer(branches: Sequence[Branch], names: Sequence[str]) -> HTML:
     """
     if not branches or branches[0].world.begin != 0:
         raise DreamerError("the explorer needs at least one branch, and the first one's world must be the whole episode from row 0")
-    size = branches[0].world.observation.shape[-1]
-    if len(names) != size:
-        raise DreamerError(f"{len(names)} labels were given for {size} observations: give one for each")
+    check_names(names, branches[0].world.observation.shape[-1])
     # A "<" inside a script could close it.
     data = json.dumps(contents(branches, names), separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
     script = files(__package__).joinpath("explorer.js").read_text(encoding="utf-8")

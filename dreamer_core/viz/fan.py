@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.viz.dream import BAND, Episode, act_out, believe, dream_on
-from dreamer_core.viz.show import GREY, PURPLE, RED, describe
+from dreamer_core.viz.show import GREY, PURPLE, RED, check_names, describe
 
 COLOURS = [RED, PURPLE, GREY, "black"]  # of courses of action, so not those of real, posterior and dream
 
@@ -51,8 +51,9 @@ def fan_figure(
         real: branch -> (L + 1, O), what truly follows; drawn dotted.
 
     Raises:
-        ValueError: more branches than there are colours.
+        ValueError: more branches than there are colours. DreamerError: the names are not as many as the observations.
     """
+    check_names(names, next(iter(dreams.values())).shape[-1])
     if len(dreams) > len(COLOURS):
         raise ValueError(f"{len(dreams)} branches cannot be told apart in one figure: draw at most {len(COLOURS)}")
     real = real or {}

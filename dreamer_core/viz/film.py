@@ -39,7 +39,7 @@ def tell(branch: Branch) -> Three:
         DreamerError: the observations are no pendulum's.
     """
     world, start = branch.world, branch.start
-    check_pendulum(world.observation)
+    check_pendulum("a film", world.observation, world.env)
     first = max(0, start - world.begin - LEAD)  # counted from the world's first row
     real, belief = world.observation[first:], world.posterior.observation[first:]
     awake = start - world.begin - first + 1

@@ -19,7 +19,7 @@ from dreamer_core.config import WrapperConfig
 from dreamer_core.errors import ConfigError, EnvError
 from dreamer_core.viz.dream import Episode, believe
 from dreamer_core.viz.error_growth import rms_error
-from dreamer_core.viz.pendulum import angle_and_velocity
+from dreamer_core.viz.pendulum import NAME, angle_and_velocity, check_pendulum
 
 KEPT = 1200  # frames that are remembered: a minute
 
@@ -65,7 +65,7 @@ class DreamGame:
         trail: frames up to now. ghost: frames of the other branch, from the point where it left.
 
     Raises:
-        EnvError: the agent lives in another environment, or in a wrapped one (hidden entries, repeated actions).
+        EnvError: the agent lives in another environment or in a wrapped one (hidden entries, repeated actions), or the episode does.
         ConfigError: the agent has no world model, or `dreams` is too small.
     """
 
@@ -73,13 +73,16 @@ class DreamGame:
         if not isinstance(agent, Dreamer):
             raise ConfigError('this agent has no world model to play in: train one with agent = "dreamer"')
         config = agent.config
-        if config.env != "Pendulum-v1" or config.wrappers != WrapperConfig():
+        if config.env != NAME or config.wrappers != WrapperConfig():
             raise EnvError(
-                f"only Pendulum-v1 without wrappers can be played, and this agent lives in {config.env} with {config.wrappers}: "
+                f"only {NAME} without wrappers can be played, and this agent lives in {config.env} with {config.wrappers}: "
                 f"give one trained on plain Pendulum-v1"
             )
         if dreams < 2:
             raise ConfigError(f"a spread needs at least 2 dreams, and dreams is {dreams}")
+        check_pendulum("the game", episode.observation[0])
+        if episode.observation.shape[-1] != 3:
+            raise EnvError(f"the game starts from states of {NAME}, and this episode hides its velocity: record the whole observation")
         self.agent, self.episode, self.seed = agent, episode, seed
         self.env = envs.make(config.env, config.wrappers)
         self.env.reset(seed=0)  # gymnasium wants it before the first step; the state is set below

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.viz.dream import Episode, believe
-from dreamer_core.viz.pendulum import angle_and_velocity
-from dreamer_core.viz.show import describe
+from dreamer_core.viz.pendulum import AnotherWorld, angle_and_velocity, check_agent, is_pendulum
+from dreamer_core.viz.show import check_names, describe
 
 
 class Rows(NamedTuple):
@@ -31,14 +31,30 @@ class LatentMap(NamedTuple):
     r2_velocity: float
 
 
+def check_truth(truth: np.ndarray) -> None:
+    """Raises:
+    AnotherWorld: truth (N, F) does not hold cosine, sine and velocity, which the colours and scores are named after.
+    """
+    if truth.shape[-1] != 3 or not is_pendulum(truth):
+        raise AnotherWorld(
+            "the map is coloured by a pendulum's angle and velocity, and this truth does not hold cosine, sine and velocity: "
+            "give Pendulum's whole observation, or look at another world with principal_axes, probe and r_squared"
+        )
+
+
 def read_latents(agent: Dreamer, episodes: Sequence[Episode], truth: Sequence[np.ndarray] | None = None) -> Rows:
     """Filter episodes of Pendulum and collect their latent states.
 
     Args:
         truth: for each episode (T + 1, 3), the full observation, where the agent sees only part of it.
+
+    Raises:
+        AnotherWorld: the agent was not made for Pendulum, or the truth is not the whole of what it shows.
     """
+    check_agent(agent, "the map of angle and velocity")
     beliefs = [believe(agent, episode) for episode in episodes]
     truth = [episode.observation for episode in episodes] if truth is None else truth
+    check_truth(np.concatenate(truth))
     h, z = (np.concatenate([part[0].numpy() for part in parts]) for parts in zip(*((b.h, b.z) for b in beliefs)))
     return Rows(h, z, np.concatenate(truth))
 
@@ -97,7 +113,11 @@ def latent_figure(maps: Mapping[str, LatentMap], truth: np.ndarray, title: str =
     Args:
         maps: name, such as "h" -> its map of N rows.
         truth: (N, 3) of the same rows.
+
+    Raises:
+        AnotherWorld: the truth is no pendulum's.
     """
+    check_truth(truth)
     angle, velocity = angle_and_velocity(truth)
     figure, axes = plt.subplots(len(maps), 2, figsize=(8.5, 3.4 * len(maps) + 0.3), layout="constrained", squeeze=False)
     fast = np.abs(velocity).max()
@@ -142,7 +162,11 @@ def code_figure(probs: np.ndarray, observation: np.ndarray, names: Sequence[str]
 
     Args:
         probs: (T, S, K). observation: (T, O). names: O names for the legend.
+
+    Raises:
+        DreamerError: the names are not as many as the observations.
     """
+    check_names(names, observation.shape[-1])
     rows, groups, classes = probs.shape
     figure, (above, below) = plt.subplots(
         2, 1, figsize=(9, 2.2 + 0.06 * groups * classes), height_ratios=[1, 3], sharex=True, layout="constrained"

@@ -7,26 +7,42 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from dreamer_core.errors import DreamerError
+from dreamer_core.agent import Agent
+from dreamer_core.errors import EnvError
 from dreamer_core.viz.show import GREY
 
+NAME = "Pendulum-v1"
 REACH = 1.35  # half the width of the drawing, in rod lengths
 
 
-def is_pendulum(observation: np.ndarray) -> bool:
-    """Whether real observations (..., O) begin with the cosine and the sine of an angle."""
-    return observation.shape[-1] >= 2 and bool(np.allclose(np.square(observation[..., :2]).sum(-1), 1, atol=1e-3))
+class AnotherWorld(EnvError, ValueError):
+    """A picture of the pendulum was asked for, and this is none."""
 
 
-def check_pendulum(observation: np.ndarray) -> None:
+def is_pendulum(observation: np.ndarray, env: str | None = None) -> bool:
+    """Whether real observations (..., O), of `env` if that is known, are a pendulum's: they begin with cosine and sine of an angle."""
+    on_circle = observation.shape[-1] in (2, 3) and bool(np.allclose(np.square(observation[..., :2]).sum(-1), 1, atol=1e-3))
+    return on_circle and env in (None, NAME)
+
+
+def check_pendulum(what: str, observation: np.ndarray, env: str | None = None) -> None:
     """Raises:
-    DreamerError: these real observations are no pendulum's.
+    AnotherWorld: these real observations are no pendulum's.
     """
-    if not is_pendulum(observation):
-        raise DreamerError(
-            "a film draws a pendulum, whose observations begin with cos and sin of its angle, and these do not: "
-            "use dreamer_core.viz.explorer, which draws lines for any environment"
+    if not is_pendulum(observation, env):
+        where = f" ({env})" if env else ""
+        raise AnotherWorld(
+            f"{what} draws a pendulum, whose observations begin with cos and sin of its angle, and these{where} are another world's: "
+            f"use dreamer_core.viz.explorer, which draws lines for any environment"
         )
+
+
+def check_agent(agent: Agent, what: str) -> None:
+    """Raises:
+    AnotherWorld: the agent was not made for the pendulum.
+    """
+    if agent.config.env != NAME:
+        raise AnotherWorld(f"{what} is {NAME}'s, but this agent was made for {agent.config.env}: give one trained on {NAME}")
 
 
 def tip(observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

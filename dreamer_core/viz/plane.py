@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.sac import Action
+from dreamer_core.viz.pendulum import NAME, AnotherWorld, check_agent
 from dreamer_core.viz.show import describe
 from dreamer_core.yardsticks.ceiling import DT, GRAVITY, LENGTH, MAX_SPEED, MAX_TORQUE, Corners, best_torque, dynamics, grid
 
@@ -57,8 +58,25 @@ def soft_bellman(gamma: float, tau: float, shape: tuple[int, int] = SHAPE, torqu
     return value
 
 
+def check_world(agent: Dreamer) -> None:
+    """Raises:
+    AnotherWorld: the agent does not live in the single steps of Pendulum that are solved here.
+    """
+    check_agent(agent, "the state plane")
+    if agent.config.wrappers.action_repeat > 1:
+        raise AnotherWorld(
+            f"the state plane is {NAME}'s with a new action at each step, but each action of this agent lasts "
+            f"{agent.config.wrappers.action_repeat} steps: give one trained with wrappers.action_repeat 1"
+        )
+
+
 def exact_plane(agent: Dreamer, shape: tuple[int, int] = SHAPE) -> Plane:
-    """What a perfect critic with the agent's discount and entropy weight would say, and the torque it would find best."""
+    """What a perfect critic with the agent's discount and entropy weight would say, and the torque it would find best.
+
+    Raises:
+        AnotherWorld: the agent was not made for Pendulum, or repeats its actions.
+    """
+    check_world(agent)
     config = agent.config.sac
     value = soft_bellman(config.gamma, agent.sac.alpha / config.reward_scale if config.soft else 0.0, shape)
     angle, velocity = np.broadcast_arrays(*grid(shape))
@@ -80,12 +98,11 @@ def agent_plane(agent: Dreamer, shape: tuple[int, int] = SHAPE, rows: int = 4, s
     filtered rows; the value is averaged over `samples` draws of z and of the action.
 
     Raises:
-        ValueError: the agent was not made for Pendulum.
+        AnotherWorld: the agent was not made for Pendulum, or repeats its actions.
     """
+    check_world(agent)
     keep = np.setdiff1d(np.arange(3), agent.config.wrappers.hide)
     model, actor = agent.model, agent.sac.actor
-    if agent.config.env != "Pendulum-v1":
-        raise ValueError(f"the state plane is Pendulum-v1's, but this agent was made for {agent.config.env}")
     angle, velocity = (part.ravel() for part in np.broadcast_arrays(*grid(shape)))
     seen = []
     for _ in range(rows):

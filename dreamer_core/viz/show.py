@@ -4,11 +4,14 @@ import base64
 import html
 import io
 import time
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 from IPython.display import HTML, DisplayHandle, display
 from matplotlib.figure import Figure
 from PIL import Image
+
+from dreamer_core.errors import DreamerError
 
 # One colour code for the course: what really happens, what the model makes of it while it watches, what it dreams.
 # The palette is Okabe and Ito's, some of it darkened: each colour has a contrast of 3 : 1 at least on a white page and on a dark
@@ -29,6 +32,14 @@ def png(figure: Figure, dpi: int = 90) -> bytes:
     small = io.BytesIO()
     Image.open(buffer).convert("RGB").quantize(256).save(small, format="png", optimize=True)
     return small.getvalue()
+
+
+def check_names(names: Sequence[str], size: int) -> None:
+    """Raises:
+    DreamerError: the names are not one for each of `size` observations, so that a wrong one would stand beside a curve.
+    """
+    if len(names) != size:
+        raise DreamerError(f"{len(names)} labels were given for {size} observations: give one for each")
 
 
 def describe(figure: Figure, alt: str, caption: str) -> Figure:
