@@ -135,11 +135,11 @@ class RSSM(nn.Module):
         h = self.step(h, z, action)
         return h, self.latent.sample(self.prior(h), noise)
 
-    def observe(self, h1: Tensor, embed: Tensor, action: Tensor, first: Tensor, noise: Tensor | None = None) -> Beliefs:
+    def observe(self, h0: Tensor, embed: Tensor, action: Tensor, first: Tensor, noise: Tensor | None = None) -> Beliefs:
         """Beliefs over a window, with full backpropagation through the h chain.
 
         Args:
-            h1: (B, D), the recurrent state of the window's first row (zeroed where `first`).
+            h0: (B, D), the recurrent state of the window's first row (zeroed where `first`).
             embed: (B, T, E), encoder outputs.
             action: (B, T, A), the action leaving each row (the last is not used).
             first: (B, T), 1 where an episode starts.
@@ -149,12 +149,12 @@ class RSSM(nn.Module):
             noise = self.latent.noise(*embed.shape[:2], device=embed.device)
         batched = self.batched and self.config.detach_z and self.config.batched_unroll and torch.is_grad_enabled() and embed.shape[1] > 1
         unroll = self._observe_batched if batched else self.observe_plain
-        return unroll(h1, embed, action, first, noise)
+        return unroll(h0, embed, action, first, noise)
 
-    def observe_plain(self, h1: Tensor, embed: Tensor, action: Tensor, first: Tensor, noise: Tensor) -> Beliefs:
+    def observe_plain(self, h0: Tensor, embed: Tensor, action: Tensor, first: Tensor, noise: Tensor) -> Beliefs:
         """The definition of `observe`, row by row; its arguments, with the noise given."""
         keep = 1 - first.unsqueeze(-1)  # (B, T, 1)
-        h = h1 * keep[:, 0]
+        h = h0 * keep[:, 0]
         hs, zs, posteriors = [], [], []
         for t in range(embed.shape[1]):
             if t > 0:
@@ -166,16 +166,16 @@ class RSSM(nn.Module):
             posteriors.append(posterior)
         return Beliefs(torch.stack(hs, 1), torch.stack(zs, 1), torch.stack(posteriors, 1))
 
-    def _observe_batched(self, h1: Tensor, embed: Tensor, action: Tensor, first: Tensor, noise: Tensor) -> Beliefs:
+    def _observe_batched(self, h0: Tensor, embed: Tensor, action: Tensor, first: Tensor, noise: Tensor) -> Beliefs:
         """The same numbers and the same gradients as `observe_plain`, faster.
 
         Because z is detached between rows, only h links one row to the next. So: find all states
         without gradient, then recompute everything but the h chain as one batch of B * T rows.
         """
         from_embed = self.posterior_e(embed)  # (B, T, U)
-        z, kept = self._unroll(h1, from_embed.detach(), action, first, noise)
+        z, kept = self._unroll(h0, from_embed.detach(), action, first, noise)
         x = self.input(torch.cat([z[:-1], action[:, :-1].transpose(0, 1)], -1))  # (T-1, B, U)
-        h_first = h1 * kept[-1][0]
+        h_first = h0 * kept[-1][0]
         cell = self.cell
         chain = _HChain.apply(x, h_first, cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh, kept[:-1] + (kept[-1][1:],))
         h = torch.cat([h_first[None], chain]).transpose(0, 1)  # (B, T, D)
@@ -183,7 +183,7 @@ class RSSM(nn.Module):
         return Beliefs(h, self.latent.attach(posterior, noise, z.transpose(0, 1)), posterior)
 
     @torch.no_grad()
-    def _unroll(self, h1, from_embed, action, first, noise):
+    def _unroll(self, h0, from_embed, action, first, noise):
         """All states of a window and the GRU's gates, time first, without gradient."""
         keep = (1 - first).T.unsqueeze(-1)  # (T, B, 1)
         linear, cell, size, units = self.input[0], self.cell, self.deter, self.config.units
@@ -195,9 +195,9 @@ class RSSM(nn.Module):
         from_action = F.linear(action.transpose(0, 1), linear.weight[:, self.latent.size :], linear.bias)  # (T, B, U)
         steps, batch = from_action.shape[:2]
         from_embed, noise = from_embed.transpose(0, 1), noise.transpose(0, 1)
-        hs, ru = h1.new_empty(steps, batch, size), h1.new_empty(steps - 1, batch, 2 * size)
-        n, gh_n = h1.new_empty(steps - 1, batch, size), h1.new_empty(steps - 1, batch, size)
-        h = torch.mul(h1, keep[0], out=hs[0])
+        hs, ru = h0.new_empty(steps, batch, size), h0.new_empty(steps - 1, batch, 2 * size)
+        n, gh_n = h0.new_empty(steps - 1, batch, size), h0.new_empty(steps - 1, batch, size)
+        h = torch.mul(h0, keep[0], out=hs[0])
         zs = []
         seam = first.any(0).tolist()
         for t in range(steps):

@@ -1,9 +1,14 @@
 """What notebooks tell in passing of runs that would take too long on the page: their own cells, run again with other seeds.
 
-    python tests/benchmarks/asides.py                everything: about half an hour on one core
+    python tests/benchmarks/asides.py                everything: about 50 minutes on one core
     python tests/benchmarks/asides.py --parts probe  the linear probe of notebook 05 alone
 
-* probe: what notebook 05's linear probe finds in h, with z cut and not cut, over six seeds.
+* coin: the tosses that notebook 03's world models dream, by kind of z and free nats, over six seeds.
+* spring: how far notebook 03's beliefs are from the exact ones, over three seeds.
+* heads: notebook 04's three reward heads, and its learned standard deviation, over six seeds.
+* sweep: notebook 05's four weights of the KL, over three seeds.
+* probe: notebook 05's world model and what a linear probe finds in it, with z cut and not cut, over six seeds.
+* tries: the changes that notebook 05 proposes under "Try it", over three seeds.
 * starts: the KL along notebook 06's windows from a stored, a re-run and a zero h, over four more seeds.
 * exploit: what an agent expects and gets after practising in notebook 07's frozen dream, over seeds and numbers of real steps.
 * race: notebook 08's three learners, in the world of its figure and in five more.
@@ -111,18 +116,115 @@ def play(number: str, keep: tuple[str, ...] = (), changes: Mapping[str, str] | N
     return variables
 
 
-def probe(seed: int) -> dict[str, float]:
-    """R^2 of the velocity in h, with z cut and not cut: notebook 05's cells, from other random rows and other weights."""
+def coin(seed: int) -> dict[str, dict[str, float]]:
+    """Notebook 03's coin, learned from other tosses and other weights: shares of dreamt tails, heads and neither, and the last KL."""
+    keep = ("begin(", "from dreamer_core.yardsticks import ladder", "def no_memory", "def learn_coin")
+    once = 'coins = {latent: learn_coin(latent, 0.05) for latent in ("gaussian", "categorical")}'
+    book = play("03", keep, {"latent=latent)": f"latent=latent, seed={seed})", once: ""})
+    found = {}
+    for latent, free in (("gaussian", 0.05), ("gaussian", 2.0), ("categorical", 0.05), ("categorical", 1.0), ("categorical", 2.0)):
+        tosses, watched = book["learn_coin"](latent, free)
+        tails, heads = (float((abs(tosses - face) < 0.25).mean()) for face in (0, 1))
+        found[f"{latent}, free nats {free}"] = rounded(
+            tails=tails, heads=heads, neither=1 - tails - heads, beyond=(tosses > 1.25).mean(), largest=tosses.max(),
+            kl=watched[-20:, 0].mean(), still=(watched[:, 1] == 0).mean(),
+        )  # fmt: skip
+    return found
+
+
+def spring(seed: int) -> dict[str, dict[str, float]]:
+    """Notebook 03's gaps in nats: as it trains, for longer, and with classes, each from other weights and other batches."""
+    book = play("03", ("begin(", "from dreamer_core.yardsticks import ladder", "clear = World", "world = World(", "fresh = random"), {
+        "budget(1500, quick=60)": "1", "my_guess_ratio": "1.0",
+    })  # fmt: skip
+    found = {}
+    for name, latent, updates in (("as it is", "gaussian", 1500), ("longer", "gaussian", 4000), ("classes", "categorical", 1500)):
+        torch.manual_seed(seed)
+        believer = book["small_model"](latent)
+        book["fit"](book["world"], believer, book["recorded"], updates, lr=1.2e-2)
+        foreseen = book["foresee"](book["world"], believer, book["fresh"], chains=20, samples=20)
+        found[name] = rounded(**book["compare"](foreseen, book["truth"], book["fresh"].visible))
+    return found
+
+
+def heads(seed: int) -> dict[str, dict[str, float]]:
+    """Notebook 04's heads with a fixed and a learned sigma, and the coverage of the learned one on its noisy toy."""
+    keep = ("begin(", "def pair_up", "own_play =", "def read(", "def rms(", "def noisy(", "def coverage(")
+    book = play("04", keep, {"torch.manual_seed(0)": f"torch.manual_seed({seed})"})
+    fit, read, rms = book["fit"], book["read"], book["rms"]
+    found = {}
+    for name, std, floor in (("fixed 1", 1.0, 0.05), ("learned, floor 0.05", 0.0, 0.05), ("learned, floor 0.0001", 0.0, 0.0001)):
+        head, rows = fit(book["states"], book["rewards"], std, floor)
+        miss = rms(head, book["test_states"], book["test_rewards"])
+        found[name] = rounded(miss=miss, sigma=rows[-1, 1], gradient=rows[-100:, 2].mean(), longest=rows[:, 2].max())
+    for floor in (0.05, 0.3):
+        head, _ = fit(book["many_x"], book["many_r"], 0.0, floor)
+        with torch.no_grad():
+            mean, std = read(head, book["x"], 0.0, floor)
+        inside = (mean - book["r"]).abs() <= std
+        found[f"noisy toy, floor {floor}"] = rounded(**{place: inside[rows].float().mean() for place, rows in book["places"].items()})
+    return found
+
+
+def model_of_05(seed: int) -> dict[str, Any]:
+    """Notebook 05's cells up to the probe, from other random rows and other weights."""
     keep = ("begin(", "import statistics", "def collect", "episodes = [act_out", "blind = [act_out", "def train(")
     keep += ("def r_squared", "def velocity_in")
+    return play("05", keep, {'config = preset("dropin")': f'config = preset("dropin")\n    config.seed = {seed}'})
+
+
+def learned(book: dict[str, Any], agent: Any) -> list[dict[str, float]]:
+    """Notebook 05's training of a world model: the metrics of every 20th update."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return book["train"](agent, book["updates"], "")
+
+
+def sweep(seed: int) -> dict[str, dict[str, float]]:
+    """Notebook 05's four weights of the KL: error and KL after training."""
+    keep = ("begin(", "import statistics", "def collect", "sweep_updates")
     book = play("05", keep, {'config = preset("dropin")': f'config = preset("dropin")\n    config.seed = {seed}'})
+    return {str(factor): rounded(error=error, kl=kl) for factor, (error, kl) in zip(book["factors"], book["found"])}
+
+
+def probe(seed: int) -> dict[str, dict[str, float]]:
+    """Notebook 05's world model with z cut and not cut: R^2 of the velocity in h and z, and how its training went."""
+    book = model_of_05(seed)
     found = {}
     for name, cut in CUT.items():
         agent = book["collect"](detach_z=cut)
-        with contextlib.redirect_stdout(io.StringIO()):
-            book["train"](agent, book["updates"], name)
-        found[name] = round(float(book["velocity_in"](agent)["h"]), 3)
+        rows = learned(book, agent)
+        curve = {
+            short: [row[f"model/{short}"] for row in rows] for short in ("observation", "stat_kl", "stat_posterior_entropy", "grad_norm")
+        }
+        found[name] = rounded(
+            **book["velocity_in"](agent),
+            observation=curve["observation"][0], observation_100=curve["observation"][5], observation_end=curve["observation"][-1],
+            kl_highest=max(curve["stat_kl"]), kl_end=curve["stat_kl"][-1],
+            entropy=curve["stat_posterior_entropy"][0], entropy_lowest=min(curve["stat_posterior_entropy"]),
+            entropy_end=curve["stat_posterior_entropy"][-1], longest=max(curve["grad_norm"]),
+        )  # fmt: skip
     return found
+
+
+def tries(seed: int) -> dict[str, dict[str, float]]:
+    """What notebook 05 proposes: R^2 of the velocity, and the last reconstruction error."""
+    book = model_of_05(seed)
+    changes: dict[str, dict[str, Any]] = {
+        "as it is": {}, "sighted": {"hide": ()}, "classes": {"latent": "categorical"}, "clipped": {"clip_norm": 0.05},
+    }  # fmt: skip
+    found = {}
+    for name, change in changes.items():
+        agent = book["collect"](**change)
+        rows = learned(book, agent)
+        shown = book["episodes"] if name == "sighted" else book["blind"]
+        ends = {f"{short}_end": rows[-1][f"model/{short}"] for short in ("observation", "stat_kl", "stat_posterior_entropy")}
+        found[name] = rounded(**book["velocity_in"](agent, shown), **ends)
+    return found
+
+
+def rounded(**values: Any) -> dict[str, float]:
+    """Four digits are enough for a sentence."""
+    return {name: float(f"{float(value):.4g}") for name, value in values.items()}
 
 
 def starts(seed: int) -> dict[str, dict[str, list[float]]]:
@@ -228,7 +330,12 @@ def changed(name: str, seed: int) -> list[int]:
 
 
 JOBS: dict[str, dict[str, Callable[[], Any]]] = {
+    "coin": {str(seed): partial(coin, seed) for seed in range(6)},
+    "spring": {str(seed): partial(spring, seed) for seed in range(3)},
+    "heads": {str(seed): partial(heads, seed) for seed in range(6)},
+    "sweep": {str(seed): partial(sweep, seed) for seed in range(3)},
     "probe": {str(seed): partial(probe, seed) for seed in range(6)},
+    "tries": {str(seed): partial(tries, seed) for seed in range(3)},
     "starts": {str(seed): partial(starts, seed) for seed in range(1, 5)},
     "exploit": {f"{steps}/{seed}": partial(exploit, steps, seed) for steps, seeds in FROZEN.items() for seed in range(seeds)},
     "race": {str(world): partial(race, world) for world in range(6)},

@@ -61,9 +61,10 @@ def test_the_target_is_the_reference(exercise):
     assert inspect.getdoc(exercise.reference)
 
 
-def test_each_notebook_has_three_to_six_exercises_of_all_difficulties():
+def test_each_notebook_has_three_to_seven_exercises_of_all_difficulties():
+    """More would tire. Seven are in notebook 03 alone: six parts of the RSSM, and the bound that its loss comes from."""
     counts = [sum(notebook_of(number) == f"{n:02d}" for number in EXERCISES) for n in range(10)]
-    assert all(3 <= count <= 6 for count in counts) and sum(counts) >= 40, counts
+    assert all(3 <= count <= 7 for count in counts) and sum(counts) >= 40, counts
     assert [exercise.difficulty for exercise in EXERCISES.values()].count(3) >= 4
     numbers = [tuple(map(int, number.split("."))) for number in EXERCISES]
     assert numbers == sorted(numbers)

@@ -1,6 +1,7 @@
 """Numbers that the notebooks' prose quotes: computed again here, and looked for in the words as they stand."""
 
 import json
+import math
 from functools import cache
 from statistics import median
 
@@ -11,13 +12,14 @@ import torch
 
 from dreamer_core import envs
 from dreamer_core.agent import Dreamer
-from dreamer_core.config import Config, preset
+from dreamer_core.config import Config, WorldModelConfig, preset
 from dreamer_core.returns import alive_weight
 from dreamer_core.viz.branches import recorded
 from dreamer_core.viz.dream import act_out, play
 from dreamer_core.viz.fan import fan
 from dreamer_core.viz.pendulum import angle
-from dreamer_core.yardsticks import ceiling
+from dreamer_core.yardsticks import ceiling, ladder
+from dreamer_core.yardsticks.known_world import World
 from notebooks.books import PATHS, ROOT, code_cells, prose
 
 ASSETS = ROOT / "notebooks" / "assets"
@@ -25,6 +27,7 @@ BENCH = json.loads((ASSETS / "bench.json").read_text(encoding="utf-8"))
 CURVES, BEST = BENCH["curves"], BENCH["ceiling"]
 ASIDES = json.loads((ASSETS / "asides.json").read_text(encoding="utf-8"))
 STUDY = json.loads((ASSETS / "staleness.json").read_text(encoding="utf-8"))
+PENDULUM = gym.make("Pendulum-v1").unwrapped
 WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
@@ -124,9 +127,10 @@ def test_notebook_05_quotes_the_probe_of_six_seeds():
         ("z cut", "found {:.2f} in the median with the cut ({:.2f} to {:.2f})"),
         ("z not cut", "{:.2f} without it ({:.2f} to {:.2f})"),
     ):
-        found = [row[name] for row in ASIDES["probe"].values()]
+        found = [row[name]["h"] for row in ASIDES["probe"].values()]
         assert len(found) == 6 and words.format(median(found), min(found), max(found)) in text
-    assert sum(row["z cut"] < row["z not cut"] for row in ASIDES["probe"].values()) >= 4 and "worse more often than not" in text
+    worse = sum(row["z cut"]["h"] < row["z not cut"]["h"] for row in ASIDES["probe"].values())
+    assert worse >= 4 and "worse more often than not" in text
 
 
 def test_notebook_06_states_the_settings():
@@ -374,3 +378,248 @@ def test_units_decide_on_inverted_pendulum():
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert "eight of ten seeds reach its limit at step 2,000, and in raw units none" in readme
     assert "at step 2,000 eight of ten seeds hold the pole for a whole episode, and in raw units none does" in prose(PATHS[5])
+
+
+def span(values, form="{:.2f}"):
+    """The smallest and the largest, as the notebooks write them."""
+    values = list(values)
+    low, high = form.format(min(values)), form.format(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def minus_span(values):
+    """A range that may lie below 0, with the sign that the notebooks use."""
+    return span(values, "{:.1f}").replace("-", "−")
+
+
+def percent(values):
+    return span([100 * value for value in values], "{:.0f}") + " %"
+
+
+def seeds(part, name, number):
+    """The results of one aside, seed by seed; none left out."""
+    rows = [row[name] for row in ASIDES[part].values()]
+    assert len(rows) == number, f"asides.json holds {len(rows)} seeds of {part}, the notebooks speak of {number}"
+    return rows
+
+
+def column(rows, key):
+    return [row[key] for row in rows]
+
+
+def says(number, *sentences):
+    """These sentences stand in the words of a notebook."""
+    text = prose(PATHS[number])
+    gone = [sentence for sentence in sentences if sentence not in text]
+    assert not gone, f"notebook {number:02d} does not say (any more): {gone}"
+
+
+def test_notebook_03_quotes_the_coins_of_six_seeds():
+    normal, wide = seeds("coin", "gaussian, free nats 0.05", 6), seeds("coin", "gaussian, free nats 2.0", 6)
+    classes, one, two = (seeds("coin", f"categorical, free nats {free}", 6) for free in (0.05, 1.0, 2.0))
+    largest = span(column(normal, "largest"), "{:.1f}")
+    says(
+        3,
+        f"near tails (within 0.25) lay {percent(column(normal, 'tails'))} of the dreams, near heads {percent(column(normal, 'heads'))}, "
+        f"and the largest was {largest}",
+        f"over six seeds {percent(column(one, 'tails'))} of the dreams were tails",
+        f"the prior's gradient was *exactly zero* in {percent(column(one, 'still'))} of the updates",
+        f"over six seeds {percent(column(two, 'neither'))} of the dreamt tosses were neither 0 nor 1",
+        f"In six seeds its KL ended at {span(column(wide, 'kl'), '{:.1f}')} nats, and it was without a gradient in "
+        f"{percent(column(wide, 'still'))} of the updates",
+        f"{percent(column(wide, 'neither'))} of them were neither, and {percent(column(normal, 'neither'))} at free nats of 0.05",
+    )
+    assert all(1.8 < a / b < 2.5 for a, b in zip(column(normal, "kl"), column(classes, "kl"))), "a Normal pays about twice the nats"
+    assert all(abs(value - math.log(2)) < 0.08 for value in column(classes, "kl")), "the classes need about log 2"
+    assert min(column(two, "still")) > 0.95, "with 2 the prior hears next to nothing"
+    assert min(min(row["tails"], row["heads"]) for row in one) > math.exp(-1) - 0.06, "each face is pushed to about 0.37"
+    assert max(column(one, "neither")) < 0.05
+
+
+def test_notebook_03_computes_by_hand():
+    says(
+        3,
+        f"= {math.log(2):.2f}$ nats: what the toss told",
+        f"$\\log 2 = {math.log(2):.2f}$ nats for it",
+        f"one toss tells {math.log(2):.2f} nats",
+        f"$p(\\text{{heads}}) \\ge e^{{-1}} = {math.exp(-1):.2f}$",
+        f"Where both faces have {math.exp(-1):.2f}",
+        f"$e^{{-2}} = {math.exp(-2):.2f}$",
+        f"= ({0.5 * 0.9 / 0.5:.1f},\\ {0.5 * 0.1 / 0.5:.1f})",
+        f"at Bayes' answer, {0.5 * 0.9 / (0.5 * 0.9 + 0.5 * 0.1):.1f}, and nowhere else",
+    )
+
+
+def test_notebook_03_quotes_the_spring():
+    kept = json.loads((ASSETS / "known_world.json").read_text(encoding="utf-8"))
+    runs, made = kept["gaussian"], kept["settings"]["gaussian"]
+    as_it_is, longer, classes = (seeds("spring", name, 3) for name in ("as it is", "longer", "classes"))
+    assert len(runs) == 3
+    says(
+        3,
+        f"({made['updates']:,} updates, {made['episodes']:,} episodes of {World().steps} steps)",
+        f"in three seeds to {span(column(runs, 'visible'), '{:.3f}')} nats where the sensor sees, {span(column(runs, 'blind'), '{:.3f}')} "
+        f"in the dark, and there to a standard deviation {span(column(runs, 'spread_blind'))} times the exact one",
+        f"In the dark, {span(column(as_it_is, 'blind'))} nats became {span(column(longer, 'blind'))}; at the end of a blackout, "
+        f"{span(column(as_it_is, 'reappearance'))} became {span(column(longer, 'reappearance'))} (three seeds)",
+        f"{span(column(classes, 'visible'))} nats where the sensor sees, in place of {span(column(as_it_is, 'visible'))} (three seeds)",
+    )
+    assert max(column(as_it_is, "visible")) < 0.06, "a few hundredths of a nat"
+    assert all(3 < row["blind"] / row["visible"] < 10 for row in as_it_is), "several times as large in the dark"
+    assert min(column(as_it_is, "spread_blind")) > 1.1, "too unsure in the dark"
+
+
+def test_notebook_04_quotes_the_heads_of_six_seeds():
+    fixed, floor, free = (seeds("heads", name, 6) for name in ("fixed 1", "learned, floor 0.05", "learned, floor 0.0001"))
+    toy, stiff = seeds("heads", "noisy toy, floor 0.05", 6), seeds("heads", "noisy toy, floor 0.3", 6)
+    says(
+        4,
+        f"over six seeds its $\\sigma$ ended at {span(column(free, 'sigma'))}, and its miss at {span(column(free, 'miss'))} "
+        f"(with the floor: {span(column(floor, 'miss'))}, fixed: {span(column(fixed, 'miss'))})",
+        f"so it was with each of six seeds, {percent(column(toy, '|x| < 0.3'))}",
+        f"{percent(column(stiff, '|x| < 0.3'))} in six seeds",
+        f"{percent(column(stiff, '|x| > 0.7'))} at the ends",
+        "the gradient that arrives at the *states* is hundreds of times longer",
+        "and nearly without a floor thousands of times",
+    )
+    assert min(column(toy, "|x| < 0.3")) > 0.68
+    assert all(abs(row["sigma"] - 0.05) < 0.001 for row in floor), "the head runs straight into its floor"
+    assert all(100 < row["gradient"] / plain["gradient"] < 1000 for row, plain in zip(floor, fixed)), "hundreds of times"
+    assert all(1000 < row["gradient"] / plain["gradient"] < 10_000 for row, plain in zip(free, fixed)), "thousands of times"
+
+
+def test_notebook_05_quotes_its_world_model_of_six_seeds():
+    cut, uncut = seeds("probe", "z cut", 6), seeds("probe", "z not cut", 6)
+    fell = [row["observation"] / row["observation_100"] for row in cut]
+    says(
+        5,
+        f"In six seeds the error became {span(fell, '{:.0f}')} times smaller in the first hundred updates, and the KL went up to "
+        f"{span(column(cut, 'kl_highest'), '{:.0f}')} nats before it came down to {span(column(cut, 'kl_end'), '{:.1f}')}",
+        f"{minus_span(column(uncut, 'entropy_end'))} nats in place of {span(column(cut, 'entropy_end'), '{:.1f}')}",
+    )
+    assert all(row["entropy"] > row["entropy_end"] > row["entropy_lowest"] + 1 for row in cut), "the entropy falls, and later rises"
+    assert max(column(cut, "longest")) < 2, "gradients stay far below the limit of 100"
+    assert max(column(cut, "z")) < 0, "z holds no velocity that a linear probe finds"
+
+
+def test_notebook_05_quotes_the_weights_of_the_kl():
+    rows = {factor: seeds("sweep", str(factor), 3) for factor in (1, 3, 60, 64 * 64 * 3)}
+    one, sixty, image = rows[1], rows[60], rows[64 * 64 * 3]
+    says(5, f"many times larger ({span([a['error'] / b['error'] for a, b in zip(sixty, one)], '{:.0f}')} times in three seeds)")
+    says(5, f"in three colours it is {64 * 64 * 3:,}", f"by {64 * 64 * 3:,}: at which factor")
+    assert max(column(rows[3], "error")) < 0.01 and min(column(image, "error")) > 0.8 and max(column(image, "kl")) < 0.05
+
+
+def test_notebook_05_tells_what_its_proposals_do():
+    plain, sighted, classes, clipped = (seeds("tries", name, 3) for name in ("as it is", "sighted", "classes", "clipped"))
+    says(
+        5,
+        f"Yes: an $R^2$ of {span(column(sighted, 'z'))} in three seeds",
+        f"after {600} updates it was {span([a['observation_end'] / b['observation_end'] for a, b in zip(classes, plain)], '{:.1f}')} "
+        "times as large in three seeds",
+        f"In three seeds the reconstruction error ended at {span(column(clipped, 'observation_end'), '{:.4f}')}, and at "
+        f"{span(column(plain, 'observation_end'), '{:.4f}')} without",
+    )
+
+
+def code_says(number, *pieces):
+    """These pieces stand in a notebook's code, where its words name their numbers."""
+    code = "\n".join(cell.source for cell in code_cells(PATHS[number]))
+    gone = [piece for piece in pieces if piece not in code]
+    assert not gone, f"the code of notebook {number:02d} does not hold {gone} any more: look at what its words say"
+
+
+def test_notebook_03_quotes_its_settings():
+    model, balance = WorldModelConfig(), WorldModelConfig().kl_balance
+    assert PENDULUM.max_speed == 2 * 4 and balance == 4 / 5
+    code_says(3, "default_rng(0), 300), random_episodes(clear, np.random.default_rng(1), 200)", "World(steps=40)", "default_rng(0), 5000)")
+    code_says(3, "state = np.array([2.0, velocity])", "velocities = np.linspace(-4, 4, 9)", "budget(1500, quick=60)", "free in (1.0, 2.0)")
+    says(
+        3,
+        f"All hang at the same angle, {np.degrees(2.0):.0f} degrees from upright",
+        "Their velocities lie between −4 and 4 rad/s, half of what is possible",
+        "least squares on 300 episodes, tested on 200 others",
+        f"the raw width of {model.stoch} Normals",
+        f"the size of $h$ (here {model.deter}) and $Z$ the size of $z$ (here {model.stoch})",
+        f"numbers, ours has {model.deter}.",
+        f"\\mathrm{{softplus}}(x) + {model.min_std}$: never below {model.min_std}",
+        f"v1 weighs the KL with {model.kl_scale} (`model.kl_scale`)",
+        f"of width $\\sqrt{{{model.kl_scale}}} = {math.sqrt(model.kl_scale):.1f}$ in place of 1",
+        f"v1 gives {balance} to $\\mathrm{{kl}}_{{\\text{{dyn}}}}$ and {1 - balance:.1f} to $\\mathrm{{kl}}_{{\\text{{rep}}}}$",
+        f"With {balance} the prior walks four fifths of the way",
+        f"${1 - model.unimix}\\,\\mathrm{{softmax}} + {model.unimix}/K$",
+        f"v1 uses {model.free_nats} per row",
+        f"After {ladder.STEPS} random steps we read off",
+        f"dream {ladder.COPIES} tosses of each",
+        "live on 5,000 recorded episodes of 40 steps",
+        "Train the spring for 4,000 updates instead of 1,500",
+        f"reads {1**2}, {2**2} or {4**2}",
+        f"are {1**2}, {2**2} and {4**2}. Does straight-through",
+    )
+
+
+def test_notebook_04_computes_by_hand():
+    bins = [math.copysign(math.expm1(abs(x)), x) for x in np.linspace(-20, 20, 255)]
+    above = next(value for value in bins if value > 1)
+    below = max(value for value in bins if value <= 1)
+    share = (1 - below) / (above - below)
+    one, two = (math.erf(width / math.sqrt(2)) for width in (1, 2))  # what a Normal holds within so many sigmas
+    says(
+        4,
+        f"$1 - \\frac13 - \\frac14 \\approx {1 - 1 / 3 - 1 / 4:.2f}$",
+        f"a Normal has {100 * one:.0f} % of its draws within one $\\sigma$ of its mean, so {100 * one:.0f} of 100",
+        f"(Honest bells: {one:.2f} and {two:.2f} for widths of 1 and 2.)",
+        f"is above {100 * one:.0f} %;",
+        f"more than {100 * one:.0f} % within one $\\sigma$",
+        f"is {100 * one:.0f} % within one of it, everywhere?",
+        f"0.5 for a reward at the mean, {(1 + one) / 2:.2f} one $\\sigma$ above",
+        f"1 lies between {below:.2f} and {above:.2f}, with weights {1 - share:.2f} and {share:.2f}",
+        f"$1 - 1/333 = {1 - 1 / 333:.3f}$",
+        f"The third line asks for {1 - 1 / 333:.3f} in the first three rows",
+        f"$1/0.05^2 = {1 / 0.05**2:.0f}$",
+    )
+
+
+def test_notebook_04_quotes_its_settings():
+    config = preset("dropin")
+    lowest = -(math.pi**2 + 0.1 * PENDULUM.max_speed**2 + 0.001 * PENDULUM.max_torque**2)
+    scaled = f"−{-lowest * config.sac.reward_scale:.1f}"
+    code_says(4, "for n in range(20)]", "for n in range(6)]", "for floor in (0.05, 0.0001)", "0.1 + 0.4 * x", "-20, 20, 255")
+    says(
+        4,
+        f"| `sac.reward_scale` | {config.sac.reward_scale} |",
+        f"Pendulum's {minus(lowest)} to 0 becomes {scaled} to 0",
+        f"| `model.reward_scale` | {config.model.reward_scale} |",
+        f"Dividing rewards by {1 / config.sac.reward_scale:.0f} while",
+        f"let it watch {20 + 6} episodes",
+        f"(`reward_min_std`, {config.model.reward_min_std})",
+        f"With a floor of {config.model.reward_min_std} the head runs",
+        f"on rewards between {scaled} and 0 promises nothing",
+        f"and multiplies by {config.sac.reward_scale} instead",
+        f"$\\gamma = {config.sac.gamma}$ is a setting of the critic",
+        f"nothing comes after {gym.spec('Pendulum-v1').max_episode_steps} steps of Pendulum",
+        "with $\\sigma(x) = 0.1 + 0.4\\,|x|$",
+        "for $x$ from −20 to 20",
+    )
+
+
+def test_notebook_05_quotes_its_settings():
+    model, curve = WorldModelConfig(), CURVES["hidden/cut/1"]
+    code_says(5, "gradient_flow", "replay.sample(128, 8)", "budget(200, quick=10)", "factors = [1, 3, 60, 12_288]", "start=10, steps=40")
+    code_says(5, ">= -160")
+    says(
+        5,
+        "Take a window of **8 rows**, 0 to 7",
+        "*Of the 8 encoder outputs",
+        "And of the 8 recurrent states",
+        f"`model.kl_scale` ({model.kl_scale})",
+        f"*after* its weight of {model.kl_scale}",
+        f"our KL weight is {model.kl_scale}. Multiply it by 3, by 60",
+        "For Pendulum's 3 entries that is a factor of 3",
+        "Each model trains for 200 updates",
+        f"its range (−{PENDULUM.max_speed} to {PENDULUM.max_speed})",
+        "Look at step 10",
+        f"angles that are 1/{1 / PENDULUM.dt:.0f} second apart",
+        f"We count who reaches a return of −160; the best controller there is gets about {minus(BEST)}",
+        f"in these {curve['env_steps'][-1]:,} steps",
+    )

@@ -1,4 +1,4 @@
-"""Notebook 03: the dream step, the sample of z, the KL between posterior and prior, and what balances it."""
+"""Notebook 03: the dream step, the sample of z, the KL between posterior and prior, what balances it, and the bound it comes from."""
 
 import math
 from collections.abc import Callable
@@ -696,4 +696,137 @@ STRAIGHT_THROUGH = Exercise(
     ),
 )
 
-EXERCISES = [DREAM_STEP, GAUSSIAN_SAMPLE, GAUSSIAN_KL, BALANCED_KL, UNIMIX, STRAIGHT_THROUGH]
+# --- 3.7 the bound, every z counted ----------------------------------------------------------
+
+WITNESS_PRIOR = torch.tensor([0.5, 0.5])  # a fair coin: heads, tails
+WITNESS = torch.log(torch.tensor([0.9, 0.1]))  # how likely the report "heads" is under each
+WITNESS_Q = torch.tensor([[0.9, 0.1], [0.5, 0.5]])  # Bayes' answer, and someone who did not listen
+URN_Q = torch.tensor([[[0.2, 0.3, 0.5], [0.6, 0.1, 0.3]]])  # (B, T, K) = (1, 2, 3)
+URN_PRIOR = torch.tensor([[[0.5, 0.3, 0.2], [0.1, 0.7, 0.2]]])
+URN = torch.tensor([[[-1.0, -0.2, -2.5], [0.7, -3.0, -0.4]]])  # of a density: it may lie above 0
+
+
+def evidence_bound(q: Tensor, prior: Tensor, log_likelihood: Tensor) -> Tensor:
+    """The evidence lower bound of each row, every class of z counted: reconstruction minus KL[q || prior].
+
+    Args:
+        q, prior: (..., K), probabilities of the classes, all above 0 (unimix sees to that).
+        log_likelihood: (..., K), log p(o | z) of what was seen, for each class.
+
+    Returns:
+        (...), in nats.
+    """
+    return (q * (log_likelihood - torch.log(q / prior))).sum(-1)
+
+
+def observe_evidence_bound(f: Callable) -> Observations:
+    """The coin and its witness, and a batch of three classes with all gradients."""
+    q, prior, log_likelihood = (x.clone().requires_grad_() for x in (URN_Q, URN_PRIOR, URN))
+    bound = f(q, prior, log_likelihood)
+    to_q, to_prior, to_likelihood = gradient((bound * torch.tensor([1.0, 2.0])).sum(), q, prior, log_likelihood)
+    return {
+        "the bound of q = (0.9, 0.1) and (0.5, 0.5), prior 1/2, likelihood (0.9, 0.1)": f(
+            WITNESS_Q, WITNESS_PRIOR.expand(2, -1), WITNESS.expand(2, -1)
+        ),
+        "the bound of a (B, T, K) batch": bound.detach(),
+        "the gradient that reaches q": to_q,
+        "the gradient that reaches the prior": to_prior,
+        "the gradient that reaches log_likelihood": to_likelihood,
+    }
+
+
+def expected_evidence_bound() -> Observations:
+    """By another way: the exact log evidence minus KL[q || Bayes' posterior], both with every class counted, in double precision."""
+    bounds = [[], []]
+    for row in range(2):
+        q, prior, likelihood = URN_Q[0, row].tolist(), URN_PRIOR[0, row].tolist(), URN[0, row].exp().tolist()
+        evidence = sum(p * seen for p, seen in zip(prior, likelihood))
+        bayes = [p * seen / evidence for p, seen in zip(prior, likelihood)]
+        bounds[row] = math.log(evidence) - sum(a * math.log(a / b) for a, b in zip(q, bayes))
+    weight = torch.tensor([[[1.0], [2.0]]])
+    return {
+        "the bound of q = (0.9, 0.1) and (0.5, 0.5), prior 1/2, likelihood (0.9, 0.1)": torch.tensor([math.log(0.5), math.log(0.3)]),
+        "the bound of a (B, T, K) batch": torch.tensor([bounds]),
+        "the gradient that reaches q": weight * (URN + torch.log(URN_PRIOR / URN_Q) - 1),
+        "the gradient that reaches the prior": weight * URN_Q / URN_PRIOR,
+        "the gradient that reaches log_likelihood": weight * URN_Q,
+    }
+
+
+def beliefs_and_likelihoods(d: Draw, *shape: int) -> tuple[Tensor, Tensor, Tensor]:
+    """q and prior, every class above 0, and the log of a density, which may lie on either side of 0."""
+    return d.normal(*shape).softmax(-1).detach(), d.normal(*shape).softmax(-1).detach(), 2 * d.normal(*shape)
+
+
+def bound_by_reversed_kl(q, prior, log_likelihood):
+    return (q * log_likelihood - prior * torch.log(prior / q)).sum(-1)
+
+
+EVIDENCE_BOUND = Exercise(
+    id="3.7",
+    title="The bound, every z counted",
+    minutes=6,
+    difficulty=2,
+    importance=2,
+    reference=evidence_bound,
+    target=None,
+    observe=observe_evidence_bound,
+    expected=expected_evidence_bound,
+    mistakes=(
+        Mistake(
+            "kl_added",
+            lambda q, prior, log_likelihood: (q * (log_likelihood + torch.log(q / prior))).sum(-1),
+            "You add the KL. It is a price: the bound is the reconstruction *minus* KL[q || prior].",
+        ),
+        Mistake(
+            "kl_reversed",
+            bound_by_reversed_kl,
+            "Your KL is the wrong way round: in KL[q || prior] the average runs over q, and log q comes first.",
+        ),
+        Mistake(
+            "drawn_from_the_prior",
+            lambda q, prior, log_likelihood: (prior * log_likelihood - q * torch.log(q / prior)).sum(-1),
+            "You average the reconstruction over the prior. While watching, z is drawn from the posterior: each class counts q times.",
+        ),
+        Mistake(
+            "reconstruction_alone",
+            lambda q, prior, log_likelihood: (q * log_likelihood).sum(-1),
+            "That is the reconstruction alone. Without the KL it costs nothing to claim a z that the prior never draws.",
+        ),
+        Mistake(
+            "evidence_itself",
+            lambda q, prior, log_likelihood: torch.logsumexp(torch.log(prior) + log_likelihood, -1) + 0 * q.sum(-1),
+            "That is the evidence itself, log p(o): exact, and blind to q. The bound is lower, by how far q is from Bayes' answer.",
+        ),
+        Mistake(
+            "log_of_the_mean",
+            lambda q, prior, log_likelihood: torch.log((q * log_likelihood.exp()).sum(-1)) - (q * torch.log(q / prior)).sum(-1),
+            "You average the likelihoods and take the logarithm afterwards. The bound has the average of the *logarithms*.",
+        ),
+        Mistake(
+            "entropy_forgotten",
+            lambda q, prior, log_likelihood: (q * (log_likelihood + torch.log(prior))).sum(-1),
+            "Half of the KL is missing: log q - log prior has two parts, and you took the prior's alone.",
+        ),
+        Mistake(
+            "mean_over_classes",
+            lambda q, prior, log_likelihood: evidence_bound(q, prior, log_likelihood) / q.shape[-1],
+            "You take the mean over the classes. The weights q are the average already, as they sum to 1: add up.",
+        ),
+    ),
+    hints=(
+        "The formula stands above. With K classes, an average over z drawn from q is a sum over the last axis, each class times q.",
+        "The reconstruction is (q * log_likelihood).sum(-1). The KL is (q * torch.log(q / prior)).sum(-1).",
+        "(q * (log_likelihood - torch.log(q / prior))).sum(-1)",
+    ),
+    looks=(
+        Look("4 x 5 rows of 3 classes", lambda d: beliefs_and_likelihoods(d, 4, 5, 3)),
+        Look("a single row", lambda d: beliefs_and_likelihoods(d, 6)),
+        Look("two classes", lambda d: beliefs_and_likelihoods(d, 7, 2)),
+        Look("as many rows as classes", lambda d: beliefs_and_likelihoods(d, 3, 3)),
+        Look("a very sure posterior", lambda d: (torch.tensor([[0.998, 0.001, 0.001]]), *beliefs_and_likelihoods(d, 1, 3)[1:])),
+        Look("a posterior equal to the prior", lambda d: (lambda q, p, x: (q, q.clone(), x))(*beliefs_and_likelihoods(d, 4, 3))),
+    ),
+)
+
+EXERCISES = [DREAM_STEP, GAUSSIAN_SAMPLE, GAUSSIAN_KL, BALANCED_KL, UNIMIX, STRAIGHT_THROUGH, EVIDENCE_BOUND]

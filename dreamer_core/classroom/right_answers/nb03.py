@@ -58,6 +58,16 @@ def through_by_difference(probs, one_hot):
     return probs + (one_hot - probs).detach()
 
 
+def bound_in_two_parts(q, prior, log_likelihood):
+    reconstruction = torch.einsum("...k,...k->...", q, log_likelihood)
+    return reconstruction - F.kl_div(prior.log(), q, reduction="none").sum(dim=-1)
+
+
+def bound_by_entropy(q, prior, log_likelihood):
+    entropy = torch.special.entr(q).sum(-1)
+    return (q * torch.log(prior * log_likelihood.exp())).sum(-1) + entropy
+
+
 RIGHT = {
     "3.1": [dream_step_by_hand],
     "3.2": [sample_by_addcmul, sample_by_stretching],
@@ -65,4 +75,5 @@ RIGHT = {
     "3.4": [balanced_by_maximum, balanced_by_where],
     "3.5": [unimix_by_softmax, unimix_by_lerp],
     "3.6": [through_by_parentheses, through_by_difference],
+    "3.7": [bound_in_two_parts, bound_by_entropy],
 }

@@ -43,4 +43,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "`probs` is detached where it should not be (2)": "there it is detached already",
         "an absolute value is taken of `probs` (2)": "a probability is never negative",
     },
+    "3.7": {
+        "an absolute value is taken of `prior`": "a probability is never negative",
+    },
 }
