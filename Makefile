@@ -2,6 +2,8 @@
 # make test   set everything up and run all tests and all notebooks
 # make bench  measure learning and speed (some hours, can be interrupted); writes build/bench/report.md
 # make assets train the agent that the notebooks load, and draw the README's figure again
+# make mutants  break the core in every way of tests/mutants/table.py, one at a time, and see whether the tests notice (an hour or two);
+#               writes build/mutants/report.md; make mutants ONLY="rssm.py" tries those of one file, row or word
 # make notebooks  run every notebook and store its outputs
 #
 # make lab TORCH_INDEX=...   take torch from a CPU-only index (see the README)
@@ -44,7 +46,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
 QUIET := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
 
-.PHONY: lab test bench assets notebooks clean
+.PHONY: lab test bench mutants assets notebooks clean
 
 lab: $(READY)
 	$(RUN) jupyterlab --notebook-dir=. $(AS_ROOT) notebooks/00_play_in_a_dream.ipynb
@@ -58,6 +60,9 @@ test: $(READY)
 
 bench: $(BENCH_READY)
 	$(VENV)/bin/python tests/benchmarks/run.py --keep
+
+mutants: $(READY)
+	$(VENV)/bin/python tests/mutants/run.py $(if $(ONLY),"$(ONLY)")
 
 assets: $(READY)
 	$(RUN) dreamer_core.viz.assets

@@ -1,0 +1,197 @@
+"""Break the core in every way that `table.py` lists, one at a time, and see whether the tests notice.
+
+python tests/mutants/run.py                     all of them (about an hour)
+python tests/mutants/run.py rssm.py "z cut"     those whose file, row or words contain one of the given texts
+
+Works on a copy, one change after the other. torch is loaded once: each change is tried in a fork of
+this process. The tests of a file are those that mirror it and those of the specification (`TESTS`).
+Writes build/mutants/report.md: killed / all for each row of the specification, the survivors, and
+those that were killed without a word about what broke.
+"""
+
+import importlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from mutants.table import MUTANTS, ROWS, Mutant  # noqa: E402 (a script finds its package only now)
+
+ROOT = Path(__file__).parents[2]
+REPORT = ROOT / "build" / "mutants" / "report.md"
+LIMIT = 900  # seconds until a change counts as noticed because nothing comes to an end any more
+HEAVY = ("gymnasium", "numpy", "pydantic.dataclasses", "safetensors.torch", "torch", "torch._dynamo", "tqdm", "tyro")
+CORE = ("spec", "agent")
+TESTS = {
+    "latents.py": ("latents", "rssm", "world_model", *CORE, "settings"),
+    "nets.py": ("nets", "sac", "world_model", *CORE),
+    "rssm.py": ("rssm", "world_model", "settings", *CORE),
+    "world_model.py": ("world_model", *CORE, "settings"),
+    "returns.py": ("returns", "sac", "spec"),
+    "trajectories.py": ("returns", "agent", "sac"),
+    "sac.py": ("sac", "settings", *CORE),
+    "imagine.py": ("imagine", *CORE),
+    "replay.py": ("replay", *CORE, "settings", "trainer"),
+    "agent.py": ("agent", "imagine", "spec", "settings", "trainer"),
+    "config.py": ("config", "settings", "spec", "train"),
+    "trainer.py": ("trainer", "imagine", "settings", "train"),
+    "checkpoint.py": ("checkpoint", "agent", "trainer"),
+    "envs.py": ("envs", "trainer", "settings"),
+    "train.py": ("train",),
+}
+
+
+class Outcome(NamedTuple):
+    """What became of one change."""
+
+    how: str  # "words", "numbers", "bare", "crash", "time": killed so; "survived"
+    test: str
+    said: str
+
+
+class Recorder:
+    """A plugin of pytest that keeps the first failure."""
+
+    def __init__(self) -> None:
+        self.found = Outcome("survived", "", "")
+
+    def pytest_exception_interact(self, node, call, report) -> None:
+        if self.found.how == "survived":
+            said = str(call.excinfo.value).strip() or call.excinfo.typename
+            self.found = Outcome(kind(call.excinfo.typename, said), node.nodeid, said.splitlines()[0][:200])
+
+
+def kind(name: str, said: str) -> str:
+    """How a failure speaks: in words, by numbers side by side, not at all ("assert False"), or as an error of its own."""
+    if name not in ("AssertionError", "Failed"):
+        return "crash"
+    if not said.startswith("assert "):
+        return "words"
+    return "bare" if said.startswith(("assert False", "assert not ", "assert (False", "assert True")) else "numbers"
+
+
+def attempt(folder: Path, names: tuple[str, ...]) -> Outcome:
+    """Run test files in a fork of this process, in a copy of the project."""
+    result = folder / "outcome.json"
+    result.unlink(missing_ok=True)
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setsid()
+            os.chdir(folder)
+            sys.path.insert(0, str(folder))
+            os.environ |= {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+            sys.dont_write_bytecode = True
+            log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            recorder = Recorder()
+            code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *(f"tests/test_{name}.py" for name in names)], [recorder])
+            found = recorder.found
+            if code != 0 and found.how == "survived":
+                found = Outcome("crash", "", f"pytest ended with {code}")
+            result.write_text(json.dumps(found), encoding="utf-8")
+        finally:
+            os._exit(0)
+    deadline = time.monotonic() + LIMIT
+    while os.waitpid(child, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    ended = time.monotonic() < deadline
+    try:
+        os.killpg(child, signal.SIGKILL)  # and whatever its tests have left running
+        os.waitpid(child, 0)
+    except (ProcessLookupError, ChildProcessError):
+        pass
+    if not ended:
+        return Outcome("time", "", f"not done after {LIMIT} seconds")
+    return Outcome(*json.loads(result.read_text(encoding="utf-8"))) if result.exists() else Outcome("crash", "", "the process ended")
+
+
+def copy_project(folder: Path) -> None:
+    """What the tests of the core need."""
+    hidden = shutil.ignore_patterns("__pycache__")
+    for name in ("dreamer_core", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=hidden)
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    (folder / "notebooks").symlink_to(ROOT / "notebooks")
+
+
+def chosen(texts: list[str]) -> list[tuple[str, Mutant]]:
+    """The mutants, with their files, whose file, row or words contain one of the texts; all of them if there is none."""
+    everything = [(file, mutant) for file, mutants in MUTANTS.items() for mutant in mutants]
+    return [pair for pair in everything if not texts or any(text in part for text in texts for part in (pair[0], *pair[1][:2]))]
+
+
+def report(found: list[tuple[str, Mutant, Outcome]]) -> str:
+    """Killed / all for each row, then what needs a second look."""
+    judged = [entry for entry in found if entry[1].same]
+    counted = [entry for entry in found if not entry[1].same]
+    lines = ["# Mutants of the core", "", "| row | killed | all | changes nothing (judged) |", "|---|---|---|---|"]
+    for row, meaning in ROWS.items():
+        outcomes = [outcome.how for _, mutant, outcome in counted if mutant.row == row]
+        alike = sum(mutant.row == row for _, mutant, _ in judged)
+        if outcomes or alike:
+            lines.append(f"| {row}: {meaning} | {sum(how != 'survived' for how in outcomes)} | {len(outcomes)} | {alike} |")
+    killed = sum(outcome.how != "survived" for *_, outcome in counted)
+    lines.append(f"| **all** | **{killed}** | **{len(counted)}** | **{len(judged)}** |")
+    if counted:
+        lines += ["", f"Killed: {killed / len(counted):.1%}."]
+    hows = {how: sum(outcome.how == how for *_, outcome in counted) for how in ("words", "numbers", "bare", "crash", "time")}
+    lines += ["", "How: " + ", ".join(f"{count} {how}" for how, count in hows.items()) + "."]
+    parts = {
+        "Survivors": [entry for entry in counted if entry[2].how == "survived"],
+        "Judged to change nothing, but noticed": [entry for entry in judged if entry[2].how != "survived"],
+        "Killed without words": [entry for entry in counted if entry[2].how in ("bare", "crash", "time")],
+        "Judged to change nothing": judged,
+    }
+    for title, entries in parts.items():
+        lines += ["", f"## {title}", ""]
+        lines += [
+            f"- {file}, {mutant.row}: {mutant.breaks}"
+            + (f" ({mutant.same})" if mutant.same else "")
+            + (f": {how} in {test}: {said}" if test else "")
+            for file, mutant, (how, test, said) in entries
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Run the command line."""
+    mutants = chosen(sys.argv[1:])
+    for name in HEAVY:
+        importlib.import_module(name)
+    sys.modules["torch"].set_num_threads(1)
+    found = []
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        copy_project(folder)
+        for file in dict.fromkeys(file for file, _ in mutants):
+            whole = attempt(folder, TESTS[file])
+            if whole.how != "survived":
+                sys.exit(f"the tests of {file} fail without any change: {whole.test}: {whole.said}")
+        for number, (file, mutant) in enumerate(mutants, 1):
+            path, started = folder / "dreamer_core" / file, time.monotonic()
+            text = path.read_text(encoding="utf-8")
+            if text.count(mutant.before) != 1:
+                sys.exit(f"{file} holds {text.count(mutant.before)} times, not once: {mutant.before}")
+            path.write_text(text.replace(mutant.before, mutant.after), encoding="utf-8")
+            outcome = attempt(folder, TESTS[file])
+            path.write_text(text, encoding="utf-8")
+            found.append((file, mutant, outcome))
+            took = time.monotonic() - started
+            print(f"{number}/{len(mutants)} {took:.0f} s {file}: {mutant.breaks}: {outcome.how} {outcome.test}: {outcome.said}", flush=True)
+            REPORT.write_text(report(found), encoding="utf-8")
+    print(REPORT.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
