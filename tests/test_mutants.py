@@ -92,7 +92,7 @@ def test_the_report_counts_each_row_and_lists_what_needs_a_second_look():
 def test_a_change_is_tried_in_a_process_of_its_own(body, expected, tmp_path):
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests/test_toy.py").write_text(f"def test_toy():\n    {body}\n", encoding="utf-8")
-    assert attempt(tmp_path, ("toy",)).how == expected
+    assert attempt(tmp_path, ["tests/test_toy.py"]).how == expected
 
 
 # --- failures in words ----------------------------------------------------------------------------

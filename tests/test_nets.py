@@ -16,6 +16,8 @@ def silu(x):
 def test_mlp_is_linear_layers_with_silu_between_them():
     """Two hidden layers: W3 silu(W2 silu(W1 x)), and nothing after the last."""
     net = nets.mlp(3, 5, 2, 4).double()
+    shapes = [tuple(p.shape) for p in net.parameters()]
+    assert shapes == [(5, 3), (5,), (5, 5), (5,), (4, 5), (4,)], "weights and biases of two hidden layers and the last"
     w1, b1, w2, b2, w3, b3 = net.parameters()
     x = torch.randn(7, 2, 3, dtype=torch.float64)
     by_hand = silu(silu(x @ w1.T + b1) @ w2.T + b2) @ w3.T + b3
@@ -25,6 +27,7 @@ def test_mlp_is_linear_layers_with_silu_between_them():
 
 def test_mlp_without_hidden_layers_is_linear():
     net = nets.mlp(3, 5, 0, 4)
+    assert len(list(net.parameters())) == 2, "weight and bias of one layer"
     weight, bias = net.parameters()
     x = torch.randn(6, 3)
     torch.testing.assert_close(net(x), x @ weight.T + bias)

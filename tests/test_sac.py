@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.distributions import Independent, Normal, TransformedDistribution
 from torch.distributions.transforms import TanhTransform
-from toys import numbers, random_trajectories, sac_config, same
+from toys import gradients, numbers, random_trajectories, sac_config, same
 
 from dreamer_core.returns import alive_weight
 from dreamer_core.sac import (
@@ -352,7 +352,7 @@ def true_gradient(sac, state, alpha):
     normal = torch.exp(Normal(mean, torch.exp(log_std)).log_prob(u)).squeeze(-1)
     soft_q = -(torch.tanh(u).squeeze(-1) - 0.4).square() - alpha * log_pi
     value = torch.trapezoid(normal * soft_q, u.squeeze(-1))
-    return torch.cat(torch.autograd.grad(value, (mean, log_std))).flatten().float()
+    return torch.cat(gradients(value, (mean, log_std))).flatten().float()
 
 
 def one_state_problem(**changes):
@@ -462,7 +462,7 @@ def test_score_loss_by_hand():
             mean = mean + taken.detach() / 20
     torch.testing.assert_close(loss, expected, msg=lambda told: f"the loss: {told}")
     torch.testing.assert_close(log_prob, mean, msg=lambda told: f"the mean log pi of the actions taken: {told}")
-    grads = [torch.autograd.grad(value, sac.actor.net[-1].weight, retain_graph=True)[0] for value in (loss, expected)]
+    grads = [gradients(value, sac.actor.net[-1].weight)[0] for value in (loss, expected)]
     torch.testing.assert_close(*grads, msg=lambda told: f"the gradient: {told}")
 
 
@@ -588,7 +588,7 @@ def test_one_backward_pass_serves_both_halves(grad):
     returns = sac.returns(batch)
     critic_loss, _ = sac.critic_loss(batch, returns, weight)
     actor_loss, _ = sac.pathwise_loss(batch.state[:, :-1], weight) if grad == "pathwise" else sac.score_loss(batch, returns, weight)
-    alone = [*torch.autograd.grad(actor_loss, list(sac.actor.parameters())), *torch.autograd.grad(critic_loss, list(sac.q.parameters()))]
+    alone = [*gradients(actor_loss, list(sac.actor.parameters())), *gradients(critic_loss, list(sac.q.parameters()))]
     torch.manual_seed(1)
     metrics = sac.update(batch, sac.make_optimizer())
     together = [p.grad for p in (*sac.actor.parameters(), *sac.q.parameters())]

@@ -104,6 +104,14 @@ def fill(agent, rows=40, episode=8, observation=3, terminal=True):
     return agent
 
 
+def gradients(value, inputs):
+    """d value / d input for one input or several, 0 where no path leads there; the graph stays."""
+    inputs = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
+    assert value.requires_grad, "there is no graph: no gradient leads from here to anything"
+    found = torch.autograd.grad(value, inputs, retain_graph=True, allow_unused=True)
+    return [torch.zeros_like(x) if grad is None else grad for x, grad in zip(inputs, found)]
+
+
 def numbers(module):
     """A copy of every parameter and buffer."""
     return {name: value.clone() for name, value in module.state_dict().items()}

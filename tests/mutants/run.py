@@ -27,6 +27,7 @@ from mutants.table import MUTANTS, ROWS, Mutant  # noqa: E402 (a script finds it
 
 ROOT = Path(__file__).parents[2]
 REPORT = ROOT / "build" / "mutants" / "report.md"
+KILLERS = REPORT.with_name("killers.json")  # which test noticed a change the last time: it is asked first
 LIMIT = 900  # seconds until a change counts as noticed because nothing comes to an end any more
 HEAVY = ("gymnasium", "numpy", "pydantic.dataclasses", "safetensors.torch", "torch", "torch._dynamo", "tqdm", "tyro")
 CORE = ("spec", "agent")
@@ -78,8 +79,8 @@ def kind(name: str, said: str) -> str:
     return "bare" if said.startswith(("assert False", "assert not ", "assert (False", "assert True")) else "numbers"
 
 
-def attempt(folder: Path, names: tuple[str, ...]) -> Outcome:
-    """Run test files in a fork of this process, in a copy of the project."""
+def attempt(folder: Path, tests: list[str]) -> Outcome:
+    """Run tests, named as pytest names them, in a fork of this process and in a copy of the project."""
     result = folder / "outcome.json"
     result.unlink(missing_ok=True)
     child = os.fork()
@@ -94,7 +95,7 @@ def attempt(folder: Path, names: tuple[str, ...]) -> Outcome:
             os.dup2(log, 1)
             os.dup2(log, 2)
             recorder = Recorder()
-            code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *(f"tests/test_{name}.py" for name in names)], [recorder])
+            code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests], [recorder])
             found = recorder.found
             if code != 0 and found.how == "survived":
                 found = Outcome("crash", "", f"pytest ended with {code}")
@@ -113,6 +114,14 @@ def attempt(folder: Path, names: tuple[str, ...]) -> Outcome:
     if not ended:
         return Outcome("time", "", f"not done after {LIMIT} seconds")
     return Outcome(*json.loads(result.read_text(encoding="utf-8"))) if result.exists() else Outcome("crash", "", "the process ended")
+
+
+def attempt_all(folder: Path, file: str, killer: str = "") -> Outcome:
+    """Run the tests of a file of the core, before them the one that noticed this change the last time."""
+    found = attempt(folder, [killer]) if killer else Outcome("survived", "", "")
+    if found.how == "survived" or not found.test:  # the test is gone, or no longer notices
+        found = attempt(folder, [f"tests/test_{name}.py" for name in TESTS[file]])
+    return found
 
 
 def copy_project(folder: Path) -> None:
@@ -169,26 +178,28 @@ def main() -> None:
     for name in HEAVY:
         importlib.import_module(name)
     sys.modules["torch"].set_num_threads(1)
-    found = []
+    found, killers = [], json.loads(KILLERS.read_text(encoding="utf-8")) if KILLERS.exists() else {}
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copy_project(folder)
-        for file in dict.fromkeys(file for file, _ in mutants):
-            whole = attempt(folder, TESTS[file])
-            if whole.how != "survived":
-                sys.exit(f"the tests of {file} fail without any change: {whole.test}: {whole.said}")
+        needed = dict.fromkeys(f"tests/test_{name}.py" for file, _ in mutants for name in TESTS[file])
+        whole = attempt(folder, list(needed))
+        if whole.how != "survived":
+            sys.exit(f"the tests fail without any change: {whole.test}: {whole.said}")
         for number, (file, mutant) in enumerate(mutants, 1):
             path, started = folder / "dreamer_core" / file, time.monotonic()
             text = path.read_text(encoding="utf-8")
             if text.count(mutant.before) != 1:
                 sys.exit(f"{file} holds {text.count(mutant.before)} times, not once: {mutant.before}")
             path.write_text(text.replace(mutant.before, mutant.after), encoding="utf-8")
-            outcome = attempt(folder, TESTS[file])
+            outcome = attempt_all(folder, file, killers.get(f"{file}: {mutant.breaks}", ""))
             path.write_text(text, encoding="utf-8")
             found.append((file, mutant, outcome))
             took = time.monotonic() - started
             print(f"{number}/{len(mutants)} {took:.0f} s {file}: {mutant.breaks}: {outcome.how} {outcome.test}: {outcome.said}", flush=True)
+            killers[f"{file}: {mutant.breaks}"] = outcome.test
+            KILLERS.write_text(json.dumps(killers, indent=1), encoding="utf-8")
             REPORT.write_text(report(found), encoding="utf-8")
     print(REPORT.read_text(encoding="utf-8"))
 
