@@ -525,7 +525,7 @@ def test_an_agent_is_loaded_from_the_folder_of_its_run(run):
         assert all(torch.equal(a, b) for a, b in zip(expected, got)), f"another agent is in {path}"
         assert agent.config == tiny() and len(agent.replay) == 0 and agent.sac.alpha == trainer.agent.sac.alpha
     older = Dreamer.load(run / "checkpoint" / "00000090.json")
-    assert not same(numbers(older.model), numbers(agent.model))
+    assert not same(numbers(older.model), numbers(agent.model)), "the older checkpoint holds the newer agent"
 
 
 def test_a_damaged_newest_checkpoint_is_passed_over_and_a_named_one_is_not(run, tmp_path):
@@ -533,8 +533,9 @@ def test_a_damaged_newest_checkpoint_is_passed_over_and_a_named_one_is_not(run, 
     newest = tmp_path / "run/checkpoint/00000100.safetensors"
     newest.write_bytes(newest.read_bytes()[:-1])
     said = []
-    assert same(numbers(Dreamer.load(tmp_path / "run", said.append).model), numbers(Dreamer.load(run / "checkpoint/00000090.json").model))
-    assert len(said) == 1 and said[0].endswith("trying the one before it")
+    loaded, before = Dreamer.load(tmp_path / "run", said.append), Dreamer.load(run / "checkpoint/00000090.json")
+    assert same(numbers(loaded.model), numbers(before.model)), "not the agent of the checkpoint before the damaged one"
+    assert len(said) == 1 and said[0].endswith("trying the one before it"), f"not one sentence about the damaged checkpoint: {said}"
     for path in (newest, newest.with_suffix(".json")):
         with pytest.raises(CheckpointError, match="^the checkpoint .*00000100.json is damaged: [^\n]*$") as caught:
             Dreamer.load(path)
