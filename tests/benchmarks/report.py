@@ -15,15 +15,17 @@ from typing import Any
 import readme
 from learning import OUT, ROOT, SUITES
 
-# Okabe and Ito's palette: told apart by readers with any common kind of colour vision.
+from dreamer_core.viz.show import BLUE, GREY, PURPLE, RED, SMALLEST
+
+# As in the notebooks' learning curves: all of these returns are real.
 LOOKS = {
-    "dropin": ("#0072B2", "-", "v1, drop-in"),
-    "advantage": ("#D55E00", "-", "v1, advantage"),
-    "sac": ("#009E73", "-", "same SAC, real steps"),
-    "sb3": ("#000000", "-", "stable-baselines3 SAC"),
-    "cut": ("#56B4E9", "-", "v1, z cut between steps"),
-    "uncut": ("#E69F00", "-", "the same, z not cut"),
-    "raw units": ("#CC79A7", "-", "v1, raw units"),
+    "dropin": (BLUE, "-", "v1, drop-in"),
+    "advantage": (PURPLE, "-", "v1, advantage"),
+    "sac": (GREY, "-", "same SAC, real steps"),
+    "sb3": ("black", "-", "stable-baselines3 SAC"),
+    "cut": (BLUE, "-", "v1, z cut between steps"),
+    "uncut": (PURPLE, "-", "the same, z not cut"),
+    "raw units": (RED, "-", "v1, raw units"),
 }
 TITLES = {
     "pendulum": "Pendulum-v1",
@@ -176,7 +178,7 @@ def level(ax, value: float, text: str, style: str = ":") -> None:
     """A horizontal line with its name at the right end, outside of the curves' way."""
     ax.axhline(value, color="0.35", linewidth=1, linestyle=style, zorder=1)
     where = {"xycoords": ("axes fraction", "data"), "annotation_clip": False}
-    ax.annotate(text, (1.01, value), va="center", fontsize=7.5, color="0.25", **where)
+    ax.annotate(text, (1.01, value), va="center", fontsize=SMALLEST, color="0.25", **where)
 
 
 def legend(fig, axes, columns: int = 4) -> None:
@@ -185,7 +187,7 @@ def legend(fig, axes, columns: int = 4) -> None:
     for ax in axes:
         handles, labels = ax.get_legend_handles_labels()
         entries |= dict(zip(labels, handles))
-    fig.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
+    fig.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=SMALLEST)
 
 
 def figure(groups: Groups, ceiling: float | None, path: Path) -> None:
