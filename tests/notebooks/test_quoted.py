@@ -12,6 +12,7 @@ import torch
 
 from dreamer_core import envs
 from dreamer_core.agent import Dreamer
+from dreamer_core.classroom.lesson import EXERCISES
 from dreamer_core.config import Config, WorldModelConfig, preset
 from dreamer_core.returns import alive_weight
 from dreamer_core.viz.branches import recorded
@@ -82,6 +83,21 @@ def test_notebook_09_states_the_settings():
 def stdout(cell):
     """The lines that a stored cell printed."""
     return "".join(output.get("text", "") for output in cell.outputs).splitlines()
+
+
+def test_notebook_09_trains_loads_and_draws():
+    """What the words promise of a run's folder, as the stored page shows it."""
+    lines = [line for cell in code_cells(PATHS[9]) for line in stdout(cell)]
+    assert "the loaded model has the weights of the one above: True" in lines
+    assert "`Dreamer.load` takes that folder: **train, load, draw**" in prose(PATHS[9])
+
+
+def test_notebook_09_runs_every_part():
+    lines = [line for cell in code_cells(PATHS[9]) for line in stdout(cell)]
+    usual = next(int(line.split()[3]) for line in lines if line.startswith("as it is "))
+    parts = sum(exercise.in_agent for exercise in EXERCISES.values())
+    assert f"{parts} of {parts} parts have run in one agent or another." in lines
+    assert f"{WORDS[parts - usual].capitalize()} of these parts do not run in v1 as it is set by default" in prose(PATHS[9])
 
 
 def test_notebook_09_counts_the_cuts_that_a_switch_takes_back():

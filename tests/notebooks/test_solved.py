@@ -47,4 +47,6 @@ def test_solving_everything_from_first_to_last(path, ledger):
         # What the default settings do not call, the tiny agents of this notebook do.
         assert f"{parts} of {parts} parts have run in one agent or another" in printed
         for own in ("3.5, 3.6", "4.3", "6.2", "8.3, 8.4, 8.5"):
-            assert f"runs {own} as well; of these yours: {own}\n" in printed, f"{own} should run in one of the tiny agents, as the learner's"
+            assert f"runs {own} as well; of these yours: {own}\n" in printed, (
+                f"{own} should run in one of the tiny agents, as the learner's"
+            )
