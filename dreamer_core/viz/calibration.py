@@ -44,7 +44,7 @@ def calibration_figure(heads: Mapping[str, tuple[Tensor, Tensor]], reward: Tenso
     if len(heads) > len(COLOURS):
         raise ValueError(f"{len(heads)} heads cannot be told apart in one figure: draw at most {len(COLOURS)}")
     figure, axes = plt.subplots(
-        1, 1 + len(heads), figsize=(3.4 + 2.1 * len(heads), 3.3), width_ratios=[1.6] + [1] * len(heads), layout="constrained"
+        1, 1 + len(heads), figsize=(3.4 + 2.1 * len(heads), 3.6), width_ratios=[1.6] + [1] * len(heads), layout="constrained"
     )
     promised = torch.linspace(0.01, 0.99, 50)
     widths = NORMAL.icdf((1 + promised) / 2)
@@ -59,7 +59,7 @@ def calibration_figure(heads: Mapping[str, tuple[Tensor, Tensor]], reward: Tenso
         told.append(f"{name}: {coverage(mean, std, reward, torch.ones(1)).item():.0%}")
     axes[0].axvline(ONE, color=GREY, linewidth=0.8, linestyle=":")
     axes[0].set(xlabel="promised share", ylabel="measured share", xlim=(0, 1), ylim=(0, 1.02))
-    axes[0].legend(fontsize=9, loc="lower right")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", fontsize=9, ncols=1 + len(heads))
     axes[0].grid(alpha=0.25)
     axes[1].set_ylabel("density")
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
