@@ -33,6 +33,18 @@ def prose(path: Path) -> str:
     return "\n\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
 
 
+# How fast somebody reads who is new to all this: words a minute, and minutes for a displayed equation and a cell of code.
+READING = {"words": 80, "equation": 1.5, "cell": 0.6}
+
+
+def reading_minutes(path: Path) -> float:
+    """How long a newcomer reads a notebook; collapsed answers are not counted."""
+    text = re.sub(r"<details>.*?</details>", "", prose(path), flags=re.DOTALL)
+    equations = re.findall(r"\$\$.+?\$\$", text, re.DOTALL)
+    words = re.sub(r"\$\$.+?\$\$", "", text, flags=re.DOTALL).split()
+    return len(words) / READING["words"] + READING["equation"] * len(equations) + READING["cell"] * len(code_cells(path))
+
+
 def stubs(path: Path) -> dict[str, str]:
     """Exercises of a notebook: number -> name of the function to write."""
     return {number: name for cell in code_cells(path) for number, name in STUB.findall(cell.source)}

@@ -639,3 +639,54 @@ def test_notebook_05_quotes_its_settings():
         f"We count who reaches a return of −160; the best controller there is gets about {minus(BEST)}",
         f"in these {curve['env_steps'][-1]:,} steps",
     )
+
+
+def test_notebooks_00_to_02_tell_pendulum_as_it_is():
+    steps, world = gym.spec("Pendulum-v1").max_episode_steps, gym.make("Pendulum-v1").unwrapped
+    second = round(1 / world.dt)
+    moments = Dreamer.load(ASSETS / "pendulum.safetensors").config.env_steps
+    start, rows, sac = prose(PATHS[0]), prose(PATHS[1]), prose(PATHS[2])
+    assert f"pendulum for {moments:,} moments of 1/{second} second: {moments // second} seconds in" in start
+    assert f"dreams alone: {moments:,} real steps" in start and f"| *episode* | {steps} steps from" in start
+    assert f"guess above ({second} steps are a second)" in start and f"last look; {second} steps are a second" in start
+    assert f"over an episode of {steps} steps," in rows and f"| after {steps} steps |" in rows
+    torque = round(float(world.max_torque))
+    assert f"motor takes −{torque} to {torque} newton" in rows and f"$\\Delta t = {world.dt}$ s" in rows
+    assert f"One step is 1/{second} of a second, an episode has {steps} steps." in sac and f"ends; after {steps} steps somebody" in sac
+    worst = np.pi**2 + 0.1 * world.max_speed**2 + 0.001 * torque**2
+    assert f"reaches {minus(-int(worst))} in one step" in sac
+
+
+def test_notebook_01_computes_what_it_says():
+    text, gamma, steps = prose(PATHS[1]), 0.9, 8
+    assert f"$1 / (1 - {gamma}) = {1 / (1 - gamma):.0f}$. We watch it **{steps} steps at a time**" in text
+    believed = 1 / (1 - gamma * (1 - 1 / steps))
+    assert f"\\frac{{1}}{{1 - {gamma} \\cdot \\tfrac78}} \\approx {believed:.1f} . $$" in text
+    noise, dt = 0.01, ceiling.DT
+    error = noise * np.sqrt(2) / dt
+    assert (
+        f"An error of {noise} becomes about {error:.2f}: times {1 / dt:.0f}, for the division by {dt}, and times {np.sqrt(2):.1f}," in text
+    )
+    assert f"each kept for {Config().schedule.hold:.0f} steps on average" in text
+
+
+def test_notebook_02_computes_what_it_says():
+    text, sac = prose(PATHS[2]), preset("dropin").sac
+    assert f"2 \\approx {np.log(2):.1f}$. $\\alpha$" in text and f"upper end, {np.log(2):.2f} for one action" in text
+    assert f"rewards by {sac.reward_scale} before" in text and f"$\\alpha = {sac.alpha}$ fixed. In" in text
+    assert f"is a price of {sac.alpha / sac.reward_scale:.1f} per nat." in text
+    shrinks = 1 - np.tanh(2.0) ** 2
+    assert f"$u = 2$ it is {shrinks:.2f}, and the density goes up {1 / shrinks:.0f}-fold" in text
+    assert torch.tanh(torch.tensor(9.1)) == 1 and "$\\tanh(9.1)$ *is* 1." in text
+    forever = -1 / (1 - sac.gamma)
+    assert f"With $\\gamma = {sac.gamma}$ every state is worth" in text
+    assert f"two answers, {minus(forever)} and −1, and" in text and f"(about {1 / (1 - sac.gamma):.0f} steps ahead)" in text
+    assert f"takes $\\rho = {sac.polyak}$" in text and f"It arrives later, {100 * (1 - sac.polyak):.0f} % at a time" in text
+    assert f"$e^{{-1}} \\approx {np.exp(-1):.2f}$" in text
+    learning = "\n".join(cell.source for cell in code_cells(PATHS[2]))
+    assert "budget(400, quick=200)" in learning and "the agent takes 400 random steps" in text
+    assert "if step % 20 == 0:" in learning and "for _ in range(20)]" in learning and "every 20 steps, 20 updates." in text
+    ours = CURVES["pendulum/sac/1"]
+    at = ours["env_steps"].index(600)
+    assert len(ours["mean"]) == 10 and all(run[at] < run[0] for run in ours["mean"])
+    assert "so did all ten earlier runs, at step 600" in text

@@ -8,10 +8,9 @@ import sys
 import pytest
 
 from dreamer_core.classroom.lesson import EXERCISES, notebook_of
-from notebooks.books import PATHS, ROOT, code_cells, prose, read, stubs
+from notebooks.books import PATHS, READING, ROOT, code_cells, prose, read, reading_minutes, stubs
 
 each = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-revealed = pytest.mark.parametrize("path", PATHS[3:], ids=lambda path: path.stem)  # 00 to 02 still show their results at once
 TIME = re.compile(r"\*\*Time\*\* (\d+) min reading · (\d+) s running · (\d+) min exercises")
 
 
@@ -72,12 +71,29 @@ def test_stated_minutes_of_exercises_are_true_within_a_factor_of_two(path):
     assert own / 2 <= exercises <= 2 * own, f"stated {exercises} min, exercises say {own}"
 
 
+@each
+def test_stated_minutes_of_reading_are_a_newcomers(path):
+    stated, _, _ = map(int, TIME.search(prose(path)).groups())
+    measured = reading_minutes(path)
+    assert abs(stated - measured) <= 5, f"stated {stated} min, words, equations and cells say {measured:.0f}"
+
+
+def test_how_reading_is_measured_is_said():
+    cell = f"{60 * READING['cell']:.0f} seconds for each cell"
+    told = f"{READING['words']} words a minute, a minute and a half for each displayed equation, {cell}"
+    assert (
+        READING["equation"] == 1.5
+        and told in prose(PATHS[0])
+        and told in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    )
+
+
 def is_hidden(cell) -> bool:
     """Whether JupyterLab shows the stored output of a cell only when asked to."""
     return cell.cell_type == "code" and cell.metadata.get("jupyter", {}).get("outputs_hidden", False)
 
 
-@revealed
+@each
 def test_every_prediction_has_a_hidden_result_below_it(path):
     """Predict, commit, reveal: a page that is opened must not show the answer beside the question."""
     cells = read(path).cells
@@ -95,7 +111,7 @@ def test_every_prediction_has_a_hidden_result_below_it(path):
             assert is_hidden(cell), f"the cell that holds {name} against the result shows its output: {cell.source.splitlines()[0]}"
 
 
-@revealed
+@each
 def test_every_hidden_result_is_announced(path):
     """Whoever finds a closed output must know how to open it."""
     announced = False
