@@ -8,7 +8,7 @@
     .row { display: flex; flex-wrap: wrap; gap: 6px 14px; align-items: center; margin-bottom: 8px; }
     .scene > figure { flex: 1 1 105px; max-width: 190px; margin: 0; text-align: center; }
     .scene canvas { width: 100%; aspect-ratio: 1; }
-    .scene > div { flex: 1 1 400px; overflow-x: auto; }
+    .scene > div { flex: 1 0 max-content; max-width: 100%; overflow-x: auto; }
     table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
     th, td { padding: 1px 6px; text-align: right; font-weight: normal; white-space: nowrap; }
     th:first-child { text-align: left; }

@@ -174,6 +174,14 @@ def test_the_rod_is_drawn_where_the_angle_says(from_disk, made):
     assert math.isclose(np.hypot(cosine, sine), 1)
 
 
+@pytest.mark.parametrize("width", [1400, 1000, 700])
+def test_no_column_of_the_table_is_cut_off(from_disk, width):
+    """Beside the rods if there is room, below them if not."""
+    from_disk.set_viewport_size({"width": width, "height": 900})
+    wide, seen = from_disk.locator(".dream-explorer .scene > div").first.evaluate("box => [box.scrollWidth, box.clientWidth]")
+    assert wide <= seen, f"in a window of {width} pixels the table needs {wide} and has {seen}"
+
+
 def test_without_scripts_the_picture_is_there(browser, fragment, tmp_path):
     path = tmp_path / "page.html"
     path.write_text(f"<!doctype html><meta charset=utf-8>{fragment}", encoding="utf-8")
