@@ -132,6 +132,10 @@ def test_a_missing_device(device, capsys, monkeypatch):
     assert f"the setting device is '{device}', but torch finds no such device here" in refused(capsys, "--device", device)
 
 
+def fail(*_, **__):
+    raise RuntimeError("the motor is hot")
+
+
 class Broken(Buoy):
     """The toy environment with something wrong with it."""
 
@@ -146,10 +150,6 @@ class Broken(Buoy):
     def step(self, action):
         observation, reward, *rest = super().step(action)
         return self.answers.get("step", lambda *answer: answer)(observation, reward if self.reward is None else self.reward, *rest)
-
-
-def fail(*_):
-    raise RuntimeError("the motor is hot")
 
 
 @pytest.mark.parametrize(
@@ -225,6 +225,49 @@ class Program(Buoy):
 
 class Failing(Program):
     fails = True
+
+
+class Counted(Buoy):
+    """A toy that knows which of its kind are open."""
+
+    open: set = set()
+
+    def __init__(self):
+        self.open.add(self)
+
+    def close(self):
+        self.open.discard(self)
+
+
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
+gym.register("Counted-v0", Counted, max_episode_steps=20)
+
+
+@pytest.mark.parametrize(
+    "place, change, code",
+    [
+        ("", None, None),
+        ("test_train.Counted.step", fail, 2),
+        ("test_train.Counted.reset", fail, 2),
+        ("test_train.Counted.step", interrupt, 130),
+        ("dreamer_core.train.tqdm", interrupt, 130),
+    ],
+    ids=["at its end", "a step fails", "a reset fails", "interrupted in a step", "interrupted before it runs"],
+)
+def test_the_command_closes_its_environments_before_it_ends(place, change, code, monkeypatch):
+    """Not only when Python clears up: whoever looks at the error still holds the trainer."""
+    if place:
+        monkeypatch.setattr(place, change)
+    if code is None:
+        main(words(tiny(env="Counted-v0", env_steps=40)))
+    else:
+        with pytest.raises(SystemExit) as stop:
+            main(words(tiny(env="Counted-v0")))
+        assert stop.value.code == code
+    assert not Counted.open, f"{len(Counted.open)} environments are still open"
 
 
 @pytest.mark.parametrize("ending", ["finished", "error", "TERM", "HUP"])

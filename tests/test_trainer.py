@@ -467,7 +467,7 @@ class Moody(Counter):
         observation, reward, terminated, truncated, info = super().step(action)
         later = Moody.lives == 1
         observation += (later and self.change == "observation") or (later and self.change == "one observation" and self.t == 3)
-        reward += (later and self.change == "reward") or (later and self.change == "one reward" and self.t == 3)
+        reward += (later and self.change == "reward") or (later and (self.change, self.t) in [("one reward", 3), ("last reward", 10)])
         return observation, reward, terminated or (later and self.change == "end" and self.t == 5), truncated, info
 
 
@@ -475,7 +475,7 @@ gym.register("Moody-v0", Moody, max_episode_steps=50, kwargs=dict(length=99))
 
 
 @pytest.mark.parametrize("capacity", [100, 6], ids=["", "rows of the episode are overwritten"])
-@pytest.mark.parametrize("change", ["observation", "one observation", "reward", "one reward", "end", "nothing"])
+@pytest.mark.parametrize("change", ["observation", "one observation", "reward", "one reward", "last reward", "end", "nothing"])
 def test_an_environment_that_does_not_repeat_itself_is_noticed(change, capacity, tmp_path, monkeypatch):
     """Step 3 of an episode of which ten steps are taken: nothing but its row in the buffer remembers it."""
     monkeypatch.setattr(Moody, "change", change)
