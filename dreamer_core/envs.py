@@ -86,7 +86,10 @@ def check_spaces(name: str, env: gym.Env) -> None:
     Raises:
         EnvError: saying what is not supported, and what to do about it.
     """
-    observation, action = getattr(env, "observation_space", None), getattr(env, "action_space", None)
+    try:
+        observation, action = env.observation_space, env.action_space
+    except THEIR_OWN as error:
+        raise EnvError(f"{name} does not tell its spaces, it raised {told(error)}: mend the environment") from error
     register = "and register the wrapped environment under an id of its own"
     turn = f"wrap it with gymnasium.wrappers.TransformAction, which turns a flat, bounded Box into the action it wants, {register}"
     flatten = f"v1 reads one flat vector of numbers, so wrap it with gymnasium.wrappers.FlattenObservation first, {register}"

@@ -34,7 +34,8 @@ class Arguments:
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """New folder for metrics.jsonl, config.json and checkpoint/; without it nothing is kept."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """Folder of a run to continue; its own configuration is used, and only --env-steps, --device and --threads may be changed."""
+    """Folder of a run to continue; its own configuration is used, and only --env-steps, --device and --threads may be changed.
+    An environment that remembers earlier episodes (a curriculum) does not come back as it was, which is noticed only where it shows."""
 
 
 def flag(name: str, words: list[str]) -> str | None:

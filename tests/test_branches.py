@@ -13,6 +13,7 @@ from dreamer_core.envs import make
 from dreamer_core.errors import DreamerError
 from dreamer_core.viz.branches import branch_out, dreams_from, posterior, recorded, watched
 from dreamer_core.viz.dream import act_out, play
+from dreamer_core.viz.film import tell
 
 
 def setting(**changes):
@@ -137,6 +138,16 @@ def test_branches_share_the_recorded_world_and_their_posterior_knows_the_past():
     assert np.isnan(world.reward[0])
     np.testing.assert_array_equal(world.reward[1:], episode.reward[:14])
     assert {branch.world.env for branch in branches} == {agent.config.env}, "a figure cannot tell whose world this is"
+
+
+def test_a_world_is_named_and_repeated_actions_make_another_of_it():
+    """A film says how fast it runs, which would be wrong there."""
+    agent, env = setting()
+    world = recorded(agent, play(agent, env, seed=3), 4, 5, count=1).world
+    assert world.env == agent.config.env == "Pendulum-v1"
+    agent.config.wrappers.action_repeat = 2
+    with pytest.raises(DreamerError, match=r"these \(Pendulum-v1 with every action repeated 2 times\) are another world's"):
+        tell(recorded(agent, play(agent, env, seed=3), 4, 5, count=1))
 
 
 def test_a_world_may_end_early():

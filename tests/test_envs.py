@@ -204,6 +204,23 @@ def test_spaces_that_v1_does_not_handle(scripted, spaces, sentence):
     assert Scripted.closed == before + 1, "what was made to be looked at is not closed"
 
 
+def test_an_environment_that_does_not_tell_its_spaces(own):
+    def broken(self):
+        raise RuntimeError("the motor is not there yet")
+
+    for space in ("observation_space", "action_space"):
+        with pytest.raises(
+            EnvError, match=r"^Own-v0 does not tell its spaces, it raised RuntimeError \(the motor is not there yet\): mend the"
+        ):
+            own(**{space: property(broken)})
+    gym.register("Bare-v0", type("Bare", (gym.Env,), {}))
+    try:
+        with pytest.raises(EnvError, match="^Bare-v0 does not tell its spaces, it raised AttributeError [^\n]*: mend the environment$"):
+            envs.make("Bare-v0", WrapperConfig())
+    finally:
+        del gym.registry["Bare-v0"]
+
+
 def test_a_space_with_many_bounds_is_told_in_one_line(scripted):
     bounds = np.arange(100.0)
     with pytest.raises(EnvError, match=r"^Scripted-v0 has action bounds beyond 1e\+15 \(Box[^\n]{10,80}\), as good as none[^\n]*$"):

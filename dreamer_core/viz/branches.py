@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dreamer_core.agent import Dreamer
+from dreamer_core.config import Config
 from dreamer_core.errors import DreamerError
 from dreamer_core.viz.dream import Episode, act_out, believe, play
 
@@ -33,7 +34,7 @@ class World(NamedTuple):
     reward: np.ndarray  # (R,), arriving with its row; NaN in an episode's first row
     action: np.ndarray  # (R, A), leaving its row; NaN in the last row
     posterior: States  # (R, ...)
-    env: str | None = None  # the environment's id
+    env: str | None = None  # the environment's id, and how long an action lasts if that is not one step
 
 
 class Branch(NamedTuple):
@@ -88,13 +89,21 @@ def dreams_from(
     return read(agent, torch.stack(hs, 1), torch.stack(zs, 1)), torch.stack(taken, 1).numpy()
 
 
+def world_of(config: Config) -> str:
+    """The world an agent lives in, by name: one whose actions are repeated runs faster, and is another."""
+    repeated = config.wrappers.action_repeat
+    return config.env if repeated == 1 else f"{config.env} with every action repeated {repeated} times"
+
+
 def watched(agent: Dreamer, episode: Episode, begin: int, end: int) -> World:
     """Rows begin .. end of an episode (fewer if it is shorter) and the posterior of them, which has seen the rows before too."""
     rows = slice(begin, end + 1)
     nothing = np.full_like(episode.action[:1], np.nan)
     reward = np.concatenate([np.full_like(episode.reward[:1], np.nan), episode.reward])
     belief = States(*(part[rows] for part in posterior(agent, episode)))
-    return World(begin, episode.observation[rows], reward[rows], np.concatenate([episode.action, nothing])[rows], belief, agent.config.env)
+    return World(
+        begin, episode.observation[rows], reward[rows], np.concatenate([episode.action, nothing])[rows], belief, world_of(agent.config)
+    )
 
 
 def check_rows(episode: Episode, starts: Sequence[int], steps: int) -> None:

@@ -109,6 +109,8 @@ def best_returns(seeds: Iterable[int] = range(20_000, 20_050), values: np.ndarra
         angle, velocity = np.array([env.unwrapped.state for env in environments]).T
         torque = best_torque(following, angle, velocity)
         total += [env.step(u[None].astype(np.float32))[1] for env, u in zip(environments, torque)]
+    for env in environments:
+        env.close()
     return total
 
 

@@ -85,6 +85,7 @@ def costs(agent: Agent, seeds: range) -> Costs:
     world = World()
     environments = [envs.make(ENV, WrapperConfig()) for _ in seeds]
     returns = trainer.evaluate(agent, environments, seeds.start).returns
+    envs.close(environments, warn=print)
     noise, rng = noise_of(world, seeds), np.random.default_rng(seeds.start)
 
     def cost(act: Callable[[int, np.ndarray], np.ndarray]) -> np.ndarray:

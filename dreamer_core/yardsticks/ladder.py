@@ -369,8 +369,7 @@ def settings(rung: Rung, preset: str = "dropin", latent: str = "gaussian", seed:
 
 def attempt(rung: Rung, config: Config, build: Build = Dreamer) -> Result:
     """Train a new agent on random steps in the rung's world, then ask. torch's generator is left as it was found."""
-    with torch.random.fork_rng(devices=[]):
-        trainer = Trainer(config)
+    with torch.random.fork_rng(devices=[]), Trainer(config) as trainer:
         space, actions = trainer.env.observation_space, trainer.env.action_space
         trainer.agent = build(config, space.shape[0], actions.shape[0])
         trainer.carry = trainer.agent.initial(1)
