@@ -12,13 +12,13 @@ from collections.abc import Callable
 
 from dreamer_core.classroom import ledger, transplant
 from dreamer_core.classroom.answer import attempted, revive, source_of
-from dreamer_core.classroom.call import one_line
+from dreamer_core.classroom.call import OutOfTime, one_line
 from dreamer_core.classroom.exercises import collect
-from dreamer_core.classroom.judge import CourseFault, Verdict, judge
+from dreamer_core.classroom.judge import SECONDS, CourseFault, Verdict, judge, time_limit
 from dreamer_core.classroom.spec import Exercise
 
 EXERCISES = collect()
-states: dict[str, str] = {}  # of this kernel; the ledger may not be writable
+states: dict[str, str] = {}  # "right" (seen to pass in this kernel), "claimed" (by the ledger) or "wrong"
 hints_given: dict[str, int] = {}
 
 
@@ -34,19 +34,33 @@ def strict() -> bool:
     return os.environ.get("DREAMER_STRICT") == "1"
 
 
-def begin(notebook: str) -> None:
+def begin(notebook: str, trust: bool = False) -> None:
     """Open a notebook: load every earlier right answer into the agent and say how things stand.
+
+    Answers that you did not write yourself, as this user, are listed and not run: an answer is a program.
 
     Args:
         notebook: its number, as "03".
+        trust: sign the stored answers as your own first, whoever wrote them. Look at them before.
     """
+    if trust:
+        print(ledger.trust())
     entries, trouble = ledger.load()
     if trouble:
         print(trouble)
+    strangers = []
     for number, entry in entries.items():
-        states[number] = entry["state"]
-        if number in EXERCISES and entry.get("source"):
-            revive_part(EXERCISES[number], "\n".join(entry["source"]))
+        states[number] = "wrong" if entry["state"] == "wrong" else "claimed"
+        if states[number] == "claimed" and number in EXERCISES and entry.get("source"):
+            if not ledger.is_own(number, entry):
+                strangers.append(number)
+            elif revive_part(EXERCISES[number], "\n".join(entry["source"])):
+                states[number] = "right"
+    if strangers:
+        print(
+            f"{ledger.path().name} holds answers that you did not write on this computer: {', '.join(strangers)}. They are not run. "
+            f'Look at them there; begin("{notebook}", trust=True) runs them, and signs them as yours.'
+        )
     own = [exercise for exercise in EXERCISES.values() if notebook_of(exercise.id) == notebook]
     if own:
         minutes = sum(exercise.minutes for exercise in own)
@@ -60,13 +74,14 @@ def notebook_of(number: str) -> str:
     return number.split(".")[0].zfill(2)
 
 
-def revive_part(exercise: Exercise, source: str) -> None:
-    """Install an earlier answer, if it still stands on its own."""
+def revive_part(exercise: Exercise, source: str) -> bool:
+    """Install an earlier answer, if it still stands on its own; returns whether it does."""
     function, verdict = judge_alone(exercise, source)
     if verdict.right:
         transplant.install(exercise, function)
     else:
         print(f"Your earlier {exercise.id} ({exercise.title}) does not pass here, so the course's version runs. {verdict.message}")
+    return verdict.right
 
 
 def judge_alone(exercise: Exercise, source: str) -> tuple[Callable, Verdict]:
@@ -76,10 +91,13 @@ def judge_alone(exercise: Exercise, source: str) -> tuple[Callable, Verdict]:
         KeyboardInterrupt: the learner stopped it.
     """
     try:
-        function = revive(exercise, source)
+        with time_limit(SECONDS):
+            function = revive(exercise, source)
         return function, judge(exercise, function)
     except KeyboardInterrupt:
         raise
+    except OutOfTime:
+        return exercise.reference, Verdict(False, f"It was still running after {SECONDS} seconds.")
     except BaseException as error:
         stopped = one_line(error)
         return exercise.reference, Verdict(False, f"It stopped with {stopped}.", stopped=stopped)
@@ -149,7 +167,7 @@ def portable(asked: Exercise, function: Callable) -> tuple[str, str]:
 
 def refuse(asked: Exercise, verdict: Verdict) -> Callable:
     """A wrong answer: say what is wrong, once, and go on."""
-    if states.get(asked.id) != "right":
+    if states.get(asked.id) not in ("right", "claimed"):
         states[asked.id] = "wrong"
         ledger.record(asked.id, state="wrong")
     return unsolved(asked, f"✗ {asked.heading} {verdict.message}")
@@ -212,13 +230,16 @@ def progress(reset: bool = False) -> None:
     entries, trouble = ledger.load()
     if trouble:
         print(trouble)
-    known = {number: entry["state"] for number, entry in entries.items()} | states
-    marks = {"right": "✓", "wrong": "✗"}
+    claims = {number: "wrong" if entry["state"] == "wrong" else "claimed" for number, entry in entries.items()}
+    known = claims | states
+    marks = {"right": "✓", "wrong": "✗", "claimed": "?"}
     for asked in EXERCISES.values():
         mark, hard, weighs = marks.get(known.get(asked.id), "·"), dots(asked.difficulty), dots(asked.importance)
         print(f"{mark} {asked.id:<5}{asked.title:<44} difficulty {hard}  importance {weighs} {asked.minutes:>3} min")
     done = sum(known.get(number) == "right" for number in EXERCISES)
     mine = sum(part.mine for part in agent_parts())
+    if any(known.get(number) == "claimed" for number in EXERCISES):
+        print("?: solved in another notebook, as the file of answers says; not seen to pass in this one.")
     print(f"{done} of {len(EXERCISES)} solved. The agent in this notebook runs {mine} of your {len(agent_parts())} parts.")
 
 

@@ -9,6 +9,7 @@ def ledger_file(tmp_path, monkeypatch):
     """A ledger of this test's own; whatever was installed is taken out again."""
     file = tmp_path / "answers.json"
     monkeypatch.setenv("DREAMER_LEDGER", str(file))
+    monkeypatch.setenv("DREAMER_KEY", str(tmp_path / "own" / "key"))
     monkeypatch.delenv("DREAMER_STRICT", raising=False)
     monkeypatch.setattr(lesson, "states", {})
     monkeypatch.setattr(lesson, "hints_given", {})

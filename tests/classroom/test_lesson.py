@@ -1,6 +1,7 @@
 """What a learner sees: the whole protocol of an exercise."""
 
 import itertools
+import json
 import random
 
 import numpy as np
@@ -284,3 +285,57 @@ def test_other_exercises_are_checked_with_the_learners_parts_in_place(toy_lesson
     toy_lesson.exercise("9.1")(right)
     assert capsys.readouterr().out.count("✓") == 2 and set(transplant.installed) == {"9.1", "9.2"}
     assert ERROR.reference is not nets.squared_error
+
+
+STRANGE = ["def double(x):", "    return 2 * x", "print('a stranger was here')"]
+
+
+def stored(number, source, state="right", signed=False):
+    """An entry as somebody else's notebook, or one's own, has left it."""
+    ledger.record(number, state=state, source=source)
+    if not signed:
+        file = ledger.path()
+        data = json.loads(file.read_text(encoding="utf-8"))
+        data["exercises"][number]["signature"] = "0" * 64
+        file.write_text(json.dumps(data), encoding="utf-8")
+
+
+def test_a_strangers_answer_is_listed_and_not_run(toy_lesson, capsys):
+    stored("9.3", STRANGE)
+    toy_lesson.begin("09")
+    out = capsys.readouterr().out
+    assert "did not write on this computer: 9.3" in out and "a stranger was here" not in out and "trust=True" in out
+    toy_lesson.progress()
+    out = capsys.readouterr().out
+    assert "? 9.3" in out and "0 of 3 solved" in out
+    toy_lesson.begin("09", trust=True)
+    out = capsys.readouterr().out
+    assert "signed as yours" in out and "a stranger was here" in out
+    toy_lesson.begin("09")
+    assert "did not write" not in capsys.readouterr().out
+
+
+def test_an_answer_marked_wrong_is_never_run(toy_lesson, capsys):
+    stored("9.3", STRANGE, state="wrong", signed=True)
+    toy_lesson.begin("09")
+    assert "a stranger was here" not in capsys.readouterr().out
+
+
+def test_only_what_passes_now_is_called_solved(toy_lesson, capsys):
+    stored("9.3", ["def double(x):", "    return 3 * x"], signed=True)
+    ledger.record("9.2", state="right", source=[])  # solved in one notebook only: its text could not be kept
+    toy_lesson.begin("09")
+    assert "9.3 (Twice) does not pass here" in capsys.readouterr().out
+    toy_lesson.progress()
+    out = capsys.readouterr().out
+    assert "? 9.2" in out and "? 9.3" in out and "0 of 3 solved" in out and "not seen to pass in this one" in out
+    toy_lesson.exercise("9.3")(lambda x: 2 * x)
+    toy_lesson.progress()
+    assert "1 of 3 solved" in capsys.readouterr().out
+
+
+def test_a_stored_answer_that_does_not_end_is_stopped(toy_lesson, capsys, monkeypatch):
+    monkeypatch.setattr(toy_lesson, "SECONDS", 0.3)
+    stored("9.3", ["def double(x, n=sum(1 for _ in iter(int, 1))):", "    return 2 * x"], signed=True)
+    toy_lesson.begin("09")
+    assert "does not pass here" in capsys.readouterr().out

@@ -62,6 +62,7 @@ def run(notebook: nbformat.NotebookNode, ledger: Path, **settings: str) -> list[
     notebook.cells.append(nbformat.v4.new_code_cell(REPORT))
     environment = {
         "DREAMER_LEDGER": str(ledger),
+        "DREAMER_KEY": str(ledger.with_name("key")),
         "DREAMER_QUICK": "1",
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
     } | settings
