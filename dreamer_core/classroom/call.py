@@ -6,6 +6,7 @@ The function may return nothing or garbage, change its inputs, or crash. Whateve
 
 import contextlib
 import copy
+import functools
 import inspect
 import io
 import itertools
@@ -19,13 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dreamer_core.classroom.contain import OutOfTime
 from dreamer_core.classroom.spec import Exercise, argument_names
 
 ROUNDING = dict(rtol=1e-4, atol=1e-5, equal_nan=True)  # how far apart two equal numbers may be
-
-
-class OutOfTime(BaseException):
-    """Not an Exception, so that a learner's `except Exception` lets it through."""
 
 
 class Complaint(Exception):
@@ -244,7 +242,12 @@ def form(value: Any) -> str:
         return repr(value)
     if isinstance(value, types.FunctionType):
         return "a function"
-    kind = type(value).__name__
+    return kind_of(value)
+
+
+def kind_of(value: Any) -> str:
+    """The name of its type, with its article; asks neither the value nor its class, which may answer with an error."""
+    kind = type.__getattribute__(type(value), "__name__")
     return f"{'an' if kind[:1].lower() in 'aeiou' else 'a'} {kind}"
 
 
@@ -285,7 +288,7 @@ def plain(value: Any) -> str:
 
 def given(exercise: Exercise, function: Callable, args: tuple) -> str:
     """The inputs of a call, with shapes. Where the reference says `self`, the learner's own name for it."""
-    told, own = [], getattr(getattr(function, "__code__", None), "co_varnames", ())
+    told, own = [], getattr(code_of(function), "co_varnames", ())
     for name, value in zip(argument_names(exercise, args), args):
         name = own[0] if name == "self" and own else name
         if isinstance(value, Tensor):
@@ -299,7 +302,7 @@ def given(exercise: Exercise, function: Callable, args: tuple) -> str:
 
 def crash(error: BaseException, function: Callable) -> str:
     """The error, and where it happened in the learner's own frame."""
-    line, code = "", getattr(function, "__code__", None)
+    line, code = "", code_of(function)
     trace = error.__traceback__
     while trace is not None:
         frame = trace.tb_frame
@@ -310,10 +313,28 @@ def crash(error: BaseException, function: Callable) -> str:
     return f"{one_line(error)}{line}"
 
 
+def code_of(function: Callable) -> types.CodeType | None:
+    """The code that a learner wrote, below decorators, partials, methods and objects that can be called; None where none is to be seen."""
+    with contextlib.suppress(Exception):  # it may answer any question with an error
+        for _ in range(20):
+            kind = type(function)
+            if kind is types.FunctionType and not hasattr(function, "__wrapped__"):
+                return function.__code__
+            if kind is types.FunctionType:
+                function = function.__wrapped__
+            elif kind in (types.MethodType, functools.partial):
+                function = function.__func__ if kind is types.MethodType else function.func
+            else:
+                function = kind.forward if issubclass(kind, nn.Module) else kind.__call__
+    return None
+
+
 def one_line(error: BaseException) -> str:
     """An error in one line."""
     try:
         text = str(error).strip().splitlines()
-    except Exception:
+    except (KeyboardInterrupt, OutOfTime):
+        raise
+    except BaseException:
         text = []
     return f"{type(error).__name__}: {text[0].rstrip('.')[:200]}" if text else type(error).__name__

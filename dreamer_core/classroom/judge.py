@@ -2,13 +2,10 @@
 
 The learner's function may return nothing or garbage, change its inputs, print, crash or never
 come back. None of this may reach the learner as a traceback of ours: every call goes through
-`guarded`, and what was wrong comes out as one sentence.
+`guarded`, what was wrong comes out as one sentence, and what was done to the process is undone
+(`contain`).
 """
 
-import contextlib
-import io
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -17,14 +14,15 @@ import torch
 from torch import Tensor
 
 from dreamer_core.classroom import second_look
-from dreamer_core.classroom.call import ROUNDING, Complaint, OutOfTime, equal, guarded, one_line, plain
+from dreamer_core.classroom.call import ROUNDING, Complaint, equal, guarded, one_line, plain
+from dreamer_core.classroom.contain import GRACE, Lost, OutOfTime, apart, contained, quiet, time_limit
 from dreamer_core.classroom.diagnosis import Found, behaves_like, diagnose, shown
 from dreamer_core.classroom.second_look import cases, sight
 from dreamer_core.classroom.spec import Exercise, Observations
 
 SECONDS = 20  # a check takes a fifth of a second: whatever runs for this long will not end
+BROKEN_OFF = "Your function does not give what it should, and it broke off the search for the reason."
 PATIENCE = 6  # for the search after the kind of a difference; without it there are still the numbers
-PRINTED = 1_000  # characters of the learner's own prints that are shown
 
 
 class Verdict(NamedTuple):
@@ -48,28 +46,55 @@ class CourseFault(Exception):
 
 
 def judge(exercise: Exercise, function: Callable) -> Verdict:
-    """Observe the function, compare with the truth, and name the mistake if there is one.
+    """Observe the function, compare with the truth, and name the mistake if there is one; all of it where it can do no harm.
 
     Raises:
         CourseFault: not even the reference gets through the check.
         KeyboardInterrupt: the learner stopped it.
     """
-    printed = Printed()
     try:
-        with contextlib.redirect_stdout(printed), time_limit(SECONDS), np.errstate(all="ignore"):
-            seen = outcome(exercise, function)
-            found = [Found(case, sight(exercise, function, case), second_look.truth(exercise, case)) for case in cases(exercise)]
-    except OutOfTime:
-        message = f"Your function was still running after {SECONDS} seconds, on a few small numbers: is there a loop that does not end?"
-        return Verdict(False, message, printed=printed.getvalue())
+        return apart(lambda: look_and_compare(exercise, function), SECONDS + GRACE)
+    except Lost as lost:
+        return Verdict(False, still_running() if lost.late else str(lost))
+
+
+def look_and_compare(exercise: Exercise, function: Callable) -> Iterator[Verdict]:
+    """What `judge` says; before the search for a reason, what it says if the function does not let that end.
+
+    Raises:
+        CourseFault: not even the reference gets through the check.
+    """
+    watched = contained(function)
+    with quiet() as printed, np.errstate(all="ignore"):
+        try:
+            with time_limit(SECONDS):
+                seen = outcome(exercise, watched)
+                found = [Found(case, sight(exercise, watched, case), second_look.truth(exercise, case)) for case in cases(exercise)]
+            yield Verdict(False, BROKEN_OFF, printed=printed.getvalue())
+            verdict = compare(exercise, watched, seen, found)
+        except OutOfTime:
+            verdict = Verdict(False, still_running())
+        except (CourseFault, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            if not accepts_reference(exercise):
+                raise CourseFault(f"the check of {exercise.id} broke: {one_line(error)}") from None
+            verdict = Verdict(False, f"What your function returned could not be used further: {one_line(error)}.", stopped=one_line(error))
+    yield verdict._replace(printed=printed.getvalue())
+
+
+def still_running() -> str:
+    """What is said when time is up."""
+    return f"Your function was still running after {SECONDS} seconds, on a few small numbers: is there a loop that does not end?"
+
+
+def accepts_reference(exercise: Exercise) -> bool:
+    """Whether the course's own answer gets through the check."""
     try:
-        with np.errstate(all="ignore"):
-            verdict = compare(exercise, function, seen, found)
-    except CourseFault:
-        raise
-    except Exception as error:
-        raise CourseFault(f"the check of {exercise.id} broke: {type(error).__name__}: {error}") from None
-    return verdict._replace(printed=printed.getvalue())
+        reference, truth = outcome(exercise, exercise.reference), exercise.expected()
+        return not isinstance(reference, Complaint) and not first_difference(reference, truth)
+    except Exception:
+        return False
 
 
 def compare(exercise: Exercise, function: Callable, seen: Observations | Complaint, found: list[Found]) -> Verdict:
@@ -86,8 +111,7 @@ def compare(exercise: Exercise, function: Callable, seen: Observations | Complai
     difference = str(seen) if isinstance(seen, Complaint) else first_difference(seen, truth)
     if not difference and all(each.right for each in found):
         return Verdict(True)
-    reference = outcome(exercise, exercise.reference)
-    if isinstance(reference, Complaint) or first_difference(reference, truth):
+    if not accepts_reference(exercise):
         raise CourseFault(f"the check of {exercise.id} does not accept the course's own answer")
     complaints = [each for each in (seen, *(each.seen for each in found)) if isinstance(each, Complaint)]
     stopped = next((each.stopped for each in complaints if each.stopped), "")
@@ -106,7 +130,7 @@ def kind_of_difference(exercise: Exercise, function: Callable, found: list[Found
     if all(each.right for each in found):
         return ""
     try:
-        with contextlib.redirect_stdout(Printed()), time_limit(PATIENCE):
+        with quiet(), time_limit(PATIENCE):
             return diagnose(exercise, function, found)
     except OutOfTime:
         return ""
@@ -160,31 +184,3 @@ def first_difference(seen: Observations, truth: Observations) -> str:
             value, wanted = value[index], wanted[index]
         return f"Look at {name}{where}: yours is {plain(value)}, it should be {plain(wanted)}."
     return ""
-
-
-class Printed(io.StringIO):
-    """Keeps the first characters that are printed and drops the rest."""
-
-    def write(self, text: str) -> int:
-        room = PRINTED - self.tell()
-        super().write(str(text)[: max(room, 0)])
-        return len(text)
-
-
-@contextlib.contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raises OutOfTime inside the block when time is up, where the system can (on Windows the learner interrupts the kernel)."""
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ring(*_):
-        raise OutOfTime
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 from dreamer_core.classroom import ledger, transplant
 from dreamer_core.classroom.answer import attempted, revive, source_of
-from dreamer_core.classroom.call import OutOfTime, one_line
+from dreamer_core.classroom.call import kind_of, one_line
+from dreamer_core.classroom.contain import OutOfTime, time_limit
 from dreamer_core.classroom.exercises import collect
-from dreamer_core.classroom.judge import SECONDS, CourseFault, Verdict, judge, time_limit
+from dreamer_core.classroom.judge import SECONDS, CourseFault, Verdict, judge
 from dreamer_core.classroom.spec import Exercise
 
 EXERCISES = collect()
@@ -121,7 +122,7 @@ def exercise(number: str) -> Callable[[Callable], Callable]:
         if asked is None:
             return function
         if not callable(function):
-            print(f"{asked.id} · @exercise stands above a function (def ...), not above {function!r:.40}.")
+            print(f"{asked.id} · @exercise stands above a function (def ...), not above {kind_of(function)}.")
             return settle(asked)
         try:
             if not attempted(function):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from classroom.toys import ERROR, LOOSE, STRAIGHT
+from dreamer_core.classroom import contain
 from dreamer_core.classroom import judge as judging
 from dreamer_core.classroom.call import equal, misfit
 from dreamer_core.classroom.judge import CourseFault, judge
@@ -140,7 +141,7 @@ def test_prints_are_kept_in_bounds(capsys):
         return one_hot + probs - probs.detach()
 
     verdict = judge(STRAIGHT, talk)
-    assert verdict.right and verdict.printed.startswith("talk\n") and len(verdict.printed) <= judging.PRINTED
+    assert verdict.right and verdict.printed.startswith("talk\n") and len(verdict.printed) <= contain.PRINTED
     assert capsys.readouterr().out == ""
 
 
