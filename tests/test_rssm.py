@@ -231,7 +231,7 @@ def test_h_chain_gradient_matches_finite_differences():
 
     shapes = [(length - 1, batch, inputs), (batch, size), (3 * size, inputs), (3 * size, size), (3 * size,), (3 * size,)]
     args = [torch.randn(shape, dtype=DOUBLE, requires_grad=True) for shape in shapes]
-    assert torch.autograd.gradcheck(chain, args), "the gradient of the h chain is not the derivative"
+    assert torch.autograd.gradcheck(chain, args, raise_exception=False), "the gradient of the h chain is not the derivative"
 
 
 def test_undetached_z_has_the_true_gradient():
@@ -242,7 +242,7 @@ def test_undetached_z_has_the_true_gradient():
     def last(h1, embed, action):
         return rssm.observe(h1, embed, action, first, noise).h[:, -1]
 
-    assert torch.autograd.gradcheck(last, [x.requires_grad_() for x in (h1, embed, action)]), (
+    assert torch.autograd.gradcheck(last, [x.requires_grad_() for x in (h1, embed, action)], raise_exception=False), (
         "the gradient of the last h is not the derivative"
     )
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from toys import model_config, random_window
+from toys import gradients, model_config, random_window
 
 from dreamer_core.replay import Window
 from dreamer_core.world_model import WorldModel, one_loss, reward_loss
@@ -71,6 +71,20 @@ def test_statistics_are_reported_not_trained_on():
     trained = [value for name, value in losses.items() if name != "total" and not name.startswith("stat_")]
     assert len(trained) == 4
     torch.testing.assert_close(losses["total"], sum(trained))
+
+
+def test_the_statistics_by_hand():
+    """The KL as it is, not clipped at the free nats, and the entropies of prior and posterior, each averaged over all rows."""
+    model, data = make(free_nats=1000.0), window()
+    losses, beliefs = model.loss(data, torch.randn(4, 6, 3, dtype=DOUBLE))
+    q, p = (torch.distributions.Normal(x[..., :3], softplus(x[..., 3:]) + 0.1) for x in (beliefs.posterior, model.rssm.prior(beliefs.h)))
+    expected = {
+        "stat_kl": torch.distributions.kl_divergence(q, p).sum(-1).mean(),
+        "stat_prior_entropy": p.entropy().sum(-1).mean(),
+        "stat_posterior_entropy": q.entropy().sum(-1).mean(),
+    }
+    for name, value in expected.items():
+        assert losses[name].item() == pytest.approx(value.item()), name
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "categorical"])
@@ -166,8 +180,10 @@ def test_one_loss_by_hand():
     a, b = torch.tensor([[1.0, 3.0]], requires_grad=True), torch.tensor([[10.0, 30.0]], requires_grad=True)
     losses = one_loss({"a": a, "b": b}, {"b": 0.5})
     assert {name: value.item() for name, value in losses.items()} == {"a": 2.0, "b": 10.0, "total": 12.0}
-    losses["total"].backward()
-    assert a.grad.tolist() == [[0.5, 0.5]] and b.grad.tolist() == [[0.25, 0.25]]
+    to_a, to_b = gradients(losses["total"], (a, b))
+    assert (to_a.tolist(), to_b.tolist()) == ([[0.5, 0.5]], [[0.25, 0.25]]), "the gradient of the total"
+    without = one_loss({"a": a, "b": b}, {"b": 0.0})
+    assert (without["b"].item(), without["total"].item()) == (0.0, 2.0), "a part of weight 0, and the total"
 
 
 # --- units -----------------------------------------------------------------------------------
@@ -233,6 +249,8 @@ def test_units_are_saved_with_the_weights():
     assert torch.equal(one.decode(s), other.decode(s)) and torch.equal(one.encode(o), other.encode(o)), (
         "the units did not come along with the weights"
     )
+    other.set_units(torch.randn(50, 3, dtype=DOUBLE))
+    assert torch.equal(other.centre, one.centre), "the loaded model does not know that its units were measured: they are chosen anew"
 
 
 # --- warm-up ---------------------------------------------------------------------------------

@@ -2,6 +2,10 @@
 
 python tests/mutants/run.py                     all of them (about an hour)
 python tests/mutants/run.py rssm.py "z cut"     those whose file, row or words contain one of the given texts
+python tests/mutants/run.py --machine 20        20 from each file of those that a machine makes (an argument left out, another sign ...)
+
+Those made by a machine are drawn with a seed; they are no part of the table, since not every one of
+them is a mistake that somebody would make, and some change nothing.
 
 Works on a copy, one change after the other. torch is loaded once: each change is tried in a fork of
 this process. The tests of a file are those that mirror it and those of the specification (`TESTS`).
@@ -9,15 +13,22 @@ Writes build/mutants/report.md: killed / all for each row of the specification, 
 those that were killed without a word about what broke.
 """
 
+import argparse
+import ast
+import copy
 import importlib
 import json
 import os
+import random
 import shutil
 import signal
 import sys
 import tempfile
+import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -79,8 +90,11 @@ def kind(name: str, said: str) -> str:
     return "bare" if said.startswith(("assert False", "assert not ", "assert (False", "assert True")) else "numbers"
 
 
-def attempt(folder: Path, tests: list[str]) -> Outcome:
-    """Run tests, named as pytest names them, in a fork of this process and in a copy of the project."""
+def attempt(folder: Path, tests: list[str], keep: bool = False) -> Outcome:
+    """Run tests, named as pytest names them, in a fork of this process and in a copy of the project.
+
+    `keep` leaves compiled files behind, which later attempts read: only for the unchanged project.
+    """
     result = folder / "outcome.json"
     result.unlink(missing_ok=True)
     child = os.fork()
@@ -89,8 +103,9 @@ def attempt(folder: Path, tests: list[str]) -> Outcome:
             os.setsid()
             os.chdir(folder)
             sys.path.insert(0, str(folder))
-            os.environ |= {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-            sys.dont_write_bytecode = True
+            os.environ |= {"PYTHONPATH": str(folder), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+            sys.dont_write_bytecode = not keep
+            os.environ["PYTHONDONTWRITEBYTECODE"] = "" if keep else "1"
             log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(log, 1)
             os.dup2(log, 2)
@@ -139,12 +154,42 @@ def chosen(texts: list[str]) -> list[tuple[str, Mutant]]:
     return [pair for pair in everything if not texts or any(text in part for text in texts for part in (pair[0], *pair[1][:2]))]
 
 
+def by_machine(count: int, texts: list[str]) -> list[tuple[str, Mutant]]:
+    """Up to `count` changes of each file by the editor that makes wrong answers for the exercises, drawn with a seed."""
+    edits = importlib.import_module("dreamer_core.classroom.mutants")
+    found = []
+    for file in (file for file in MUTANTS if not texts or file in texts):
+        text = (ROOT / "dreamer_core" / file).read_text(encoding="utf-8")
+        made = [mutant for node in functions(ast.parse(text)) for mutant in of_function(edits, text, node)]
+        found += [(file, mutant) for mutant in random.Random(0).sample(made, min(count, len(made)))]
+    return found
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+    """Functions and methods of a module, not those inside of others."""
+    for node in tree.body:
+        yield from (part for part in (node.body if isinstance(node, ast.ClassDef) else [node]) if isinstance(part, ast.FunctionDef))
+
+
+def of_function(edits: ModuleType, text: str, node: ast.FunctionDef) -> Iterator[Mutant]:
+    """Every change of one function that the machine can make."""
+    lines = text.splitlines(keepends=True)
+    start = min([node.lineno, *(part.lineno for part in node.decorator_list)]) - 1
+    before = "".join(lines[start : node.end_lineno])
+    node = copy.deepcopy(node)
+    node.body = node.body[ast.get_docstring(node) is not None :] or [ast.Pass()]
+    for edit in edits.edits(node):
+        changed = edits.apply(node, edit)
+        if changed is not None and "_first_value" not in (after := ast.unparse(ast.fix_missing_locations(changed))):
+            yield Mutant("by machine", f"{node.name}: {edit.what}", before, textwrap.indent(after, " " * node.col_offset) + "\n")
+
+
 def report(found: list[tuple[str, Mutant, Outcome]]) -> str:
     """Killed / all for each row, then what needs a second look."""
     judged = [entry for entry in found if entry[1].same]
     counted = [entry for entry in found if not entry[1].same]
     lines = ["# Mutants of the core", "", "| row | killed | all | changes nothing (judged) |", "|---|---|---|---|"]
-    for row, meaning in ROWS.items():
+    for row, meaning in (ROWS | {"by machine": "one edit of any function"}).items():
         outcomes = [outcome.how for _, mutant, outcome in counted if mutant.row == row]
         alike = sum(mutant.row == row for _, mutant, _ in judged)
         if outcomes or alike:
@@ -174,7 +219,11 @@ def report(found: list[tuple[str, Mutant, Outcome]]) -> str:
 
 def main() -> None:
     """Run the command line."""
-    mutants = chosen(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("texts", nargs="*", help="files, rows or words of those to try")
+    parser.add_argument("--machine", type=int, default=0, metavar="N", help="try N by machine from each file instead of the table's")
+    words = parser.parse_args()
+    mutants = by_machine(words.machine, words.texts) if words.machine else chosen(words.texts)
     for name in HEAVY:
         importlib.import_module(name)
     sys.modules["torch"].set_num_threads(1)
@@ -184,7 +233,7 @@ def main() -> None:
         folder = Path(name)
         copy_project(folder)
         needed = dict.fromkeys(f"tests/test_{name}.py" for file, _ in mutants for name in TESTS[file])
-        whole = attempt(folder, list(needed))
+        whole = attempt(folder, list(needed), keep=True)
         if whole.how != "survived":
             sys.exit(f"the tests fail without any change: {whole.test}: {whole.said}")
         for number, (file, mutant) in enumerate(mutants, 1):
