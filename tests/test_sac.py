@@ -578,6 +578,23 @@ def test_adam_step_by_hand():
         assert moved.median().item() == pytest.approx(lr, rel=0.05)
 
 
+def test_three_updates_are_adams_with_its_usual_constants():
+    """From the gradients that each update leaves behind: betas 0.9 and 0.999, epsilon 1e-8, no decay, each half at its own rate."""
+    sac = make(actor_lr=0.01, critic_lr=0.02)
+    optimizer, weights = sac.make_optimizer(), [*sac.actor.parameters(), *sac.q.parameters()]
+    rates = [0.01] * len(list(sac.actor.parameters())) + [0.02] * len(list(sac.q.parameters()))
+    expected = [p.detach().double() for p in weights]
+    m, v = ([torch.zeros_like(p) for p in expected] for _ in range(2))
+    for step in (1, 2, 3):
+        sac.update(random_trajectories(), optimizer)
+        for i, p in enumerate(weights):
+            g = p.grad.double()
+            m[i] = 0.9 * m[i] + 0.1 * g
+            v[i] = 0.999 * v[i] + 0.001 * g * g
+            expected[i] = expected[i] - rates[i] * (m[i] / (1 - 0.9**step)) / ((v[i] / (1 - 0.999**step)).sqrt() + 1e-8)
+            assert torch.allclose(p.detach().double(), expected[i], rtol=1e-3, atol=2e-5), f"weights after update {step} are not Adam's"
+
+
 @pytest.mark.parametrize("grad", ["pathwise", "score"])
 def test_one_backward_pass_serves_both_halves(grad):
     """In an update the actor gets the gradient of the actor's loss alone, the critics that of theirs alone."""
