@@ -23,7 +23,10 @@ from classroom.toys import STRAIGHT
 from dreamer_core.classroom import contain
 from dreamer_core.classroom import judge as judging
 from dreamer_core.classroom.contain import Lost, OutOfTime, apart, kept, time_limit
+from dreamer_core.classroom.exercises import collect
 from dreamer_core.classroom.judge import judge
+
+EXERCISES = collect()
 
 
 @pytest.fixture(params=["in a child", "in this process"])
@@ -102,6 +105,24 @@ def test_a_right_answer_that_changes_the_process_is_right_and_the_change_is_put_
     after = look()
     left = [key for key in before if not contain.same(before[key], after[key])]
     assert not left, f"{place}, an answer that changes the {name} leaves behind: {left}"
+
+
+@pytest.mark.parametrize("number", EXERCISES)
+def test_a_right_answer_that_changes_what_torch_makes_by_default_is_right_in_every_exercise(number):
+    """The reference and the next inputs are made after the first call: they must not be of another type, or nowhere."""
+    reference = EXERCISES[number].reference
+
+    def meddles(*args, **kwargs):
+        try:
+            return reference(*args, **kwargs)
+        finally:
+            torch.set_default_dtype(torch.float64)
+            torch.set_default_device("meta")
+            torch.set_grad_enabled(False)
+            np.seterr(all="raise")
+
+    verdict = judge(EXERCISES[number], meddles)
+    assert verdict.right, f"{number} is refused because of what the answer changes in the process: {verdict.message}"
 
 
 def test_what_a_block_changes_is_named():
