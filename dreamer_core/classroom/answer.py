@@ -46,6 +46,12 @@ def attempted(function: Callable) -> bool:
     return not any(isinstance(value, ast.Constant) and value.value is ... for value in map(whole_value, ast.walk(ast.Module(body, []))))
 
 
+def begun(function: Callable) -> bool:
+    """Whether there is code of the learner's beside the `...` that is left."""
+    source = source_of(function)
+    return bool(source) and not all(gap(statement) for statement in ast.parse(source).body[0].body)
+
+
 def empty() -> None:
     """What an untouched function compiles to."""
     ...

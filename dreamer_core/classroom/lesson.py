@@ -4,23 +4,26 @@ An exercise that is not attempted, or wrong, is filled in with the course's own 
 notebook always goes on. One that is right becomes part of the agent, here and in later notebooks.
 """
 
-import inspect
+import contextlib
 import os
+import sys
 import textwrap
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from dreamer_core.classroom import ledger, transplant
-from dreamer_core.classroom.answer import attempted, revive, source_of
+from dreamer_core.classroom.answer import attempted, begun, revive, source_of
 from dreamer_core.classroom.call import kind_of, one_line
 from dreamer_core.classroom.contain import OutOfTime, time_limit
 from dreamer_core.classroom.exercises import collect
 from dreamer_core.classroom.judge import SECONDS, CourseFault, Verdict, judge
+from dreamer_core.classroom.paste import pasteable
 from dreamer_core.classroom.spec import Exercise
 
 EXERCISES = collect()
 states: dict[str, str] = {}  # "right" (seen to pass in this kernel), "claimed" (by the ledger) or "wrong"
 hints_given: dict[str, int] = {}
+here: dict[str, str] = {}  # which notebook this kernel has begun
 
 
 class Unsolved(Exception):
@@ -66,8 +69,10 @@ def begin(notebook: str, trust: bool = False) -> None:
     if own:
         minutes = sum(exercise.minutes for exercise in own)
         print(f"Exercises here: {own[0].id} to {own[-1].id}, about {minutes} minutes in all. Skip any of them: the notebook goes on.")
-    mine = sum(part.mine for part in agent_parts())
-    print(f"Parts of the agent that are your own code: {mine} of {len(agent_parts())}.")
+    here["notebook"] = notebook
+    mine, solved = sum(part.mine for part in agent_parts()), sum(states.get(number) == "right" for number in EXERCISES)
+    told = f"You have solved {solved} of {len(EXERCISES)} exercises. " if solved else ""
+    print(f"{told}Parts of the agent that are your own code: {mine} of {len(agent_parts())}.")
 
 
 def notebook_of(number: str) -> str:
@@ -104,20 +109,25 @@ def judge_alone(exercise: Exercise, source: str) -> tuple[Callable, Verdict]:
         return exercise.reference, Verdict(False, f"It stopped with {stopped}.", stopped=stopped)
 
 
-def exercise(number: str) -> Callable[[Callable], Callable]:
+def exercise(number: str | Callable | None = None) -> Callable:
     """Decorator: check the function below, say what came of it, and return what the notebook goes on with.
 
     Not attempted or wrong: the course's version (or your own from before). Right: your function,
     and the agent runs it from here on.
 
     Args:
-        number: the exercise, as "3.2".
+        number: the exercise, as "3.2". (Without it, as in `@exercise`, this is the function below.)
 
     Raises:
         Unsolved: in strict mode alone, if it is not attempted or wrong.
     """
 
+    if callable(number):
+        return unnumbered(number)
+
     def check(function: Callable) -> Callable:
+        if number is None:
+            return unnumbered(function)
         asked = find(number)
         if asked is None:
             return function
@@ -126,8 +136,11 @@ def exercise(number: str) -> Callable[[Callable], Callable]:
             return settle(asked)
         try:
             if not attempted(function):
-                return unsolved(asked, f"· {asked.heading} not attempted yet.")
-            with warnings.catch_warnings():
+                left = (
+                    "a `...` is left in your function: take it out, or put code in its place." if begun(function) else "not attempted yet."
+                )
+                return unsolved(asked, f"· {asked.heading} {left}")
+            with warnings.catch_warnings(), knows_itself(function):
                 warnings.simplefilter("ignore")
                 verdict = judge(asked, function)
         except KeyboardInterrupt:
@@ -142,14 +155,45 @@ def exercise(number: str) -> Callable[[Callable], Callable]:
     return check
 
 
+def unnumbered(function: Callable) -> Callable:
+    """`@exercise` without its number: say so, and leave the function as it is."""
+    name = getattr(function, "__name__", "")
+    fitting = next((e.id for e in EXERCISES.values() if isinstance(name, str) and e.reference.__name__ == name), "3.2")
+    print(f'@exercise stands without its number, so nothing was checked: write @exercise("{fitting}").')
+    return function
+
+
+@contextlib.contextmanager
+def knows_itself(function: Callable) -> Iterator[None]:
+    """While it is judged, a function that calls itself by its name reaches itself, and not what bore that name before."""
+    names, name = getattr(function, "__globals__", None), getattr(function, "__name__", None)
+    if not isinstance(names, dict) or not isinstance(name, str):
+        yield
+        return
+    missing = object()
+    before = names.get(name, missing)
+    names[name] = function
+    try:
+        yield
+    finally:
+        if before is missing:
+            del names[name]
+        else:
+            names[name] = before
+
+
 def accept(asked: Exercise, function: Callable) -> Callable:
     """A right answer: count it, install it, and keep its text if it can stand alone."""
     source, note = portable(asked, function)
     states[asked.id] = "right"
     trouble = ledger.record(asked.id, state="right", source=source.splitlines())
     transplant.install(asked, function)
-    told = "The agent runs" if asked.in_agent else "The course's pictures use" if asked.target else ""
-    told = f"{told} your version from here on." if told else "Well done."
+    if asked.in_agent and asked.runs_with:
+        told = f"An agent with {asked.runs_with} runs your version from here on (the default agent does not come by)."
+    elif asked.target:
+        told = f"{'The agent runs' if asked.in_agent else 'The pictures of the course use'} your version from here on."
+    else:
+        told = "Well done."
     print(" ".join(filter(None, (f"✓ {asked.heading} right. {told}", note, trouble))))
     return function
 
@@ -210,15 +254,16 @@ def hint(number: str) -> None:
 
 
 def solution(number: str) -> None:
-    """The course's own version, as the agent runs it."""
+    """The course's own version, as the agent runs it; it can be pasted into the cell below `@exercise`."""
     if asked := find(number):
-        print(textwrap.dedent(inspect.getsource(asked.reference)).rstrip())
+        print(pasteable(asked, vars(sys.modules["__main__"])))
 
 
-def progress(reset: bool = False) -> None:
-    """A table of all exercises and how they stand.
+def progress(all: bool = False, reset: bool = False) -> None:
+    """A table of this notebook's exercises and how they stand.
 
     Args:
+        all: show those of every notebook.
         reset: begin anew; your answers are kept in a file with another name.
     """
     if reset:
@@ -234,14 +279,16 @@ def progress(reset: bool = False) -> None:
     claims = {number: "wrong" if entry["state"] == "wrong" else "claimed" for number, entry in entries.items()}
     known = claims | states
     marks = {"right": "✓", "wrong": "✗", "claimed": "?"}
-    for asked in EXERCISES.values():
+    shown = [asked for asked in EXERCISES.values() if all or notebook_of(asked.id) == here.get("notebook", notebook_of(asked.id))]
+    for asked in shown:
         mark, hard, weighs = marks.get(known.get(asked.id), "·"), dots(asked.difficulty), dots(asked.importance)
         print(f"{mark} {asked.id:<5}{asked.title:<44} difficulty {hard}  importance {weighs} {asked.minutes:>3} min")
     done = sum(known.get(number) == "right" for number in EXERCISES)
+    rest = "" if len(shown) == len(EXERCISES) else " in the whole course (progress(all=True) lists them)"
     mine = sum(part.mine for part in agent_parts())
     if any(known.get(number) == "claimed" for number in EXERCISES):
         print("?: solved in another notebook, as the file of answers says; not seen to pass in this one.")
-    print(f"{done} of {len(EXERCISES)} solved. The agent in this notebook runs {mine} of your {len(agent_parts())} parts.")
+    print(f"{done} of {len(EXERCISES)} solved{rest}. The agent in this notebook runs {mine} of your {len(agent_parts())} parts.")
 
 
 def dots(level: int) -> str:

@@ -136,6 +136,8 @@ class Exercise:
     """Mildest first."""
     plain_loop: bool = False
     """The batched unroll of the RSSM goes around this part: with a learner's part the agent runs the plain loop."""
+    runs_with: str = ""
+    """The setting with which the agent runs this part, where its default does not."""
     inplace: bool = False
     """The function is meant to change its inputs."""
     looks: tuple[Look, ...] = ()

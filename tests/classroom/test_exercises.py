@@ -12,6 +12,7 @@ from dreamer_core.classroom.answer import attempted
 from dreamer_core.classroom.exercises import collect
 from dreamer_core.classroom.judge import judge
 from dreamer_core.classroom.lesson import notebook_of
+from dreamer_core.config import preset
 from dreamer_core.trainer import Trainer
 
 EXERCISES = collect()
@@ -93,8 +94,8 @@ def short_run(name: str, steps: int = 90) -> list[dict]:
 CORE = [exercise for exercise in EXERCISES.values() if exercise.in_agent]
 
 
-def test_every_part_is_called_by_an_agent_that_learns():
-    """A part nobody calls would be no part. Counted in tiny runs of all kinds."""
+def called_parts(name: str) -> set[str]:
+    """The parts that a tiny run of this kind calls."""
     calls = {exercise.id: 0 for exercise in CORE}
 
     def counting(exercise):
@@ -106,9 +107,26 @@ def test_every_part_is_called_by_an_agent_that_learns():
 
     for exercise in CORE:
         transplant.install(exercise, counting(exercise))
-    for name in AGENTS:
-        short_run(name)
-    assert not [number for number, count in calls.items() if count == 0], calls
+    short_run(name)
+    return {number for number, count in calls.items() if count}
+
+
+WITH = {  # what runs_with says -> which of the agents above
+    "": "standard units",
+    'model.latent = "categorical"': "categorical",
+    "a learned reward deviation (model.reward_std = 0)": "learned reward",
+    'replay.layout = "chunks"': "chunks",
+    'the preset "advantage"': "advantage",
+}
+
+
+def test_every_part_is_called_by_the_agent_that_is_said_to_run_it():
+    """A part nobody calls would be no part. Whoever solves one is told which setting runs it, where the default does not."""
+    assert preset("dropin").model.standardize, "the default agent measures its units"
+    called = {told: called_parts(name) for told, name in WITH.items()}
+    for exercise in CORE:
+        assert exercise.id in called[exercise.runs_with], f"no agent with {exercise.runs_with or 'the defaults'} runs {exercise.id}"
+        assert not exercise.runs_with or exercise.id not in called[""], f"the default agent runs {exercise.id} as well"
 
 
 @pytest.mark.parametrize("name", AGENTS)

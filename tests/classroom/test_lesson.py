@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from classroom import toys
 from classroom.toys import ERROR, STRAIGHT
 from dreamer_core import latents, nets
 from dreamer_core.classroom import ledger, transplant
@@ -339,3 +340,69 @@ def test_a_stored_answer_that_does_not_end_is_stopped(toy_lesson, capsys, monkey
     stored("9.3", ["def double(x, n=sum(1 for _ in iter(int, 1))):", "    return 2 * x"], signed=True)
     toy_lesson.begin("09")
     assert "does not pass here" in capsys.readouterr().out
+
+
+def test_a_gap_that_is_left_is_named(toy_lesson, capsys):
+    @toy_lesson.exercise("9.3")
+    def double(x):
+        return 2 * x
+        ...  # your code
+
+    assert "a `...` is left in your function" in capsys.readouterr().out and double is toys.double
+
+    @toy_lesson.exercise("9.3")
+    def double(x):
+        ...
+        y = x + x
+        return y
+
+    assert "a `...` is left in your function" in capsys.readouterr().out
+
+
+def test_exercise_without_its_number_says_so(toy_lesson, capsys):
+    @toy_lesson.exercise
+    def double(x):
+        return 2 * x
+
+    assert 'nothing was checked: write @exercise("9.3")' in capsys.readouterr().out and double(3) == 6
+
+    @toy_lesson.exercise()
+    def something_else(x):
+        return x
+
+    assert "nothing was checked" in capsys.readouterr().out and something_else(3) == 3
+
+
+def test_a_function_that_calls_itself_is_judged_as_itself(toy_lesson, capsys):
+    """Its name may be free, or still mean the course's version of the run before."""
+    names = {"exercise": toy_lesson.exercise, "other": toys.double}
+    code = 'def double(x):\n    return 0 if x == 0 else double(x - 1) + 2\ndouble = exercise("9.3")(double)'
+    for _ in range(2):
+        exec(code, names)
+        assert "✓ 9.3" in capsys.readouterr().out
+    assert names["double"](4) == 8
+    broken = 'def double(x):\n    return double(x) if x else 0\ndouble = exercise("9.3")(double)'
+    exec(broken, names)
+    assert "RecursionError" in capsys.readouterr().out, "it is its own body that is judged, not the right one of before"
+
+
+def test_the_setting_that_runs_a_part_is_told(capsys):
+    from dreamer_core.classroom import lesson, right_answers
+
+    lesson.exercise("3.6")(right_answers.of("3.6")[0])
+    assert 'An agent with model.latent = "categorical" runs your version' in capsys.readouterr().out
+    lesson.exercise("3.3")(right_answers.of("3.3")[0])
+    assert "The agent runs your version from here on" in capsys.readouterr().out
+
+
+def test_progress_shows_this_notebook_and_the_rest_on_request(capsys):
+    from dreamer_core.classroom import lesson
+
+    lesson.begin("03")
+    capsys.readouterr()
+    lesson.progress()
+    out = capsys.readouterr().out
+    assert "3.1" in out and "2.1" not in out and "progress(all=True)" in out
+    lesson.progress(all=True)
+    out = capsys.readouterr().out
+    assert "2.1" in out and "9.4" in out and "progress(all=True)" not in out

@@ -553,6 +553,7 @@ UNIMIX = Exercise(
     importance=2,
     reference=latents.unimix_probs,
     target="dreamer_core.latents:unimix_probs",
+    runs_with='model.latent = "categorical"',
     observe=observe_unimix,
     expected=expected_unimix,
     looks=(
@@ -644,6 +645,7 @@ STRAIGHT_THROUGH = Exercise(
     importance=3,
     reference=latents.straight_through,
     target="dreamer_core.latents:straight_through",
+    runs_with='model.latent = "categorical"',
     observe=observe_straight_through,
     expected=expected_straight_through,
     looks=(

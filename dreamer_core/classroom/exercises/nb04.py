@@ -223,6 +223,7 @@ POSITIVE = Exercise(
     importance=2,
     reference=nets.positive,
     target="dreamer_core.nets:positive",
+    runs_with="a learned reward deviation (model.reward_std = 0)",
     observe=observe_positive,
     expected=expected_positive,
     looks=(

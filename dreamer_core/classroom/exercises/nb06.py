@@ -139,6 +139,7 @@ CHUNK_STARTS = Exercise(
     importance=1,
     reference=replay.chunk_starts,
     target="dreamer_core.replay:chunk_starts",
+    runs_with='replay.layout = "chunks"',
     observe=observe_chunk_starts,
     expected=expected_chunk_starts,
     gradients=False,
