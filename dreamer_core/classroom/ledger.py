@@ -136,10 +136,13 @@ def key() -> tuple[bytes, str]:
     file = key_file()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "wb") as new:
+        if not file.exists():  # written whole under another name first: nobody ever reads half a key
+            part = file.with_name(f"{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
                 new.write(secrets.token_bytes(32))
+            with contextlib.suppress(FileExistsError):
+                os.link(part, file)
+            part.unlink()
         kept = file.read_bytes()
         if len(kept) >= 32:
             return kept, ""

@@ -4,17 +4,16 @@ An exercise that is not attempted, or wrong, is filled in with the course's own 
 notebook always goes on. One that is right becomes part of the agent, here and in later notebooks.
 """
 
-import contextlib
 import os
 import sys
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from dreamer_core.classroom import ledger, transplant
 from dreamer_core.classroom.answer import attempted, begun, revive, source_of
-from dreamer_core.classroom.call import kind_of, one_line
-from dreamer_core.classroom.contain import OutOfTime, time_limit
+from dreamer_core.classroom.call import code_of, kind_of, one_line
+from dreamer_core.classroom.contain import Lost, OutOfTime, apart, kept, quiet, time_limit
 from dreamer_core.classroom.exercises import collect
 from dreamer_core.classroom.judge import SECONDS, CourseFault, Verdict, judge
 from dreamer_core.classroom.paste import pasteable
@@ -97,12 +96,14 @@ def judge_alone(exercise: Exercise, source: str) -> tuple[Callable, Verdict]:
         KeyboardInterrupt: the learner stopped it.
     """
     try:
-        with time_limit(SECONDS):
+        # Once where it can do no harm: what stands in the text's head, a default or a decorator, runs when it is read.
+        apart(lambda: iter([bool(revive(exercise, source))]), SECONDS)
+        with kept(chance=True), quiet(), time_limit(SECONDS):
             function = revive(exercise, source)
         return function, judge(exercise, function)
     except KeyboardInterrupt:
         raise
-    except OutOfTime:
+    except (OutOfTime, Lost):
         return exercise.reference, Verdict(False, f"It was still running after {SECONDS} seconds.")
     except BaseException as error:
         stopped = one_line(error)
@@ -140,7 +141,7 @@ def exercise(number: str | Callable | None = None) -> Callable:
                     "a `...` is left in your function: take it out, or put code in its place." if begun(function) else "not attempted yet."
                 )
                 return unsolved(asked, f"· {asked.heading} {left}")
-            with warnings.catch_warnings(), knows_itself(function):
+            with warnings.catch_warnings(), transplant.knows_itself(function):
                 warnings.simplefilter("ignore")
                 verdict = judge(asked, function)
         except KeyboardInterrupt:
@@ -157,29 +158,10 @@ def exercise(number: str | Callable | None = None) -> Callable:
 
 def unnumbered(function: Callable) -> Callable:
     """`@exercise` without its number: say so, and leave the function as it is."""
-    name = getattr(function, "__name__", "")
-    fitting = next((e.id for e in EXERCISES.values() if isinstance(name, str) and e.reference.__name__ == name), "3.2")
+    code = code_of(function)
+    fitting = next((e.id for e in EXERCISES.values() if code is not None and e.reference.__name__ == code.co_name), "3.2")
     print(f'@exercise stands without its number, so nothing was checked: write @exercise("{fitting}").')
     return function
-
-
-@contextlib.contextmanager
-def knows_itself(function: Callable) -> Iterator[None]:
-    """While it is judged, a function that calls itself by its name reaches itself, and not what bore that name before."""
-    names, name = getattr(function, "__globals__", None), getattr(function, "__name__", None)
-    if not isinstance(names, dict) or not isinstance(name, str):
-        yield
-        return
-    missing = object()
-    before = names.get(name, missing)
-    names[name] = function
-    try:
-        yield
-    finally:
-        if before is missing:
-            del names[name]
-        else:
-            names[name] = before
 
 
 def accept(asked: Exercise, function: Callable) -> Callable:

@@ -4,13 +4,15 @@ A learner's function takes the place of the core's everywhere inside `dreamer_co
 name it was imported by. So it is called by the same lines that called the reference.
 """
 
+import contextlib
 import functools
 import importlib
+import inspect
 import sys
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
-from dreamer_core.classroom.call import one_line
+from dreamer_core.classroom.call import code_of, one_line
 from dreamer_core.classroom.spec import Exercise
 from dreamer_core.rssm import RSSM
 
@@ -51,6 +53,34 @@ def swap(exercise: Exercise, function: Callable) -> None:
                     setattr(module, key, function)
 
 
+@contextlib.contextmanager
+def knows_itself(function: Callable) -> Iterator[None]:
+    """For this block, a function that calls itself by its name reaches itself, and not what else bears that name."""
+    code, names = code_of(function), globals_of(function)
+    if code is None or names is None or code.co_name not in code.co_names:
+        yield
+        return
+    missing = object()
+    before = names.get(code.co_name, missing)
+    names[code.co_name] = function
+    try:
+        yield
+    finally:
+        if before is missing:
+            names.pop(code.co_name, None)
+        else:
+            names[code.co_name] = before
+
+
+def globals_of(function: Callable) -> dict[str, Any] | None:
+    """The names that a function knows, below its decorators; None for what is no function."""
+    try:
+        names = getattr(inspect.unwrap(function), "__globals__", None)
+    except Exception:  # whatever stands under the decorator, it may answer in any way
+        return None
+    return names if isinstance(names, dict) else None
+
+
 def install(exercise: Exercise, function: Callable) -> None:
     """Let the agent run the learner's function from here on.
 
@@ -63,7 +93,8 @@ def install(exercise: Exercise, function: Callable) -> None:
     @functools.wraps(exercise.reference)
     def part(*args, **kwargs):
         try:
-            return function(*args, **kwargs)
+            with knows_itself(function):
+                return function(*args, **kwargs)
         except Exception as error:
             result = exercise.reference(*args, **kwargs)  # if this fails too, the inputs are to blame
             remove(exercise)

@@ -288,7 +288,14 @@ def test_other_exercises_are_checked_with_the_learners_parts_in_place(toy_lesson
     assert ERROR.reference is not nets.squared_error
 
 
-STRANGE = ["def double(x):", "    return 2 * x", "print('a stranger was here')"]
+STRANGE = ["def double(x):", "    return 2 * x", "import os, pathlib", "pathlib.Path(os.environ['STRANGE_MARK']).touch()"]
+
+
+@pytest.fixture
+def mark(tmp_path, monkeypatch):
+    """The file that a stranger's answer makes when it is run."""
+    monkeypatch.setenv("STRANGE_MARK", str(tmp_path / "a stranger was here"))
+    return tmp_path / "a stranger was here"
 
 
 def stored(number, source, state="right", signed=False):
@@ -301,25 +308,25 @@ def stored(number, source, state="right", signed=False):
         file.write_text(json.dumps(data), encoding="utf-8")
 
 
-def test_a_strangers_answer_is_listed_and_not_run(toy_lesson, capsys):
+def test_a_strangers_answer_is_listed_and_not_run(toy_lesson, capsys, mark):
     stored("9.3", STRANGE)
     toy_lesson.begin("09")
     out = capsys.readouterr().out
-    assert "did not write on this computer: 9.3" in out and "a stranger was here" not in out and "trust=True" in out
+    assert "did not write on this computer: 9.3" in out and "trust=True" in out and not mark.exists()
     toy_lesson.progress()
     out = capsys.readouterr().out
     assert "? 9.3" in out and "0 of 3 solved" in out
     toy_lesson.begin("09", trust=True)
     out = capsys.readouterr().out
-    assert "signed as yours" in out and "a stranger was here" in out
+    assert "signed as yours" in out and "solved 1 of 3" in out and mark.exists()
     toy_lesson.begin("09")
     assert "did not write" not in capsys.readouterr().out
 
 
-def test_an_answer_marked_wrong_is_never_run(toy_lesson, capsys):
+def test_an_answer_marked_wrong_is_never_run(toy_lesson, mark):
     stored("9.3", STRANGE, state="wrong", signed=True)
     toy_lesson.begin("09")
-    assert "a stranger was here" not in capsys.readouterr().out
+    assert not mark.exists()
 
 
 def test_only_what_passes_now_is_called_solved(toy_lesson, capsys):
@@ -337,7 +344,7 @@ def test_only_what_passes_now_is_called_solved(toy_lesson, capsys):
 
 def test_a_stored_answer_that_does_not_end_is_stopped(toy_lesson, capsys, monkeypatch):
     monkeypatch.setattr(toy_lesson, "SECONDS", 0.3)
-    stored("9.3", ["def double(x, n=sum(1 for _ in iter(int, 1))):", "    return 2 * x"], signed=True)
+    stored("9.3", ["def double(x, n=sum(range(10**12))):", "    return 2 * x"], signed=True)
     toy_lesson.begin("09")
     assert "does not pass here" in capsys.readouterr().out
 
