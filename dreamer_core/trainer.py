@@ -187,7 +187,8 @@ class Trainer:
             warn(f"learning starts at step {learns}, so {config.env_steps} steps teach nothing: raise env_steps or lower schedule.prefill")
         device = pick_device(config)
         self.config = config
-        self.env = self._open_env(warn)
+        self.env = envs.make(config.env, config.wrappers)
+        self.opened.callback(envs.close, [self.env], warn)
         self.evaluation_envs: list[gym.Env] = []
         self.displaced = False  # whether evaluating has led `env` away from the running episode
         torch.set_num_threads(config.threads)
@@ -205,19 +206,17 @@ class Trainer:
         self.written = 0  # bytes of metrics.jsonl
         self.out: Path | None = None
 
-    def _open_env(self, warn: Callable[[str], None]) -> gym.Env:
-        env = envs.make(self.config.env, self.config.wrappers)
-        self.opened.callback(envs.close, [env], warn)
-        return env
-
     def _open_copies(self, warn: Callable[[str], None]) -> list[gym.Env]:
         """An environment for each evaluation episode; fewer if so many cannot exist, or else the one that trains."""
-        copies, wanted = [], self.config.evaluation.episodes
+        copies = []
         try:
-            while len(copies) < wanted:
-                copy = self._open_env(warn)
-                copy.reset(seed=self.config.evaluation.seed)  # some start only now what can exist but once
-                copies.append(copy)
+            while len(copies) < self.config.evaluation.episodes:
+                with ExitStack() as on_error:
+                    copy = envs.make(self.config.env, self.config.wrappers)
+                    on_error.callback(envs.close, [copy], warn)
+                    copy.reset(seed=self.config.evaluation.seed)  # some start only now what can exist but once
+                    copies.append(copy)
+                    self.opened.push(on_error.pop_all())
         except EnvError as error:
             turns = f"{len(copies)} at a time" if copies else "one after the other in the one that trains, which then repeats its episode"
             warn(f"there can be no more than {len(copies)} copies for evaluation ({error}), so its episodes are played {turns}")

@@ -694,11 +694,13 @@ class Simulator(Buoy):
     """Counts which of its kind are open; may be allowed to exist `limit` times only, from its making or its first reset on."""
 
     living: set = set()
+    made: set = set()  # and not closed
 
     def __init__(self, limit=99, late=False):
         self.limit, self.late = limit, late
         if not late:
             self._start()
+        self.made.add(self)
 
     def _start(self):
         if len(self.living - {self}) >= self.limit:
@@ -712,6 +714,7 @@ class Simulator(Buoy):
 
     def close(self):
         self.living.discard(self)
+        self.made.discard(self)
 
 
 gym.register("Simulator-v0", Simulator, max_episode_steps=20)
@@ -721,6 +724,7 @@ gym.register("Simulator-v0", Simulator, max_episode_steps=20)
 def living():
     """The simulators that are open."""
     Simulator.living.clear()
+    Simulator.made.clear()
     gym.registry["Simulator-v0"].kwargs = {}
     gc.collect()
     yield Simulator.living
@@ -842,6 +846,7 @@ def test_where_too_few_copies_can_exist_episodes_are_played_by_turns(limit, late
     gym.registry["Simulator-v0"].kwargs = dict(limit=limit, late=late)
     trainer = Trainer(config, tmp_path / "few", warn=said.append)
     lines = finish(trainer)
+    assert len(Simulator.made) == limit, "a copy that cannot start is left open"
     how = {1: "one after the other in the one that trains", 2: "1 at a time", 3: "2 at a time"}[limit]
     assert len(said) == 1 and how in said[0] and "Address already in use" in said[0]
     for one, other in zip(lines, metrics(tmp_path / "many"), strict=True):
