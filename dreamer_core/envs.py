@@ -153,9 +153,10 @@ class Guard(gym.Wrapper):
             bound.astype(np.result_type(self.own, np.float32)) for bound in (env.action_space.low, env.action_space.high)
         )
         self.action_space = Box(-1, 1, self.low.shape, self.own)
-        with np.errstate(over="ignore"):  # a bound beyond float32 is no bound
-            low, high = (bound.astype(np.float32) for bound in (env.observation_space.low, env.observation_space.high))
-        self.observation_space = Box(low, high)
+        space = env.observation_space
+        with np.errstate(over="ignore"):  # a bound beyond float32, or one that is no number, is no bound
+            low, high = np.where(np.isnan(space.low), -np.inf, space.low), np.where(np.isnan(space.high), np.inf, space.high)
+            self.observation_space = Box(low.astype(np.float32), high.astype(np.float32))
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
         self.steps, self.seed = 0, seed

@@ -140,6 +140,17 @@ def test_observations_arrive_as_float32_in_their_own_units(scripted):
     observation, _ = env.reset(seed=0)
     assert observation.tolist() == [-8, 10, 3, 3, 3] and observation.dtype == np.float32
     assert env.observation_space.dtype == np.float32
+    assert env.observation_space.low.tolist() == [-8, 0, -np.inf, -largest, 0] and env.observation_space.high[4] == np.inf
+
+
+def test_bounds_that_are_no_numbers(scripted):
+    """On observations they mean none; on actions there must be some."""
+    observations, actions = Box(-1, 1, (3,)), Box(-1, 1, (3,))
+    observations.low[1] = observations.high[2] = actions.high[1] = np.nan
+    env = scripted(observation_space=observations)
+    assert env.observation_space.low[1] == -np.inf and env.observation_space.high[2] == np.inf and env.observation_space.high[1] == 1
+    with pytest.raises(EnvError, match="has infinite action bounds"):
+        scripted(action_space=actions)
 
 
 def test_hidden_entries_are_gone():
@@ -374,6 +385,7 @@ def own():
     """Makes an environment from functions that replace its own."""
 
     def make(limit=50, **functions):
+        gym.registry.pop("Own-v0", None)
         gym.register("Own-v0", type("Mine", (Own,), functions), max_episode_steps=limit)
         return envs.make("Own-v0", WrapperConfig())
 
