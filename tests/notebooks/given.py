@@ -63,8 +63,6 @@ GIVEN: dict[str, dict[str, str]] = {
         "limits among 3,000 rows": SHAPE,
         "far below −3 | the": SHAPE,
         "paper (arXiv 1812.05905); the first (1801.01290) reads": "the two SAC papers, by their numbers",
-        "2 never learned.": CHOSEN,
-        "3 learned as well": CHOSEN,
     },
     "03": {
         "learned Pendulum from about 2,000 real steps": "what notebook 02 shows",

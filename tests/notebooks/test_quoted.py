@@ -18,6 +18,7 @@ from dreamer_core.returns import alive_weight
 from dreamer_core.viz.branches import recorded
 from dreamer_core.viz.dream import act_out, play
 from dreamer_core.viz.fan import fan
+from dreamer_core.viz.game import DreamGame
 from dreamer_core.viz.pendulum import angle
 from dreamer_core.yardsticks import ceiling, ladder
 from dreamer_core.yardsticks.known_world import World
@@ -135,6 +136,36 @@ def test_notebook_00_counts_dreams_that_tip_over():
     seconds = apart[tipped].argmax(1).mean() / 20
     assert tipped.mean() == pytest.approx(0.9, abs=0.05) and seconds == pytest.approx(1.5, abs=0.15)
     assert "of 400 that we drew, nine in ten tipped over, on average after a second and a half" in prose(PATHS[0])
+
+
+def test_notebook_00_tells_how_drives_go():
+    """What its answers say, over three episodes and three seeds of the dreams, from row 20."""
+    agent = Dreamer.load(ASSETS / "pendulum.safetensors")
+    env = envs.make(agent.config.env, agent.config.wrappers)
+    games = [DreamGame(agent, play(agent, env, seed=number), seed=luck) for number in range(20_003, 20_006) for luck in range(3)]
+
+    def drive(game, push, steps):
+        game.reset(20)
+        game.resume()
+        return [game.step(push) for _ in range(steps)]
+
+    def reached(frames, what):
+        return next((frame.step for frame in frames if getattr(frame, what) > 0.5), np.inf)
+
+    parted = [reached(drive(game, 0.0, 60), "drift") / 20 for game in games]
+    assert min(parted) > 0.5 and max(parted) < 2.0, f"without a push, dream and world part after {sorted(parted)} seconds"
+    assert "After half a second to two" in prose(PATHS[0])
+    for game in games:
+        for push in (1.0, -1.0):
+            frames = drive(game, push, 100)
+            assert reached(frames, "drift") < reached(frames, "uncertainty"), "the spread warned of a drift"
+        drive(game, 0.0, 40)
+        game.actor = True
+        angles = np.array([(frame.world[0], frame.dreams[0, 0]) for frame in [game.step(0.0) for _ in range(200)][-100:]])
+        game.actor = False
+        real, dream = (np.cos(angles) > 0.87).mean(0)
+        assert dream == 1 and real < 0.5, f"at the end the dreamt rod is up in {dream:.0%} of the steps, the real one in {real:.0%}"
+    assert "the drift came first in every drive" in prose(PATHS[0]) and "**The dreamt one**" in prose(PATHS[0])
 
 
 def test_notebook_05_quotes_the_probe_of_six_seeds():
@@ -375,16 +406,16 @@ def test_notebook_02_tells_what_its_proposals_do():
 
     assert all(run["returns"][-1] > -155 for run in raw + single + greedy)
     assert all(-3.6 < run["entropy"] < -2.9 for run in raw) and all(-1.1 < run["entropy"] < -0.7 for run in plain)
-    assert "1 learned all the same, with an entropy near −3 instead of −1" in text
+    assert "It learned all the same, with an entropy near −3 instead of −1" in text
     factors = [run["lowest_q"] / usual["lowest_q"] for run, usual in zip(fast, plain)]
     assert -700 < max(max(run["returns"]) for run in fast) < -600 and (round(min(factors)), round(max(factors))) == (3, 10)
     assert "Every run stayed below −600, and $Q$ fell three to ten times as low" in text
-    assert sum(arrived(run) > max(map(arrived, plain)) for run in greedy) == 2 and "4 learned too, in two of three seeds late." in text
+    assert sum(arrived(run) > max(map(arrived, plain)) for run in greedy) == 2 and "It learned too, in two of three seeds late." in text
     lowest, highest = (minus(pick(run["entropy"] for run in greedy)) for pick in (min, max))
     assert f"Its entropy fell to between {highest} and {lowest}" in text
     assert all(arrived(run) > max(map(arrived, plain)) for run in ended)
     last = [run["returns"][-1] for run in ended]
-    assert f"5 was slower with every seed, and stood between {minus(max(last))} and {minus(min(last))} at the end" in text
+    assert f"It was slower with every seed, and stood between {minus(max(last))} and {minus(min(last))} at the end" in text
 
 
 def test_units_decide_on_inverted_pendulum():

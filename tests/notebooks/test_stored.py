@@ -23,6 +23,8 @@ def test_it_is_stored_as_it_ran(path):
     code = code_cells(path)
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
+    told = [output.text for cell in code for output in cell.outputs if output.get("name") == "stderr"]
+    assert not told, f"a warning is stored, with a path of the machine that ran it: {told}"
     assert max(len(cell.source.splitlines()) for cell in code) <= 25
     assert path.stat().st_size < 1_500_000
 

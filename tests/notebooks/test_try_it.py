@@ -14,7 +14,7 @@ from notebooks.books import PATHS, prose, read, run
 each = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 ANSWER = re.compile(r"<details><summary>Answer</summary>\n(.*?)\n</details>", re.DOTALL)
 CODE = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-PROPOSALS = re.compile(r"^#+ Try it$(.*?)(?=^#+ |\Z)", re.DOTALL | re.MULTILINE)
+PROPOSALS = re.compile(r"^#+ Try\b[^\n]*$(.*?)(?=^#+ |\Z)", re.DOTALL | re.MULTILINE)
 ITEM = re.compile(r"^\d+\. .*?(?=^\d+\. |\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -30,8 +30,12 @@ def answers(text: str) -> list[str]:
 
 @each
 def test_every_proposal_has_an_answer(path):
-    bare = [item.splitlines()[0] for item in proposals(prose(path)) if not ANSWER.search(item)]
+    text = prose(path)
+    bare = [item.splitlines()[0] for item in proposals(text) if not ANSWER.search(item)]
     assert not bare, f"{path.name} proposes something to try without an answer: {bare}"
+    assert all(ITEM.search(section) for section in PROPOSALS.findall(text)), f"{path.name}: what is to be tried is a list with numbers"
+    written = text.count("<summary>Answer"), sum(answer.count("```python") for answer in ANSWER.findall(text))
+    assert written == (len(ANSWER.findall(text)), len(answers(text))), f"{path.name}: an answer, or its code, is not written as it must be"
 
 
 @each
