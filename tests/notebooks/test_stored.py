@@ -90,6 +90,14 @@ def test_how_reading_is_measured_is_said():
     )
 
 
+def test_the_readme_adds_the_minutes_up():
+    reading, running, exercises = zip(*(map(int, TIME.search(prose(path)).groups()) for path in PATHS))
+    hours = round(sum(reading) / 60), round(sum(exercises) / 60)
+    told = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert hours == (12, 6) and "twelve hours of reading" in told and "and six of exercises" in told, f"the notebooks state {hours} hours"
+    assert max(running) <= 100 and "no notebook takes more than about a minute and a half to run" in told, f"one states {max(running)} s"
+
+
 def is_hidden(cell) -> bool:
     """Whether JupyterLab shows the stored output of a cell only when asked to."""
     return cell.cell_type == "code" and cell.metadata.get("jupyter", {}).get("outputs_hidden", False)
