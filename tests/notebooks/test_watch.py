@@ -1,4 +1,4 @@
-"""The watch over notebooks can fail: one that reaches for another machine, and one whose cell raises, are both noticed."""
+"""The watch over notebooks can fail: what reaches for another machine, a cell that raises and a figure nobody can read are noticed."""
 
 import nbformat
 import pytest
@@ -31,3 +31,18 @@ def test_a_socket_that_is_opened_is_seen(tmp_path):
 def test_a_cell_that_raises_is_seen(tmp_path):
     with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
         run(book("1 / 0"), tmp_path / "answers.json")
+
+
+DRAW = """
+import matplotlib.pyplot as plt
+from dreamer_core.viz.show import show
+figure, axis = plt.subplots()
+axis.plot([0, 1], [0, 1], label="rises")
+axis.legend(loc="upper right", fontsize=8)
+_ = show(figure, "a line that rises")
+"""
+
+
+def test_a_figure_that_nobody_can_read_is_seen(tmp_path):
+    with pytest.raises(AssertionError, match="text smaller than 9 points: 'rises'.*the legend lies over the curve 'rises'"):
+        run(book(DRAW), tmp_path / "answers.json")
