@@ -309,7 +309,7 @@ class CountingRSSM(RSSM):
 
 
 def counting_inputs():
-    """h1, embed, action, first, noise for three windows of three rows: plain, opening an episode, with a seam at row 3."""
+    """h1, embed, action, first, noise for three windows of three rows: plain, opening an episode, with a seam at row 2."""
     h1 = torch.tensor([[2.0], [7.0], [4.0]], requires_grad=True)
     embed = torch.tensor([1.0, 2.0, 3.0]).expand(3, 3)[..., None].clone().requires_grad_()
     action, noise = (
@@ -329,17 +329,17 @@ def observe_unroll(f):
         if cut:
             windows = (
                 "a plain window",
-                "a window that opens an episode (first_1 = 1)",
-                "a window with an episode's start at row 3 (first_3 = 1)",
+                "a window that opens an episode (first_0 = 1)",
+                "a window with an episode's start at row 2 (first_2 = 1)",
             )
             for number, name in enumerate(windows):
                 seen |= {f"{part} of {name}": getattr(beliefs, part)[number, :, 0].detach() for part in ("h", "posterior", "z")}
         to_h1, to_embed = gradient(beliefs.z[0, 2].sum(), h1, embed)
         name = "z cut" if cut else "detach_z off"
         seen |= {
-            f"d z_3 / d e_3, within one row, with {name}": to_embed[0, 2, 0],
-            f"d z_3 / d h_1 with {name}": to_h1[0, 0],
-            f"d z_3 / d (e_1, e_2) with {name}": to_embed[0, :2, 0],
+            f"d z_2 / d e_2, within one row, with {name}": to_embed[0, 2, 0],
+            f"d z_2 / d h_0 with {name}": to_h1[0, 0],
+            f"d z_2 / d (e_0, e_1) with {name}": to_embed[0, :2, 0],
         }
     h1, embed, action, first, noise = (part[:, :1] if part.shape[1:2] == (3,) else part for part in counting_inputs())
     seen["z of a window of one row"] = f(CountingRSSM(True), h1, embed, action, first, noise).z[:, 0, 0].detach()
@@ -349,22 +349,22 @@ def observe_unroll(f):
 def expect_unroll():
     """On paper. Plain: h 2, z 2 + 1 + .1; h 1 + 3.1 + 10 = 14.1, z 14.1 + 2 + .2; h 7.05 + 16.3 + 20 = 43.35, z 43.35 + 3 + .3.
 
-    Gradients of z_3 = h_3 + e_3 + n: with z cut, h_3 knows h_1 through two halves. Not cut, h_2 = h_1 / 2 + z_1
-    has slope 1.5 in h_1, and z_2 = h_2 + e_2, so h_3 = h_2 / 2 + z_2 = 1.5 h_2 + e_2: 1.5 * 1.5, 1.5 for e_1, 1 for e_2.
+    Gradients of z_2 = h_2 + e_2 + n: with z cut, h_2 knows h_0 through two halves. Not cut, h_1 = h_0 / 2 + z_0
+    has slope 1.5 in h_0, and z_1 = h_1 + e_1, so h_2 = h_1 / 2 + z_1 = 1.5 h_1 + e_1: 1.5 * 1.5, 1.5 for e_0, 1 for e_1.
     """
     values = {
         "a plain window": ([2.0, 14.1, 43.35], [3.0, 16.1, 46.35], [3.1, 16.3, 46.65]),
-        "a window that opens an episode (first_1 = 1)": ([0.0, 11.1, 38.85], [1.0, 13.1, 41.85], [1.1, 13.3, 42.15]),
-        "a window with an episode's start at row 3 (first_3 = 1)": ([4.0, 17.1, 0.0], [5.0, 19.1, 3.0], [5.1, 19.3, 3.3]),
+        "a window that opens an episode (first_0 = 1)": ([0.0, 11.1, 38.85], [1.0, 13.1, 41.85], [1.1, 13.3, 42.15]),
+        "a window with an episode's start at row 2 (first_2 = 1)": ([4.0, 17.1, 0.0], [5.0, 19.1, 3.0], [5.1, 19.3, 3.3]),
     }
     truth = {f"{part} of {name}": torch.tensor(row) for name, rows in values.items() for part, row in zip(("h", "posterior", "z"), rows)}
     return truth | {
-        "d z_3 / d e_3, within one row, with z cut": torch.tensor(1.0),
-        "d z_3 / d h_1 with z cut": torch.tensor(0.25),
-        "d z_3 / d (e_1, e_2) with z cut": torch.tensor([0.0, 0.0]),
-        "d z_3 / d e_3, within one row, with detach_z off": torch.tensor(1.0),
-        "d z_3 / d h_1 with detach_z off": torch.tensor(2.25),
-        "d z_3 / d (e_1, e_2) with detach_z off": torch.tensor([1.5, 1.0]),
+        "d z_2 / d e_2, within one row, with z cut": torch.tensor(1.0),
+        "d z_2 / d h_0 with z cut": torch.tensor(0.25),
+        "d z_2 / d (e_0, e_1) with z cut": torch.tensor([0.0, 0.0]),
+        "d z_2 / d e_2, within one row, with detach_z off": torch.tensor(1.0),
+        "d z_2 / d h_0 with detach_z off": torch.tensor(2.25),
+        "d z_2 / d (e_0, e_1) with detach_z off": torch.tensor([1.5, 1.0]),
         "z of a window of one row": torch.tensor([3.1, 1.1, 5.1]),
     }
 
@@ -450,7 +450,8 @@ UNROLL = Exercise(
         Mistake(
             "h_cut",
             unroll(carry=lambda h: h.detach()),
-            "h is detached between rows: this is backpropagation through one step. In v1 the h chain keeps its graph from h_T to h_1.",
+            "h is detached between rows: this is backpropagation through one step. In v1 the h chain keeps its graph from the last row "
+            "back to the first.",
         ),
         Mistake(
             "z_cut_at_birth",
@@ -480,8 +481,8 @@ UNROLL = Exercise(
         ),
     ),
     hints=(
-        "On paper, with no noise and no `first`: h_1 = 2 and e_1 = 1 give the posterior 3, so z_1 = 3. With a_1 = 0.5, "
-        "h_2 = 2 / 2 + 3 + 10 * 0.5 = 9; with e_2 = 2, z_2 = 11. Write the loop that does this, then `first`, then the cut.",
+        "On paper, with no noise and no `first`: h_0 = 2 and e_0 = 1 give the posterior 3, so z_0 = 3. With a_0 = 0.5, "
+        "h_1 = 2 / 2 + 3 + 10 * 0.5 = 9; with e_1 = 2, z_1 = 11. Write the loop that does this, then `first`, then the cut.",
         "The z that you return keeps its gradient: detach only what goes into `rssm.step`. And `1 - first[:, t]` has the shape (B,): "
         "with `[:, None]` behind it, it fits h (B, D).",
         "Keep three lists. In the loop: if t > 0: z_in = zs[-1].detach() if rssm.config.detach_z else zs[-1]; "
