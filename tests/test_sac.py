@@ -528,6 +528,24 @@ def test_normalised_advantage_divides_by_a_running_std():
     assert sac.advantage_std.item() == pytest.approx(0.95 * before, rel=0.01)
 
 
+def test_a_normalised_advantage_is_the_plain_one_divided_by_its_scale_and_nothing_else():
+    """Not centred as well; and where all advantages are one number, their scale counts as 0.001."""
+    batch, returns, weight = random_trajectories(), torch.randn(5, 4) + 3, torch.rand(5, 4)
+    losses = []
+    for normalize in (False, True):
+        torch.manual_seed(1)
+        sac = make(actor_grad="score", normalize_advantage=normalize)
+        losses.append(sac.score_loss(batch, returns, weight)[0].item())
+    assert losses[1] * sac.advantage_std.item() == pytest.approx(losses[0], rel=1e-4), "the loss times the scale"
+    one = random_trajectories(1, 1)
+    losses = []
+    for normalize in (False, True):
+        torch.manual_seed(1)
+        sac = make(actor_grad="score", normalize_advantage=normalize)
+        losses.append(sac.score_loss(one, torch.ones(1, 1), torch.ones(1, 1))[0].item())
+    assert losses[1] == pytest.approx(1000 * losses[0], rel=1e-4), "the loss of a single step, whose advantage has no spread"
+
+
 # --- one update ------------------------------------------------------------------------------
 
 
@@ -626,6 +644,26 @@ def test_update_moves_the_target_by_the_ema_of_the_new_critic(grad):
     assert set(metrics) == {"critic_loss", "actor_loss", "q_mean", "return_mean", "entropy", "actor_grad_norm", "critic_grad_norm"}
     assert all(value.ndim == 0 and not value.requires_grad for value in metrics.values()), "a metric that is no plain number"
     assert int(sac.updates) == 1
+
+
+@pytest.mark.parametrize("grad", ["pathwise", "score"])
+def test_metrics_are_those_of_the_update(grad):
+    """Losses, Q and returns as they were before the step, and the entropy -log pi, averaged over the actions of the actor's loss."""
+    torch.manual_seed(2)
+    sac, batch = make(actor_grad=grad, lam=1.0), random_trajectories()
+    weight = batch.weight[:, None] * alive_weight(batch.cont)
+    torch.manual_seed(1)
+    returns = sac.returns(batch)
+    critic_loss, q_mean = sac.critic_loss(batch, returns, weight)
+    actor_loss, log_prob = sac.pathwise_loss(batch.state[:, :-1], weight) if grad == "pathwise" else sac.score_loss(batch, returns, weight)
+    expected = {"critic_loss": critic_loss, "actor_loss": actor_loss, "q_mean": q_mean, "return_mean": returns.mean(), "entropy": -log_prob}
+    for half, loss, parameters in (("actor", actor_loss, sac.actor.parameters()), ("critic", critic_loss, sac.q.parameters())):
+        expected[f"{half}_grad_norm"] = torch.cat([grad.flatten() for grad in gradients(loss, parameters)]).norm()
+    torch.manual_seed(1)
+    metrics = sac.update(batch, sac.make_optimizer())
+    assert metrics.keys() == expected.keys(), "the names of the metrics"
+    for name, value in expected.items():
+        assert metrics[name].item() == pytest.approx(value.item(), rel=1e-4), name
 
 
 # --- problems with a known answer ------------------------------------------------------------
