@@ -24,6 +24,16 @@ def test_a_row_keeps_what_it_was_given():
     assert window.index.tolist() == [[2, 3, 4], [5, 6, 7]]
 
 
+def test_rows_cuts_every_part_of_a_window_but_the_h_it_starts_from():
+    """Rows 1 and 2 of five, and all from row 3 on."""
+    window = numbered_replay(12, episode=4).window(torch.tensor([2, 5]), 5)
+    for start, stop, kept in ((1, 3, [1, 2]), (3, None, [3, 4])):
+        part = window.rows(start, stop)
+        for name in ("observation", "action", "reward", "first", "terminal", "index"):
+            assert torch.equal(getattr(part, name), getattr(window, name)[:, kept]), f"{name} of the rows {kept}"
+        assert torch.equal(part.h, window.h), "h is no longer that of the whole window"
+
+
 def test_a_row_without_an_action_yet_has_a_zero_one():
     """Also where an older row with an action was overwritten."""
     replay = numbered_replay(5, capacity=5)

@@ -76,6 +76,20 @@ def test_replay_serves_uniform_windows_and_no_queue():
     assert old == pytest.approx(new, abs=0.015)
 
 
+def test_no_batch_holds_a_fresh_row_for_sure():
+    """Right after a row was added, small batches hold the newest window no more often than its share: five of a hundred starts."""
+    replay = numbered_replay(80, capacity=100)
+    newest = []
+    for n in range(80, 2080):
+        row = torch.tensor([float(n)])
+        replay.add(observation=row, reward=0.0, first=False, terminal=False, h=torch.zeros(2), z=row)
+        newest.append((replay.sample(2, 5).index[:, -1] == n).tolist())
+    share = torch.tensor(newest[100:], dtype=DOUBLE)  # by then, 100 rows are stored
+    for place in (0, 1):
+        assert share[:, place].mean().item() == pytest.approx(0.05, abs=0.025), f"how often window {place} of a batch is the newest"
+    assert share.amax(1).mean().item() == pytest.approx(1 - 0.95**2, abs=0.035), "how often a batch holds the newest window"
+
+
 def test_recurrence_is_one_embedding_layer_and_one_gru_cell():
     """f is Linear, SiLU, GRUCell, and nothing else."""
     rssm = world().rssm

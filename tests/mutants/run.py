@@ -224,6 +224,9 @@ def main() -> None:
     parser.add_argument("--machine", type=int, default=0, metavar="N", help="try N by machine from each file instead of the table's")
     words = parser.parse_args()
     mutants = by_machine(words.machine, words.texts) if words.machine else chosen(words.texts)
+    for file, mutant in mutants:
+        if (ROOT / "dreamer_core" / file).read_text(encoding="utf-8").count(mutant.before) != 1:
+            sys.exit(f"{mutant.breaks}: the text before is not found just once in {file}: {mutant.before}")
     for name in HEAVY:
         importlib.import_module(name)
     sys.modules["torch"].set_num_threads(1)
@@ -239,8 +242,6 @@ def main() -> None:
         for number, (file, mutant) in enumerate(mutants, 1):
             path, started = folder / "dreamer_core" / file, time.monotonic()
             text = path.read_text(encoding="utf-8")
-            if text.count(mutant.before) != 1:
-                sys.exit(f"{file} holds {text.count(mutant.before)} times, not once: {mutant.before}")
             path.write_text(text.replace(mutant.before, mutant.after), encoding="utf-8")
             outcome = attempt_all(folder, file, killers.get(f"{file}: {mutant.breaks}", ""))
             path.write_text(text, encoding="utf-8")

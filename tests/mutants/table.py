@@ -703,7 +703,7 @@ MUTANTS = {
         Mutant("runs", "a return is an average", "            return Evaluation(total, start, step + 1)", "            return Evaluation(total / (step + 1), start, step + 1)"),
         Mutant("ends", "evaluation plays on past a time limit", "            if terminated or truncated:\n                running.remove(number)", "            if terminated:\n                running.remove(number)"),
         Mutant("runs", "an episode's length is a step short", "            return Evaluation(total, start, step + 1)", "            return Evaluation(total, start, step)"),
-        Mutant("runs", "evaluation has one episode", "copies, wanted = [], self.config.evaluation.episodes", "copies, wanted = [], 1"),
+        Mutant("runs", "evaluation has one episode", "while len(copies) < self.config.evaluation.episodes:", "while len(copies) < 1:"),
         Mutant("runs", "evaluation plays in the training environment", "        return copies or [self.env]\n", "        return [self.env]\n"),
         Mutant("runs", "threads are not set", "        torch.set_num_threads(config.threads)\n", ""),
         Mutant("runs", "the seed is not set", "        torch.manual_seed(config.seed)\n", ""),
