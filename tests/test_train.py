@@ -2,7 +2,6 @@
 
 import dataclasses
 import errno
-import functools
 import json
 import os
 import re
@@ -24,6 +23,13 @@ from dreamer_core.config import Config, from_dict, preset
 from dreamer_core.train import Arguments, main, parse
 
 COMMAND = [sys.executable, "-m", "dreamer_core.train"]
+
+
+def as_from_a_shell() -> None:
+    """For a child: signals that end it are heard. Tests run in the background, or by nohup, hand on that these are ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def refused(capsys, *line):
@@ -282,9 +288,8 @@ def test_no_program_of_an_environment_outlives_the_command(ending, tmp_path):
     config = tiny(env_steps=60 if ending == "finished" else 50_000, checkpoint_every=10)
     path = os.pathsep.join([str(tmp_path), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     line = [*COMMAND, *words(config, env="own:Own-v0"), "--out", tmp_path / "run"]
-    awake = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
-        line, stderr=subprocess.PIPE, text=True, encoding="utf-8", preexec_fn=awake, env=os.environ | {"PYTHONPATH": path}
+        line, stderr=subprocess.PIPE, text=True, encoding="utf-8", preexec_fn=as_from_a_shell, env=os.environ | {"PYTHONPATH": path}
     )
     if ending.isupper():
         while process.poll() is None and not (tmp_path / "run/checkpoint/00000010.json").exists():
@@ -404,9 +409,7 @@ def test_interrupted_and_resumed_from_the_shell(tmp_path):
     out = tmp_path / "run"
     for number, stop in enumerate([signal.SIGINT, signal.SIGKILL]):
         line = ["--resume", out] if number else [*words(config), "--out", out]
-        # Started by a job in the background, tests inherit an ignored SIGINT; a learner's shell does not ignore it.
-        awake = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
-        process = subprocess.Popen([*COMMAND, *line], stderr=subprocess.PIPE, text=True, preexec_fn=awake, encoding="utf-8")
+        process = subprocess.Popen([*COMMAND, *line], stderr=subprocess.PIPE, text=True, preexec_fn=as_from_a_shell, encoding="utf-8")
         goal = 60 * (number + 1)
         while process.poll() is None and not any(int(path.stem) >= goal for path in out.glob("checkpoint/*.json")):
             time.sleep(0.02)
