@@ -2,12 +2,15 @@
 
 Asked in this order: does the function give the same twice, is it the gradient alone, is the result a
 simple function of the right one (a factor, a sign, a row late, the axes exchanged), does an argument
-play no part, does it behave as a right answer with one thing changed, or two, and where does it go
-wrong and where not. A sentence is only given if what it says holds in every case of the second look.
+play no part, does it behave as a right answer with one thing changed, does one argument alone act
+wrongly, what depends on what, does it behave as a right answer with two things changed, and where does
+it go wrong and where not. A sentence is only given if what it says holds in every case of the second look.
 """
 
+import ast
 import collections
 import contextlib
+import dataclasses
 import inspect
 import itertools
 import math
@@ -20,13 +23,15 @@ import torch
 from torch import Tensor
 
 from dreamer_core.classroom import right_answers
-from dreamer_core.classroom.call import Complaint, form, plain
+from dreamer_core.classroom.call import Complaint, code_of, form, plain
 from dreamer_core.classroom.influence import reads
 from dreamer_core.classroom.mutants import Mutant, mutants
+from dreamer_core.classroom.relation import relation
 from dreamer_core.classroom.second_look import OWN, Case, Sight, alike, as_it_should, close, sight
 from dreamer_core.classroom.spec import Exercise, argument_names
 from dreamer_core.classroom.where import somewhere
 
+FEW = 12  # wrong numbers; with fewer, too many pairs of changes would explain them
 SEARCH = 3  # seconds for trying right answers in which one thing or two were changed
 
 
@@ -48,7 +53,7 @@ def diagnose(exercise: Exercise, function: Callable, found: list[Found]) -> str:
     sights = [each for each in found if isinstance(each.seen, Sight)]
     complaints = [each.seen for each in wrong if isinstance(each.seen, Complaint)]
     if len(complaints) == len(wrong) and not any("form" in each.kind for each in complaints):
-        return in_some_cases(found, wrong)  # the complaint itself says what kind of mistake it is
+        return ""  # the complaint itself says what kind of mistake it is
     numbers = [(each.case, each.seen, each.wanted) for each in sights if isinstance(each.wanted, Sight)]
     overflown = any(not value.isfinite().all() for _, seen, _ in numbers for value in seen.values.values() if isinstance(value, Tensor))
     end = time.monotonic() + SEARCH
@@ -60,13 +65,13 @@ def diagnose(exercise: Exercise, function: Callable, found: list[Found]) -> str:
         lambda: of_values(exercise, sights) if len(sights) == len(found) else "",
         lambda: somewhere(exercise, numbers) if overflown else "",
         lambda: ignored(exercise, function, wrong),
-        lambda: like_a_mutant(exercise, found, end),
+        lambda: like_a_mutant(exercise, function, found, end),
+        lambda: of_slopes(exercise, function, found),
         lambda: reads(exercise, function, [(each.case, each.seen, each.wanted) for each in wrong]),
         lambda: like_two_mistakes(exercise, found),
         lambda: somewhere(exercise, numbers),
-        lambda: like_one_change_at_two_places(exercise, found, end),
-        lambda: like_two_changes(exercise, found, end),
-        lambda: in_some_cases(found, wrong),
+        lambda: like_one_change_at_two_places(exercise, function, found, end),
+        lambda: like_two_changes(exercise, function, found, end),
     )
     return next(filter(None, (ask() for ask in asked)), "")
 
@@ -235,149 +240,31 @@ def numbers_of(exercise: Exercise, case: Case) -> dict[str, float]:
     return found
 
 
-FACTORS = {
-    -1.0: "has the wrong sign",
-    2.0: "is exactly twice the right one: is something counted twice, or a factor 1/2 missing?",
-    0.5: "is exactly half the right one: is there a factor 1/2 too many, or a mean of two where a sum is asked for?",
-    math.pi / 180: "is in radians, where degrees are right",
-    180 / math.pi: "is in degrees, where radians are right",
-    1 / math.log(2): "is in bits (log2), where nats are right",
-    1 / math.log(10): "is counted in powers of 10 (log10), where the natural logarithm is right",
-    2 * math.pi: "is 2 pi times the right one",
-    1 / (2 * math.pi): "is the right one divided by 2 pi",
-}
-OFFSETS = {
-    0.5 * math.log(2 * math.pi): "log(2 pi) / 2",
-    -0.5 * math.log(2 * math.pi): "-log(2 pi) / 2",
-    math.log(2): "log 2",
-    -math.log(2): "-log 2",
-    2 * math.pi: "2 pi",
-    -2 * math.pi: "-2 pi",
-}
-MAPS = {
-    "is the absolute value of the right one": torch.abs,
-    "is the square of the right one: a square root is missing": torch.square,
-    "is the square root of the right one": lambda x: torch.sqrt(x) if bool((x >= 0).all()) else None,
-    "is the exponential of the right one: a logarithm is missing": torch.exp,
-    "is the logarithm of the right one": lambda x: torch.log(x) if bool((x > 0).all()) else None,
-    "is 1 minus the right one": lambda x: 1 - x,
-    "is 1 divided by the right one": lambda x: 1 / x if bool((x != 0).all()) else None,
-    "is the right one rounded down": torch.floor,
-    "is the tanh of the right one": torch.tanh,
-    "is the right one without its negative part": lambda x: x.clamp(min=0),
-    "is the right one, cut off at 1": lambda x: x.clamp(max=1),
-}
+# --- how the result changes with each input -----------------------------------------------------------
 
 
-def relation(seen: list[Tensor], wanted: list[Tensor], known: list[dict[str, float]]) -> str:
-    """How the seen numbers come from the wanted ones, in words that follow "your result"; nothing if no simple rule holds everywhere."""
-    if any(s.shape != w.shape or not s.isfinite().all() or not w.isfinite().all() for s, w in zip(seen, wanted)):
+def of_slopes(exercise: Exercise, function: Callable, found: list[Found]) -> str:
+    """Does the result change with some inputs in the right way, and not with others?"""
+    with_slopes = found
+    if not exercise.gradients:
+        asked = dataclasses.replace(exercise, gradients=True)
+        with_slopes = [Found(each.case, sight(asked, function, each.case), sight(asked, exercise.reference, each.case)) for each in found]
+    if not all(isinstance(part, Sight) for each in with_slopes for part in (each.seen, each.wanted)):
         return ""
-    if sum(int((w != 0).sum()) for w in wanted) < 2:
+    pairs: dict[str, list[tuple[Tensor, Tensor, dict[str, float]]]] = {}
+    for each in with_slopes:
+        known = numbers_of(exercise, each.case)
+        for name in each.wanted.gradients:
+            pairs.setdefault(name, []).append((*slopes(each, name), known))
+    good = [name for name, each in pairs.items() if all(close(s, w) for s, w, _ in each) and any(bool(w.any()) for _, w, _ in each)]
+    bad = [name for name, each in pairs.items() if not all(close(s, w) for s, w, _ in each)]
+    if not good or not bad or {some([name]) for name in good} & {some([name]) for name in bad}:
         return ""
-    return (
-        by_a_factor(seen, wanted, known)
-        or by_an_offset(seen, wanted, known)
-        or next((words for words, rule in MAPS.items() if follows(rule, seen, wanted)), "")
-        or by_moving(seen, wanted)
-    )
-
-
-def follows(rule: Callable[[Tensor], Tensor | None], seen: list[Tensor], wanted: list[Tensor]) -> bool:
-    """Whether the rule makes what is seen of what is wanted, in every case."""
-    made = [rule(w) for w in wanted]
-    return all(m is not None and m.shape == s.shape and close(s, m) for s, m in zip(seen, made))
-
-
-def by_a_factor(seen: list[Tensor], wanted: list[Tensor], known: list[dict[str, float]]) -> str:
-    """A constant factor, and which one."""
-    inside: list[tuple[float, dict[str, float]]] = []  # the factor of each case that tells one, and what is known of the case
-    for s, w, quantities in zip(seen, wanted, known):
-        large = w.abs() > 1e-3 * max(1e-6, float(w.abs().max()) if w.numel() else 0)
-        if not large.any():
-            continue
-        factor = float((s[large] / w[large]).median())
-        if not close(s, factor * w):
-            return ""
-        inside.append((factor, quantities))
-    if not inside or all(same(factor, 1.0) for factor, _ in inside):
-        return ""
-    first = inside[0][0]
-    constant = all(same(factor, first) for factor, _ in inside)
-    if constant and (words := next((words for value, words in FACTORS.items() if same(first, value)), "")):
-        return words
-    for words, factor_of in possible_factors(inside[0][1]):
-        if all(same(factor, factor_of(quantities)) for factor, quantities in inside):
-            return words
-    if constant and len(inside) > 1:
-        return "is 0 everywhere" if first == 0 else f"is exactly {first:.4g} times the right one"
-    return ""
-
-
-def possible_factors(quantities: dict[str, float]) -> Iterator[tuple[str, Callable[[dict[str, float]], float]]]:
-    """Factors that could be made of a case's sizes and scalars, each in words and as a rule; a rule gives NaN where it makes none."""
-    counts = [name for name in quantities if name.startswith("the ")]
-    for name in quantities:
-        more, less = (": a sum for a mean?", ": a mean for a sum?") if name in counts else ("", "")
-        yield f"is multiplied by {name} once too often{more}", lambda q, n=name: q.get(n, math.nan)
-        yield f"is divided by {name}, which it should not be{less}", lambda q, n=name: 1 / q[n] if q.get(n) else math.nan
-        if name not in counts:
-            yield f"is multiplied by 1 - {name}, which it should not be", lambda q, n=name: 1 - q.get(n, math.nan)
-            yield f"lacks the factor 1 - {name}", lambda q, n=name: 1 / (1 - q[n]) if q.get(n, 1) != 1 else math.nan
-    for one, other in itertools.permutations(counts, 2):
-        words = f"is multiplied by {one} and divided by {other}: a mean, or a sum, over the wrong axis?"
-        yield words, lambda q, a=one, b=other: q[a] / q[b] if q.get(b) and a in q else math.nan
-        words = f"is off by the root of {one} over {other}: a mean over the wrong axis?"
-        yield words, lambda q, a=one, b=other: math.sqrt(q[a] / q[b]) if q.get(b) and a in q else math.nan
-
-
-def by_an_offset(seen: list[Tensor], wanted: list[Tensor], known: list[dict[str, float]]) -> str:
-    """A constant that is added everywhere, and which one."""
-    gaps = []
-    for s, w in zip(seen, wanted):
-        if not s.numel():
-            return ""
-        gap = float((s - w).median())
-        if not close(s, w + gap):
-            return ""
-        gaps.append(gap)
-    if all(same(gap, gaps[0]) for gap in gaps):
-        name = next((words for value, words in OFFSETS.items() if same(value, gaps[0])), f"{gaps[0]:.4g}")
-        return f"differs from the right one by a constant, {name}: a constant term is wrong or missing"
-    for name in known[0]:
-        for sign, words in ((1, f"is larger than the right one by {name}"), (-1, f"is smaller than the right one by {name}")):
-            if all(name in k and same(gap, sign * k[name]) for gap, k in zip(gaps, known)):
-                return f"{words}, everywhere"
-    return ""
-
-
-def by_moving(seen: list[Tensor], wanted: list[Tensor]) -> str:
-    """The right numbers in other places."""
-    axes = range(min((w.dim() for w in wanted), default=0))
-    for axis in axes:
-        where = "" if len(axes) == 1 else f" along axis {axis}"
-        long = [(s, w) for s, w in zip(seen, wanted) if w.shape[axis] > 2]
-        if not long:
-            continue
-        if all(close(s.narrow(axis, 1, s.shape[axis] - 1), w.narrow(axis, 0, w.shape[axis] - 1)) for s, w in long):
-            return f"is one row late{where}: what belongs in row t stands in row t + 1"
-        if all(close(s.narrow(axis, 0, s.shape[axis] - 1), w.narrow(axis, 1, w.shape[axis] - 1)) for s, w in long):
-            return f"is one row early{where}: what belongs in row t stands in row t - 1"
-        if follows(lambda w, a=axis: w.flip(a), seen, wanted):
-            return f"is in the reverse order{where}"
-        if follows(lambda w, a=axis: w.sort(a).values, seen, wanted):
-            return f"is sorted{where}, which the right one is not"
-        if follows(lambda w, a=axis: w.cumsum(a), seen, wanted):
-            return f"is added up{where}: each row holds the sum of those before it"
-        if follows(lambda w, a=axis: w.mean(a, keepdim=True).expand_as(w), seen, wanted):
-            return f"is the same everywhere{where}: the mean of what should be told apart"
-    if any(w.dim() == 2 and w.shape[0] > 1 for w in wanted) and follows(lambda w: w.mT if w.dim() == 2 else w, seen, wanted):
-        return "is transposed"
-    return ""
-
-
-def same(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=2e-4, abs_tol=1e-6)
+    rules = {name: relation(*map(list, zip(*pairs[name]))) for name in bad}
+    name, words = next(((name, words) for name, words in rules.items() if words), ("", ""))
+    whose = "that slope" if len(bad) == 1 else f"the slope of {some([name])}"
+    ending = f": {whose} {words}{'' if words.endswith('?') else '.'}" if words else "."
+    return f"How your result changes with {some(good)} is right; how it changes with {some(bad)} is not{ending}"
 
 
 # --- what the function does not look at -----------------------------------------------------------
@@ -388,19 +275,19 @@ def ignored(exercise: Exercise, function: Callable, wrong: list[Found]) -> str:
     without_effect: dict[str, list[bool]] = {}
     for each in wrong[:4]:
         args, _ = each.case.inputs()
-        others, _ = Case(each.case.look, each.case.seed + 1).inputs()
         for number, name in enumerate(argument_names(exercise, args)):
-            if not exchangeable(args[number], others[number]):
-                continue
+            for turn in range(3):  # several: a function may look at the first row alone, or ask whether there is any 1
 
-            def exchanged_argument(own: tuple, at: int = number, each: Found = each) -> tuple:
-                fresh, _ = Case(each.case.look, each.case.seed + 1).inputs()
-                return (*own[:at], fresh[at], *own[at + 1 :])
+                def with_another(own: tuple, at: int = number, each: Found = each, turn: int = turn) -> tuple:
+                    fresh, _ = Case(each.case.look, each.case.seed + 1 + turn).inputs()
+                    return (*own[:at], other_value(own[at], fresh[at], turn), *own[at + 1 :])
 
-            if alike(sight(exercise, exercise.reference, each.case, exchanged_argument), each.wanted):
-                continue  # here it should not matter either
-            again = sight(exercise, function, each.case, exchanged_argument)
-            without_effect.setdefault(name, []).append(same_values(again, each.seen))
+                if with_another(args)[number] is args[number]:
+                    continue
+                if alike(sight(exercise, exercise.reference, each.case, with_another), each.wanted):
+                    continue  # here it should not matter either
+                again = sight(exercise, function, each.case, with_another)
+                without_effect.setdefault(name, []).append(same_values(again, each.seen))
     nothing = [name for name, flags in without_effect.items() if all(flags)]
     if len(nothing) == len(without_effect) > 1:
         return "Your result is always the same, whatever the function is given."
@@ -409,13 +296,15 @@ def ignored(exercise: Exercise, function: Callable, wrong: list[Found]) -> str:
     return ""
 
 
-def exchangeable(one: object, other: object) -> bool:
-    """Whether another draw's argument fits in the place of this one, and is another."""
+def other_value(one: object, fresh: object, turn: int) -> object:
+    """Another draw's argument, if it fits in the place of this one and is another, or else `one`. Of a mask: its opposite, no 1, no 0."""
+    if isinstance(one, Tensor) and one.numel() and bool(((one == 0) | (one == 1)).all()):
+        return (1 - one, torch.zeros_like(one), torch.ones_like(one))[turn]
     if isinstance(one, bool) or isinstance(one, (int, float)):
-        return type(one) is type(other) and one != other
+        return fresh if type(one) is type(fresh) and one != fresh else one
     if isinstance(one, (Tensor, np.ndarray)):
-        return type(one) is type(other) and one.shape == other.shape and not bool((one == other).all())
-    return False
+        return fresh if type(one) is type(fresh) and one.shape == fresh.shape and not bool((one == fresh).all()) else one
+    return one
 
 
 def same_values(a: Sight | Complaint, b: Sight | Complaint) -> bool:
@@ -427,6 +316,12 @@ def same_values(a: Sight | Complaint, b: Sight | Complaint) -> bool:
 
 
 # --- right answers with one thing changed, or two ---------------------------------------------------
+
+COMMON = frozenset("torch np math F nets len range sum min max abs float int list reversed zip enumerate".split()) | frozenset(
+    word
+    for word in dir(torch)
+    if word.islower()  # `sum` stands where `mean` belongs
+)
 
 
 def behaves_like(exercise: Exercise, other: Callable, found: list[Found]) -> bool:
@@ -442,12 +337,44 @@ def changed_answers(exercise: Exercise) -> Iterator[Mutant]:
             yield from mutants(answer, gradients=exercise.gradients)
 
 
-def like_a_mutant(exercise: Exercise, found: list[Found], end: float) -> str:
+def like_a_mutant(exercise: Exercise, function: Callable, found: list[Found], end: float) -> str:
     """Does it behave as a right answer does in which one thing was changed? Tried until the clock shows `end`."""
     for mutant in in_time(changed_answers(exercise), end):
-        if behaves_like(exercise, mutant.function, found):
+        if speaks_of_known_things(exercise, function, mutant.what) and behaves_like(exercise, mutant.function, found):
             return f"It does exactly what a right answer does in which {mutant.what}."
     return ""
+
+
+def speaks_of_known_things(exercise: Exercise, function: Callable, words: str) -> bool:
+    """Whether every name in the code of a sentence is the exercise's, or one that the learner uses too."""
+    code = code_of(function)
+    parts = [code] if code is not None else []
+    parts += [part for part in getattr(code, "co_consts", ()) if inspect.iscode(part)]
+    used = {name for part in parts for name in (*part.co_names, *part.co_varnames, *part.co_freevars)}
+    known = used | set(inspect.signature(exercise.reference).parameters) | COMMON
+    for quoted in words.split("`")[1::2]:
+        try:
+            tree = ast.parse(quoted, mode="eval")
+        except SyntaxError:
+            continue  # a sign, a decorator
+        if any(isinstance(node, ast.Name) and node.id not in known for node in ast.walk(tree)):
+            return False
+    return True
+
+
+def telling(found: list[Found]) -> bool:
+    """Whether enough numbers are wrong that two changes which give just these are no chance."""
+    wrong = [each for each in found if not each.right]
+    if any(isinstance(each.seen, Complaint) for each in wrong):
+        return False
+    off = [
+        int((~torch.isclose(value, wanted, rtol=1e-3, atol=1e-4)).sum())
+        for each in wrong
+        for shown_as, right in ((each.seen.values, each.wanted.values), (each.seen.gradients, each.wanted.gradients))
+        for value, wanted in ((shown_as[name], right[name]) for name in shown_as.keys() & right.keys())
+        if not isinstance(value, str) and not isinstance(wanted, str) and value.shape == wanted.shape
+    ]
+    return sum(off) >= FEW
 
 
 def in_time(made: Iterable[Mutant], end: float) -> Iterator[Mutant]:
@@ -476,23 +403,28 @@ def like_two_mistakes(exercise: Exercise, found: list[Found]) -> str:
     return ""
 
 
-def like_one_change_at_two_places(exercise: Exercise, found: list[Found], end: float) -> str:
+def like_one_change_at_two_places(exercise: Exercise, function: Callable, found: list[Found], end: float) -> str:
     """Does it behave as a right answer does in which the same thing was changed twice?"""
+    if not telling(found):
+        return ""
     made = list(mutants(exercise.reference, gradients=exercise.gradients))
     places = collections.Counter(mutant.what for mutant in made)
     for first in in_time(made, end):
         if places[first.what] > 1:
             for second in mutants(exercise.reference, first, exercise.gradients):
-                if second.last == first.last and behaves_like(exercise, second.function, found):
+                known = second.last == first.last and speaks_of_known_things(exercise, function, second.what)
+                if known and behaves_like(exercise, second.function, found):
                     return f"It does exactly what a right answer does in which, at two places, {first.what}."
     return ""
 
 
-def like_two_changes(exercise: Exercise, found: list[Found], end: float) -> str:
+def like_two_changes(exercise: Exercise, function: Callable, found: list[Found], end: float) -> str:
     """The same with two different changes."""
+    if not telling(found):
+        return ""
     for first in in_time(mutants(exercise.reference, gradients=exercise.gradients), end):
         for second in in_time(mutants(exercise.reference, first, exercise.gradients), end):
-            if behaves_like(exercise, second.function, found):
+            if speaks_of_known_things(exercise, function, second.what) and behaves_like(exercise, second.function, found):
                 return f"Two things at once: it does exactly what a right answer does in which {second.what}."
     return ""
 
@@ -500,15 +432,16 @@ def like_two_changes(exercise: Exercise, found: list[Found], end: float) -> str:
 # --- where it goes wrong ----------------------------------------------------------------------------
 
 
-def in_some_cases(found: list[Found], wrong: list[Found]) -> str:
-    """Right with some inputs, wrong with others."""
-    bad = list(dict.fromkeys(each.case.look.name for each in wrong))
+def in_some_cases(found: list[Found]) -> str:
+    """Right with some inputs, wrong with others. Speaks of the case that `shown` shows."""
+    wrong = [each for each in found if not each.right]
+    bad = {each.case.look.name for each in wrong}
     good = [name for name in dict.fromkeys(each.case.look.name for each in found) if name not in bad]
     if not good or not bad:
         return ""
     *most, last = [f"with {name}" for name in good[:3]]
     fine = f"{', '.join(most)} and {last}" if most else last
-    return f"It is right {fine}, but not with {bad[0]}."
+    return f"It is right {fine}, but not with {smallest(wrong).case.look.name}."
 
 
 # --- the smallest numbers that show it ----------------------------------------------------------------
@@ -516,8 +449,7 @@ def in_some_cases(found: list[Found], wrong: list[Found]) -> str:
 
 def shown(exercise: Exercise, found: list[Found]) -> str:
     """The smallest case that is wrong, with a number of it, or what is to be complained of there."""
-    wrong = [each for each in found if not each.right]
-    each = min(wrong, key=lambda each: size_of(each.case))
+    each = smallest([each for each in found if not each.right])
     where = f"With {each.case.look.name}"
     if isinstance(each.seen, Complaint):
         return f"{where}: {each.seen}"
@@ -532,6 +464,11 @@ def shown(exercise: Exercise, found: list[Found]) -> str:
             mixture = f"the gradient that reaches `{name}` (of a fixed mixture of the result)"
             return f"{where} ({given}), look at {mixture}{entry(value, wanted)}."
     return ""
+
+
+def smallest(wrong: list[Found]) -> Found:
+    """The case with the fewest numbers."""
+    return min(wrong, key=lambda each: size_of(each.case))
 
 
 def size_of(case: Case) -> int:

@@ -26,19 +26,27 @@ def reads(exercise: Exercise, function: Callable, wrong: list[tuple[Case, Sight 
     fitting = [each for each in wrong if isinstance(each[1], Sight) and 0 < max(sizes(each[0]), default=0) <= LARGEST]
     if not fitting:
         return ""
-    case, _, wanted = max(fitting, key=lambda each: sum(sizes(each[0])))
+    largest = sorted(fitting, key=lambda each: -sum(sizes(each[0])))[:5]
+    told = [what for case, _, wanted in largest if (what := misread_in(exercise, function, case, wanted))]
+    return told[0] if len(told) >= 2 and len(set(told)) == 1 else ""
+
+
+def misread_in(exercise: Exercise, function: Callable, case: Case, wanted: Sight) -> str:
+    """The same for one case."""
     args, _ = case.inputs()
     for number, (name, value) in enumerate(zip(argument_names(exercise, args), args)):
         if not is_numbers(value):
             continue
         mine, right = influence(exercise, function, case, number), influence(exercise, exercise.reference, case, number)
         for part in right:
-            if part.startswith(GRADIENT) and not exercise.value_is_free:
+            slope = part.startswith(GRADIENT)
+            if slope and not exercise.value_is_free:
                 continue  # where there are values, they say it more plainly
             if part in mine and mine[part].shape == right[part].shape:
-                slope = part.startswith(GRADIENT)
-                subject = f"the gradient that reaches a row of `{part.removeprefix(GRADIENT)}`" if slope else "a row of your result"
-                what = misread(subject, name, tuple(value.shape), shape_of(wanted, part), mine[part], right[part])
+                whole = f"the gradient that reaches `{part.removeprefix(GRADIENT)}`" if slope else "your result"
+                if not slope and len(wanted.values) > 1:
+                    whole = f"`{part}`, a part of your result"
+                what = misread(whole, name, tuple(value.shape), shape_of(wanted, part), mine[part], right[part])
                 if what:
                     return what
     return ""
@@ -87,29 +95,31 @@ def shape_of(wanted: Sight, part: str) -> tuple[int, ...]:
     return tuple((wanted.gradients if part.startswith(GRADIENT) else wanted.values)[part.removeprefix(GRADIENT)].shape)
 
 
-def misread(subject: str, name: str, into: tuple[int, ...], out: tuple[int, ...], mine: Tensor, right: Tensor) -> str:
+def misread(whole: str, name: str, into: tuple[int, ...], out: tuple[int, ...], mine: Tensor, right: Tensor) -> str:
     """In words, what the entries of an input reach that they should not, or fail to reach.
 
     Args:
-        subject: what depends on the input, in words.
+        whole: what depends on the input, in words.
         into, out: shapes of the input and of the part. mine, right: (entries of the part, entries of the input), booleans.
     """
     extra, missing = (mine & ~right).nonzero(), (right & ~mine).nonzero()
     if len(extra):
         axis, which = apart(extra, into, out)
         if which:
-            rest = f"{subject} also depends on {which} rows of `{name}` (along axis {axis})"
-            return f"Rows are mixed that have nothing to do with each other: {rest}."
+            lines = line_of(axis, into, many=True)
+            rest = f"{line_of(axis, out, index='t')} of {whole} also depends on {which} {lines} of `{name}`"
+            return f"{lines[:1].upper()}{lines[1:]} are mixed that have nothing to do with each other: {rest}."
         if into == out and bool((right.sum(1) <= 1).all()):
             whole = "is it reduced to one number on the way (a mean, a maximum, a norm)?"
             return f"Entries are mixed that have nothing to do with each other: every entry of `{name}` counts everywhere: {whole}"
         return ""
     if row := left_out(into, mine, right):
-        return f"Something is left out: {row[0]} of `{name}` (along axis {row[1]}) plays no part in your result."
+        return f"Something is left out: the {row} of `{name}` plays no part in {whole}."
     if len(missing):
         axis, which = apart(missing, into, out)
         if which:
-            return f"Something is left out: {subject} should also depend on {which} rows of `{name}` (along axis {axis})."
+            lines = line_of(axis, into, many=True)
+            return f"Something is left out: {line_of(axis, out, index='t')} of {whole} should also depend on {which} {lines} of `{name}`."
     return ""
 
 
@@ -122,15 +132,23 @@ def apart(pairs: Tensor, into: tuple[int, ...], out: tuple[int, ...]) -> tuple[i
     return 0, ""
 
 
-def left_out(into: tuple[int, ...], mine: Tensor, right: Tensor) -> tuple[str, int] | None:
-    """The one row of an input that should count and does not, in words, and its axis."""
+def left_out(into: tuple[int, ...], mine: Tensor, right: Tensor) -> str:
+    """The one row of an input that should count and does not, in words."""
     counts = places(right.any(0).nonzero()[:, 0], into)
     dead = places((right.any(0) & ~mine.any(0)).nonzero()[:, 0], into)
     for axis, size in enumerate(into):
         rows = dead[axis].unique().tolist()
         if size > 1 and len(rows) == 1 and int((counts[axis] == rows[0]).sum()) == len(dead[axis]):
-            return {0: "the first row", size - 1: "the last row"}.get(rows[0], f"row {rows[0]}"), axis
-    return None
+            line = line_of(axis, into)
+            return {0: f"first {line}", size - 1: f"last {line}"}.get(rows[0], line_of(axis, into, index=str(rows[0])))
+    return ""
+
+
+def line_of(axis: int, shape: tuple[int, ...], many: bool = False, index: str = "") -> str:
+    """What the entries with one index along an axis are called, with that index if one is given; or several of these."""
+    noun = "entry" if len(shape) == 1 else ("row", "column")[axis] if len(shape) == 2 else "slice"
+    noun = {"entry": "entries"}.get(noun, f"{noun}s") if many else noun
+    return f"{noun} {index}".strip() + (f" along axis {axis}" if len(shape) > 2 else "")
 
 
 def places(numbers: Tensor, shape: tuple[int, ...]) -> list[Tensor]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from dreamer_core.classroom import second_look
 from dreamer_core.classroom.call import ROUNDING, Complaint, equal, guarded, one_line, plain
 from dreamer_core.classroom.contain import GRACE, Lost, OutOfTime, apart, contained, quiet, time_limit
-from dreamer_core.classroom.diagnosis import Found, behaves_like, diagnose, shown
+from dreamer_core.classroom.diagnosis import Found, behaves_like, diagnose, in_some_cases, shown
 from dreamer_core.classroom.second_look import cases, sight
 from dreamer_core.classroom.spec import Exercise, Observations
 
@@ -121,6 +121,8 @@ def compare(exercise: Exercise, function: Callable, seen: Observations | Complai
             numbers = "" if isinstance(seen, Complaint) else f" {example}"
             return Verdict(False, f"{mistake.message}{numbers}", mistake.name, stopped=stopped)
     kind = kind_of_difference(exercise, function, found)
+    if not kind and (kind := in_some_cases(found)):
+        example = shown(exercise, found)  # of the inputs that the sentence speaks of
     said = next((str(each) for each in complaints if not all(part in ("form", "unusable") for part in each.kind[1:2])), "")
     return Verdict(False, " ".join(filter(None, (kind, example))), stopped=stopped, kind=kind or said)
 

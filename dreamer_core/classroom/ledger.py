@@ -140,9 +140,9 @@ def key() -> tuple[bytes, str]:
             part = file.with_name(f"{file.name}.{os.getpid()}.{secrets.token_hex(4)}")
             with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as new:
                 new.write(secrets.token_bytes(32))
-            with contextlib.suppress(FileExistsError):
-                os.link(part, file)
-            part.unlink()
+            with contextlib.suppress(FileExistsError):  # another notebook was faster
+                place(part, file)
+            part.unlink(missing_ok=True)
         kept = file.read_bytes()
         if len(kept) >= 32:
             return kept, ""
@@ -151,6 +151,21 @@ def key() -> tuple[bytes, str]:
         reason = error.strerror or str(error)
     told = f"The key that signs your answers could not be kept in {file} ({reason}), so the next session will list them and not run them."
     return own_key, told
+
+
+def place(part: Path, file: Path) -> None:
+    """Give a file its name, unless there is one of that name.
+
+    Raises:
+        FileExistsError: there is.
+        OSError: the system does not allow it.
+    """
+    try:
+        os.link(part, file)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        part.rename(file)
 
 
 def signature(number: str, source: list[str]) -> str:

@@ -8,14 +8,14 @@ import os
 import sys
 import textwrap
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from dreamer_core.classroom import ledger, transplant
 from dreamer_core.classroom.answer import attempted, begun, revive, source_of
 from dreamer_core.classroom.call import code_of, kind_of, one_line
-from dreamer_core.classroom.contain import Lost, OutOfTime, apart, kept, quiet, time_limit
+from dreamer_core.classroom.contain import GRACE, Lost, OutOfTime, apart, kept, quiet, time_limit
 from dreamer_core.classroom.exercises import collect
-from dreamer_core.classroom.judge import SECONDS, CourseFault, Verdict, judge
+from dreamer_core.classroom.judge import SECONDS, CourseFault, Verdict, judge, look_and_compare
 from dreamer_core.classroom.paste import pasteable
 from dreamer_core.classroom.spec import Exercise
 
@@ -81,33 +81,39 @@ def notebook_of(number: str) -> str:
 
 def revive_part(exercise: Exercise, source: str) -> bool:
     """Install an earlier answer, if it still stands on its own; returns whether it does."""
-    function, verdict = judge_alone(exercise, source)
+    verdict = judge_alone(exercise, source)
     if verdict.right:
-        transplant.install(exercise, function)
-    else:
-        print(f"Your earlier {exercise.id} ({exercise.title}) does not pass here, so the course's version runs. {verdict.message}")
-    return verdict.right
+        try:
+            with kept(chance=True), quiet(), time_limit(SECONDS):
+                transplant.install(exercise, revive(exercise, source))
+            return True
+        except (OutOfTime, Exception) as error:  # it was read in the child without trouble, and is not the same twice
+            verdict = Verdict(False, f"It stopped with {one_line(error)}.")
+    print(f"Your earlier {exercise.id} ({exercise.title}) does not pass here, so the course's version runs. {verdict.message}")
+    return False
 
 
-def judge_alone(exercise: Exercise, source: str) -> tuple[Callable, Verdict]:
-    """The function that an answer's text makes without its notebook, and how it fares.
+def judge_alone(exercise: Exercise, source: str) -> Verdict:
+    """How the function fares that an answer's text makes without its notebook.
 
     Raises:
         KeyboardInterrupt: the learner stopped it.
     """
-    try:
-        # Once where it can do no harm: what stands in the text's head, a default or a decorator, runs when it is read.
-        apart(lambda: iter([bool(revive(exercise, source))]), SECONDS)
-        with kept(chance=True), quiet(), time_limit(SECONDS):
+
+    def read_and_judge() -> Iterator[Verdict]:
+        with quiet():  # what stands in the text's head, a default or a decorator, runs when it is read
             function = revive(exercise, source)
-        return function, judge(exercise, function)
+        yield from look_and_compare(exercise, function)
+
+    try:
+        return apart(read_and_judge, SECONDS + GRACE)
     except KeyboardInterrupt:
         raise
-    except (OutOfTime, Lost):
-        return exercise.reference, Verdict(False, f"It was still running after {SECONDS} seconds.")
+    except Lost as lost:
+        return Verdict(False, f"It was still running after {SECONDS} seconds." if lost.late else str(lost))
     except BaseException as error:
         stopped = one_line(error)
-        return exercise.reference, Verdict(False, f"It stopped with {stopped}.", stopped=stopped)
+        return Verdict(False, f"It stopped with {stopped}.", stopped=stopped)
 
 
 def exercise(number: str | Callable | None = None) -> Callable:
@@ -185,7 +191,7 @@ def portable(asked: Exercise, function: Callable) -> tuple[str, str]:
     source = source_of(function)
     if not source:
         return "", "Its text could not be read, so it counts in this notebook only."
-    _, again = judge_alone(asked, source)
+    again = judge_alone(asked, source)
     if again.right:
         return source, ""
     trouble = f"it stops with {again.stopped}" if again.stopped else "it gives something else"

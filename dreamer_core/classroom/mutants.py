@@ -6,6 +6,7 @@ wrong answer that behaves exactly as one of them does has been diagnosed.
 
 import ast
 import collections
+import contextlib
 import copy
 import inspect
 import itertools
@@ -181,11 +182,54 @@ def edits(tree: ast.FunctionDef) -> Iterator[Edit]:
     for part in [tree.args, *tree.decorator_list, *([tree.returns] if tree.returns else [])]:
         skipped |= {id(node) for node in ast.walk(part)}
     skipped |= {id(node) for part in ast.walk(tree) for node in only_a_size(part)}
+    above = {id(child): node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     for at, node in enumerate(ast.walk(tree)):
         if id(node) in skipped or node is tree:
             continue
         for what, make in edits_of_node(node, own, kinds):
-            yield Edit(what, at, make)
+            yield Edit(what or side_by_side(node, make, above, own), at, make)
+
+
+SHORT = 48  # characters of code that one reads at a glance
+
+
+def side_by_side(node: ast.expr, make: Callable[[Any], ast.AST], above: dict[int, ast.AST], own: set[str]) -> str:
+    """An edit in words by the smallest piece of code that says what is read, before and after; one with an argument if it is short."""
+    told: list[tuple[bool, str]] = []  # whether it holds an argument, and the words
+    while isinstance(above[id(node)], (ast.expr, ast.Slice, ast.keyword)):
+        inner, node = node, above[id(node)]
+        make = inside(node, inner, make)
+        if not isinstance(node, (ast.Subscript, ast.Call, ast.BinOp, ast.Compare)) or not names_in(node):
+            continue
+        was, now = ast.unparse(node), ast.unparse(ast.fix_missing_locations(Folded().visit(make(copy.deepcopy(node)))))
+        if told and max(len(was), len(now)) > SHORT:
+            break
+        told.append((bool(own & names_in(node)), f"`{now}` stands where `{was}` belongs"))
+    if not told:
+        return f"`{ast.unparse(Folded().visit(make(copy.deepcopy(node))))}` stands where `{ast.unparse(node)}` belongs"
+    return next((words for holds, words in told if holds), told[0][1])
+
+
+class Folded(ast.NodeTransformer):
+    """Code with its numbers written as one would: no minus before a minus, and `-1 + 1` as 0."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        node = super().generic_visit(node)
+        if isinstance(node, (ast.UnaryOp, ast.BinOp)) and not names_in(node):
+            with contextlib.suppress(ValueError, TypeError, SyntaxError, ZeroDivisionError):
+                return number(eval(compile(ast.fix_missing_locations(ast.Expression(node)), "<sum>", "eval"), {}))
+        return node
+
+
+def inside(outer: ast.AST, inner: ast.AST, make: Callable[[Any], ast.AST]) -> Callable[[Any], ast.AST]:
+    """The edit of a node, as an edit of one that holds it."""
+    at = next(number for number, node in enumerate(ast.walk(outer)) if node is inner)
+
+    def whole(old: ast.AST) -> ast.AST:
+        part = next(itertools.islice(ast.walk(old), at, None))
+        return Replace(part, make(part)).visit(old)
+
+    return whole
 
 
 def only_a_size(node: ast.AST) -> list[ast.AST]:
@@ -260,7 +304,7 @@ Change = tuple[str, Callable[[Any], ast.AST | list[ast.stmt]]]
 
 
 def edits_of_node(node: ast.AST, own: set[str], kinds: dict[str, str]) -> Iterator[Change]:
-    """The edits at one node: words, and what makes the new node of the old."""
+    """The edits at one node: words, and what makes the new node of the old. No words: the code before and after says it."""
     match node:
         case ast.BinOp():
             yield from edits_of_sign(node, own)
@@ -369,9 +413,10 @@ def edits_of_sign(node: ast.BinOp, own: set[str]) -> Iterator[Change]:
         words = f"a {SIGNS.get(new, 'whole division')} stands {where}, where a {SIGNS.get(kind, 'whole division')} belongs"
         yield words, lambda old: ast.BinOp(old.left, new(), old.right)
     part = "term" if kind in (ast.Add, ast.Sub) else "factor" if kind in (ast.Mult, ast.Div) else "part"
-    yield f"the {part} with {right} is missing", lambda old: old.left
+    yield f"the {part} with {right} is missing" if names_in(node.right) & own else "", lambda old: old.left
     if kind is not ast.Pow:
-        yield f"the {part} with {left} is missing", lambda old: ast.UnaryOp(ast.USub(), old.right) if kind is ast.Sub else old.right
+        missing = f"the {part} with {left} is missing" if names_in(node.left) & own else ""
+        yield missing, lambda old: ast.UnaryOp(ast.USub(), old.right) if kind is ast.Sub else old.right
     if kind in (ast.Sub, ast.Div, ast.Mod, ast.FloorDiv):
         yield f"{left} and {right} are the wrong way round", lambda old: ast.BinOp(old.right, old.op, old.left)
     if kind is ast.Mod:
@@ -388,7 +433,7 @@ def edits_of_number(value: int | float | bool) -> Iterator[Change]:
         others += [2 * value]
     for other in others:
         if other != value:
-            yield f"{other:g} stands where {value:g} belongs", lambda old, new=other: number(new)
+            yield "", lambda old, new=other: number(new)
 
 
 def number(value: int | float) -> ast.expr:
@@ -402,19 +447,19 @@ def edits_of_slice(node: ast.Slice) -> Iterator[Change]:
         yield "the order is not reversed", lambda old: ast.Slice(old.lower, old.upper)
         return
     if node.lower is None and node.upper is None:
-        yield "the first row is left out", lambda old: ast.Slice(ast.Constant(1))
-        yield "the last row is left out", lambda old: ast.Slice(None, number(-1))
+        yield "", lambda old: ast.Slice(ast.Constant(1))
+        yield "", lambda old: ast.Slice(None, number(-1))
         return
-    yield "a slice is cut at neither end", lambda old: ast.Slice()
+    yield "", lambda old: ast.Slice()
     if node.lower is not None and node.upper is None:
-        yield "the wrong end is cut off", lambda old: ast.Slice(None, negative(old.lower))
-        yield "a slice begins one row late", lambda old: ast.Slice(plus_one(old.lower))
+        yield "", lambda old: ast.Slice(None, negative(old.lower))
+        yield "", lambda old: ast.Slice(plus_one(old.lower))
     if node.upper is not None and node.lower is None:
-        yield "the wrong end is cut off", lambda old: ast.Slice(negative(old.upper))
-        yield "a slice ends one row late", lambda old: ast.Slice(None, plus_one(old.upper))
+        yield "", lambda old: ast.Slice(negative(old.upper))
+        yield "", lambda old: ast.Slice(None, plus_one(old.upper))
     if node.upper is not None and node.lower is not None:
-        yield "a slice begins one row late", lambda old: ast.Slice(plus_one(old.lower), old.upper)
-        yield "a slice ends one row late", lambda old: ast.Slice(old.lower, plus_one(old.upper))
+        yield "", lambda old: ast.Slice(plus_one(old.lower), old.upper)
+        yield "", lambda old: ast.Slice(old.lower, plus_one(old.upper))
 
 
 def negative(node: ast.expr) -> ast.expr:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dreamer_core.classroom.influence import line_of
 from dreamer_core.classroom.second_look import Case, Sight
 from dreamer_core.classroom.spec import Exercise, argument_names
 
@@ -47,7 +48,7 @@ def of_part(tables: list[Entries]) -> str:
     overflown = [table._replace(wrong=table.wrong & ~table.seen.isfinite()) for table in tables]
     if any(bool(table.wrong.any()) for table in overflown):
         subject = "NaN comes out" if any(bool(table.seen.isnan().any()) for table in tables) else "infinity comes out"
-        tables = overflown
+        tables = [table._replace(beside={name: x for name, x in table.beside.items() if name != "your result"}) for table in overflown]
     bad = [table for table in tables if bool(table.wrong.any())]
     for name in bad[0].beside:
         if all(name in table.beside for table in bad):
@@ -86,10 +87,10 @@ def spread_over(value: object, shape: torch.Size) -> Tensor | None:
 
 
 CONDITIONS = {
-    "where {} is negative": lambda x: x < 0,
-    "where {} is positive": lambda x: x > 0,
     "where {} is 0": lambda x: x == 0,
     "where {} is 1": lambda x: x == 1,
+    "where {} is negative": lambda x: x < 0,
+    "where {} is positive": lambda x: x > 0,
     "where {} is not 0": lambda x: x != 0,
     "where {} is not 1": lambda x: x != 1,
     "where {} is larger than 1 in size": lambda x: x.abs() > 1,
@@ -128,5 +129,5 @@ def by_row(cases: list[tuple[Case, Sight, Sight]]) -> str:
         for row, words in ((0, "the first"), (-1, "the last")):
             others = [wrong.index_fill(axis, torch.tensor(row % wrong.shape[axis]), False) for wrong in off]
             if not any(bool(wrong.any()) for wrong in others):
-                return f"All is right but for {words} row" + (f" (along axis {axis})." if len(axes) > 1 else ".")
+                return f"All is right but for {words} {line_of(axis, off[0].shape)}."
     return ""

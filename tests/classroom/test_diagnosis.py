@@ -158,11 +158,11 @@ def test_only_the_gradient_counts_where_the_value_is_free():
 def test_what_reaches_what_is_read_off_two_tables():
     """A result of three rows: row t should read rows 0 .. t of an input; one that reads row t alone, and one that reads all."""
     right = torch.tril(torch.ones(3, 3)).bool()
-    assert "also depends on later rows of `x`" in misread("it", "x", (3,), (3,), torch.ones(3, 3).bool(), right)
-    assert "should also depend on earlier rows of `x`" in misread("it", "x", (3,), (3,), torch.eye(3).bool(), right)
+    assert "entry t of it also depends on later entries of `x`" in misread("it", "x", (3,), (3,), torch.ones(3, 3).bool(), right)
+    assert "entry t of it should also depend on earlier entries of `x`" in misread("it", "x", (3,), (3,), torch.eye(3).bool(), right)
     without_the_last = right.clone()
     without_the_last[2, 2] = False
-    assert "the last row of `x`" in misread("it", "x", (3,), (3,), without_the_last, right)
+    assert "the last entry of `x`" in misread("it", "x", (3,), (3,), without_the_last, right)
     assert misread("it", "x", (3,), (3,), right, right) == ""
 
 

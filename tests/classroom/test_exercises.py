@@ -46,7 +46,7 @@ def test_a_wrong_answer_gets_the_message_of_its_mistake(exercise, mistake):
 
 @each
 def test_it_says_what_a_learner_and_a_teacher_need(exercise):
-    assert 3 <= len(exercise.mistakes) <= 8 and len({mistake.name for mistake in exercise.mistakes}) == len(exercise.mistakes)
+    assert 3 <= len(exercise.mistakes) <= 10 and len({mistake.name for mistake in exercise.mistakes}) == len(exercise.mistakes)
     assert len(exercise.hints) >= 2 and all(len(hint) > 15 for hint in exercise.hints)
     assert exercise.difficulty in (1, 2, 3) and exercise.importance in (1, 2, 3) and 1 <= exercise.minutes <= 30
     assert 5 < len(exercise.title) <= 43

@@ -150,6 +150,13 @@ def test_the_key_is_kept_private_and_is_the_same_for_all(tmp_path):
         assert ledger.key_file().stat().st_mode & 0o077 == 0, "nobody else may read it"
 
 
+def test_a_key_is_kept_where_there_are_no_hard_links(ledger_file, monkeypatch):
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(1, "Operation not permitted")))
+    first, told = ledger.key()
+    assert told == "" and ledger.key_file().read_bytes() == first == ledger.key()[0]
+    assert [file.name for file in ledger.key_file().parent.iterdir()].count(ledger.key_file().name) == 1
+
+
 def test_a_key_that_cannot_be_kept_serves_this_session(ledger_file, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("", encoding="utf-8")
     monkeypatch.setenv("DREAMER_KEY", str(tmp_path / "file" / "key"))

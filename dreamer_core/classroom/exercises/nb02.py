@@ -419,6 +419,7 @@ BACKUP = Exercise(
         "the target of a step that may be the last": torch.tensor(3.6),  # 0.9 * 0.5 * 8
         "the shape for a (4, 5) batch": (4, 5),
     },
+    gradients=False,
     looks=(
         Look("3 x 4 steps", lambda d: (d.normal(3, 4), d.uniform(0, 1, 3, 4), d.normal(3, 4), d.number(0.5, 0.95))),
         Look("steps that end", lambda d: (d.normal(7), d.mask(7, share=0.5), d.normal(7), 0.9)),

@@ -124,13 +124,19 @@ def dreaming(d: Draw, count: int, horizon: int, weight: torch.Tensor | None = No
     return model, actor, h, z, d.data(d.uniform(0, 1, count) if weight is None else weight), horizon
 
 
-def law_of_dreams(dream: Trajectories) -> torch.Tensor:
-    """The law of N dreams from one state: means and deviations, how a dream's steps hang together, and how neighbouring dreams do."""
+APART = "how far neighbouring dreams lie apart, in standard deviations (1.4 if each has its own chance)"
+
+
+def law_of_dreams(dream: Trajectories) -> dict[str, torch.Tensor]:
+    """The law of N dreams from one state."""
     drawn = torch.cat([dream.state[:, 1:, 6:], dream.pre_tanh], -1).flatten(1)  # (N, H * (Z + A)): all that chance has a hand in
     unit = (drawn - drawn.mean(0)) / (drawn.std(0) + 1e-6)
-    between_steps = unit.T @ unit / len(unit)
-    between_dreams = (unit[1:] * unit[:-1]).mean(0)
-    return torch.cat([(drawn.mean(0) / (drawn.std(0) + 1e-6)), drawn.std(0), between_steps.flatten(), between_dreams])
+    return {
+        APART: (unit[1:] - unit[:-1]).square().mean(0).sqrt(),
+        "the means of z and u, divided by their spreads": drawn.mean(0) / (drawn.std(0) + 1e-6),
+        "the spreads of z and u": drawn.std(0),
+        "the correlations between the steps of a dream": unit.T @ unit / len(unit),
+    }
 
 
 IMAGINE = Exercise(
@@ -232,12 +238,13 @@ ALIVE_WEIGHT = Exercise(
     target="dreamer_core.returns:alive_weight",
     observe=observe_alive_weight,
     expected=expected_alive_weight,
+    gradients=False,
     looks=(
         Look("3 dreams of 5 steps", lambda d: (d.uniform(0, 1, 3, 5),)),
         Look("a single dream", lambda d: (d.uniform(0, 1, 1, 6),)),
         Look("dreams of one step", lambda d: (d.uniform(0, 1, 4, 1),)),
         Look("dreams that end for sure", lambda d: (1 - d.mask(6, 4),)),
-        Look("dreams that never end", lambda d: (d.data(torch.ones(2, 7)),), draws=1),
+        Look("dreams that never end", lambda d: (torch.ones(2, 7),), draws=1),
     ),
     mistakes=(
         Mistake(
@@ -638,10 +645,15 @@ def expecting(d: Draw, episodes: int, steps: int, alike: bool = False) -> tuple:
     return model, actor, observation, steps
 
 
-def law_of_returns(total: torch.Tensor) -> torch.Tensor:
-    """The law of the returns of episodes that start alike: mean, deviation, and how neighbours hang together."""
+def law_of_returns(total: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The law of the returns of episodes that start alike."""
     unit = (total - total.mean()) / (total.std() + 1e-6)
-    return torch.stack([total.mean() / (total.std() + 1e-6), total.std(), (unit[1:] * unit[:-1]).mean(), (total.std() > 0).float()])
+    return {
+        APART: (unit[1:] - unit[:-1]).square().mean().sqrt(),
+        "the mean, divided by the spread": total.mean() / (total.std() + 1e-6),
+        "the spread of the returns": total.std(),
+        "whether the returns differ at all": (total.std() > 0).float(),
+    }
 
 
 IMAGINED_RETURN = Exercise(

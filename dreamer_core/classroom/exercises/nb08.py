@@ -63,6 +63,7 @@ H_STEP_RETURN = Exercise(
     target=None,
     observe=observe_h_step_return,
     expected=expected_h_step_return,
+    gradients=False,
     looks=(
         Look("3 dreams of 5 steps", lambda d: (d.normal(3, 5), d.uniform(0, 1, 3, 5), d.normal(3), d.number(0.5, 0.95))),
         Look("a dream of 1 step", lambda d: (d.normal(4, 1), d.uniform(0, 1, 4, 1), d.normal(4), 0.7)),
@@ -191,6 +192,7 @@ LAMBDA_RETURN = Exercise(
     target="dreamer_core.returns:lambda_return",
     observe=observe_lambda_return,
     expected=lambda: observe_lambda_return(n_step_mix),
+    gradients=False,
     looks=(
         Look("3 dreams of 5 steps", lambda d: (d.normal(3, 5), d.uniform(0, 1, 3, 5), d.normal(3, 5), d.normal(3, 5), 0.9, 0.6)),
         Look("a dream of 1 step", lambda d: (d.normal(4, 1), d.uniform(0, 1, 4, 1), d.normal(4, 1), d.normal(4, 1), 0.7, 0.3)),
@@ -298,6 +300,7 @@ SOFT_BASELINE = Exercise(
     runs_with='the preset "advantage"',
     observe=observe_soft_baseline,
     expected=expected_soft_baseline,
+    gradients=False,
     looks=(
         Look("3 actions at 4 x 5 states", lambda d: (d.normal(2, 3, 4, 5), d.normal(3, 4, 5), d.number(0.1, 0.9))),
         Look("1 action at 5 states", lambda d: (d.normal(2, 1, 5), d.normal(1, 5), 0.3)),
@@ -583,9 +586,15 @@ def expected_pathwise_actor_loss() -> Observations:
     }
 
 
-def pathwise(q, state, u, log_prob, alpha, weight, pick=lambda both: both.amin(0)):
+def pathwise(q, state, u, log_prob, alpha, weight, pick=lambda both: both.amin(0), squash=torch.tanh):
     """The loss with its free places, for the mistakes."""
-    return -((pick(q(state, torch.tanh(u))) - alpha * log_prob) * weight).mean()
+    return -((pick(q(state, squash(u))) - alpha * log_prob) * weight).mean()
+
+
+def minimum_of_losses(q, state, action, alpha, weight):
+    """The smaller of the two critics' whole means."""
+    both = q(state, torch.tanh(action.pre_tanh))
+    return -torch.stack([((one - alpha * action.log_prob) * weight).mean() for one in both]).amin()
 
 
 def pathwise_inputs(
@@ -636,7 +645,7 @@ PATHWISE_ACTOR_LOSS = Exercise(
         ),
         Mistake(
             "no_tanh",
-            lambda q, state, action, alpha, weight: pathwise(lambda s, a: q(s, torch.atanh(a)), state, *action, alpha, weight),
+            lambda q, state, action, alpha, weight: pathwise(q, state, *action, alpha, weight, squash=lambda u: u),
             "Q was given u. The action it knows is tanh(u).",
         ),
         Mistake(
@@ -653,6 +662,12 @@ PATHWISE_ACTOR_LOSS = Exercise(
             "mean_of_critics",
             lambda q, state, action, alpha, weight: pathwise(q, state, *action, alpha, weight, lambda both: both.mean(0)),
             "The two critics were averaged. The actor climbs the smaller of the two, state by state.",
+        ),
+        Mistake(
+            "minimum_of_means",
+            minimum_of_losses,
+            "Each critic was averaged over all states first, and the smaller average taken. The smaller critic is chosen state by state, "
+            "before the mean.",
         ),
         Mistake(
             "no_weight",

@@ -45,6 +45,7 @@ def see_and_act_with(
     explores=lambda explore: explore,
     sees_by_chance=lambda explore: explore,
     squash=torch.tanh,
+    acts_on=lambda carry, z: z,
 ):
     """The filtering step with one place changed."""
 
@@ -53,7 +54,7 @@ def see_and_act_with(
         h = keep_h(rssm.step(*before(carry, keep)), keep)
         found = parameters(rssm, h, model.encode(observation))
         z = rssm.latent.sample(found, rssm.latent.noise(len(h))) if sees_by_chance(explore) else rssm.latent.mode(found)
-        state = torch.cat([h, z], -1)
+        state = torch.cat([h, acts_on(carry, z)], -1)
         return Carry(h, z, squash(actor.draw(state)) if explore else actor.mode(state))
 
     return wrong
@@ -69,14 +70,22 @@ def acting(d: Draw, batch: int, explore: bool, first: torch.Tensor | None = None
         carry, observation = Carry(*(part.repeat(batch, 1) for part in carry)), observation.repeat(batch, 1)
     if first is None:
         first = torch.zeros(batch) if alike else d.mask(batch)
-    return model, actor, carry, observation, d.data(first), explore
+    return model, actor, carry, observation, first, explore
 
 
-def spread(carry: Carry) -> torch.Tensor:
-    """The law of z and the action over environments that believe the same: means, deviations, and how neighbours hang together."""
+APART = "how far neighbouring environments lie apart, in standard deviations (1.4 if each has its own chance)"
+
+
+def law_of_acting(carry: Carry) -> dict[str, torch.Tensor]:
+    """The law of z and the action over environments that believe the same."""
     drawn = torch.cat([carry.z, torch.atanh(carry.action.clamp(-0.999, 0.999))], 1).detach()
     unit = (drawn - drawn.mean(0)) / (drawn.std(0) + 1e-6)
-    return torch.cat([drawn.mean(0), drawn.std(0), (unit[1:] * unit[:-1]).mean(0), (unit[:, :, None] * unit[:, None]).mean(0).flatten()])
+    return {
+        APART: (unit[1:] - unit[:-1]).square().mean(0).sqrt(),
+        "the means of z and u": drawn.mean(0),
+        "the spreads of z and u": drawn.std(0),
+        "the correlations between z and u": (unit[:, :, None] * unit[:, None]).mean(0),
+    }
 
 
 SEE_AND_ACT = Exercise(
@@ -89,6 +98,7 @@ SEE_AND_ACT = Exercise(
     target="dreamer_core.agent:see_and_act",
     observe=observe_see_and_act,
     expected=expected_see_and_act,
+    gradients=False,
     looks=(
         Look("4 environments, exploring", lambda d: acting(d, 4, True)),
         Look("4 environments, without exploring", lambda d: acting(d, 4, False)),
@@ -97,7 +107,7 @@ SEE_AND_ACT = Exercise(
         Look("no episode at its start", lambda d: acting(d, 4, False, first=torch.zeros(4))),
         Look("the first episode at its start", lambda d: acting(d, 3, True, first=torch.eye(3)[0])),
         Look("the last episode at its start", lambda d: acting(d, 3, True, first=torch.eye(3)[2])),
-        Look("real chance", lambda d: acting(d, 3_000, True, alike=True), draws=1, read=spread, within=0.1),
+        Look("real chance", lambda d: acting(d, 3_000, True, alike=True), draws=1, read=law_of_acting, within=0.1),
     ),
     mistakes=(
         Mistake(
@@ -126,6 +136,12 @@ SEE_AND_ACT = Exercise(
             "not_squashed",
             see_and_act_with(squash=lambda u: u),
             "With `explore` the action is u as it was drawn. actor.draw gives u, before tanh; the action is torch.tanh(u).",
+        ),
+        Mistake(
+            "old_z",
+            see_and_act_with(acts_on=lambda carry, z: carry.z),
+            "The actor reads the z of the step before. It acts on what the agent believes now: h and the z that was just taken from the "
+            "posterior.",
         ),
         Mistake(
             "z_always_sampled",
@@ -185,16 +201,15 @@ DREAM_STARTS = Exercise(
     target="dreamer_core.agent:dream_starts",
     observe=observe_dream_starts,
     expected=expected_dream_starts,
+    gradients=False,
     looks=(
-        Look("5 windows of 4 rows", lambda d: (d.normal(5, 4, 3), d.normal(5, 4, 2), d.data(d.mask(5, 4)))),
-        Look("a single window", lambda d: (d.normal(1, 6, 3), d.normal(1, 6, 2), d.data(d.mask(1, 6)))),
-        Look("windows of one row", lambda d: (d.normal(4, 1, 2), d.normal(4, 1, 5), d.data(d.mask(4, 1)))),
-        Look("no end at all", lambda d: (d.normal(3, 5, 2), d.normal(3, 5, 4), d.data(torch.zeros(3, 5)))),
-        Look("ends everywhere", lambda d: (d.normal(3, 5, 2), d.normal(3, 5, 4), d.data(torch.ones(3, 5)))),
-        Look("ends in last rows alone", lambda d: (d.normal(6, 3, 2), d.normal(6, 3, 4), d.data(d.mask(6, 3) * torch.tensor([0.0, 0, 1])))),
-        Look(
-            "ends in first rows alone", lambda d: (d.normal(6, 3, 2), d.normal(6, 3, 4), d.data(d.mask(6, 3) * torch.tensor([1.0, 0, 0])))
-        ),
+        Look("5 windows of 4 rows", lambda d: (d.normal(5, 4, 3), d.normal(5, 4, 2), d.mask(5, 4))),
+        Look("a single window", lambda d: (d.normal(1, 6, 3), d.normal(1, 6, 2), d.mask(1, 6))),
+        Look("windows of one row", lambda d: (d.normal(4, 1, 2), d.normal(4, 1, 5), d.mask(4, 1))),
+        Look("no end at all", lambda d: (d.normal(3, 5, 2), d.normal(3, 5, 4), torch.zeros(3, 5))),
+        Look("ends everywhere", lambda d: (d.normal(3, 5, 2), d.normal(3, 5, 4), torch.ones(3, 5))),
+        Look("ends in last rows alone", lambda d: (d.normal(6, 3, 2), d.normal(6, 3, 4), d.mask(6, 3) * torch.tensor([0.0, 0, 1]))),
+        Look("ends in first rows alone", lambda d: (d.normal(6, 3, 2), d.normal(6, 3, 4), d.mask(6, 3) * torch.tensor([1.0, 0, 0]))),
     ),
     mistakes=(
         Mistake(
@@ -298,6 +313,11 @@ TURNS = Exercise(
             "leftovers_are_models",
             lambda models, agents: ["model", "agent"] * min(models, agents) + ["model"] * abs(models - agents),
             "What is left over is always the model's here. Where the agent has more lessons, the rest is the agent's.",
+        ),
+        Mistake(
+            "rest_is_lost",
+            lambda models, agents: ["model", "agent"] * min(models, agents),
+            "What one part has left over is lost: the order ends as soon as the other has had its last turn. The rest follows at the end.",
         ),
         Mistake(
             "leftovers_first",

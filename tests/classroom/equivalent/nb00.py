@@ -10,7 +10,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "`one` and `other` and `180` are the wrong way round": "180 - x and x - 180 are equally large",
         "a minus stands between `one` and `other` and `180`, where a plus belongs": "modulo a whole turn, + 180 and - 180 are the same",
         "`one` and `other` are the wrong way round": EITHER_WAY,
-        "-180 stands where 180 belongs (2)": "modulo a whole turn, 180 and -180 are the same",
+        "`one - other + -180` stands where `one - other + 180` belongs": "modulo a whole turn, 180 and -180 are the same",
     },
     "0.3": {"the result is an absolute value": NOT_NEGATIVE},
 }

@@ -11,6 +11,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "2.2": {"an absolute value is taken of `noise` (2)": SQUARE},
     "2.3": {"`log_prob` and `alpha` are swapped": PRODUCT},
     "2.4": {
+        "an absolute value is taken of `cont`": NOT_NEGATIVE,
         "`cont` and `value` are swapped": PRODUCT,
         "`cont` and `gamma` are swapped": PRODUCT,
         "`value` and `gamma` are swapped": PRODUCT,

@@ -10,8 +10,6 @@ CODE = "a one-hot code holds 0 and 1, which neither a square nor an absolute val
 
 EQUIVALENT: dict[str, dict[str, str]] = {
     "3.1": {
-        "`noise` is detached": DATA,
-        "`noise` is detached on its way into `sample`": DATA,
     },
     "3.2": {
         "`std` and `noise` are swapped": PRODUCT,

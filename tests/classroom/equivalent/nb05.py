@@ -18,8 +18,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "`std` runs over axis -2, where 0 is right": TWO_AXES,
         "`mean` runs over axis -2, where 0 is right": TWO_AXES,
         "`>=` stands where `>` belongs": BORDER,
-        "2e-06 stands where 1e-06 belongs": BORDER,
-        "5e-07 stands where 1e-06 belongs": BORDER,
+        "`std > 2e-06` stands where `std > 1e-06` belongs": BORDER,
+        "`std > 5e-07` stands where `std > 1e-06` belongs": BORDER,
     },
     "5.4": {
         "`first` is detached": DATA,
@@ -35,8 +35,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     },
     "5.6": {
         "the case distinction on `variance == 0` is missing (2)": "the exercise asks for no error where the truth never changes",
-        "1 stands where 0 belongs": "the exercise asks for no error where the truth never changes",
-        "-1 stands where 0 belongs": "the exercise asks for no error where the truth never changes",
+        "`variance == 1` stands where `variance == 0` belongs": "the exercise asks for no error where the truth never changes",
+        "`variance == -1` stands where `variance == 0` belongs": "the exercise asks for no error where the truth never changes",
         "`float` is missing at `truth` and `prediction`": "a numpy number is as good as Python's",
         "`truth` and `truth` are the wrong way round": SQUARE,
         "`truth` and `prediction` are the wrong way round": SQUARE,

@@ -41,6 +41,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "`rows` is squared": ONE_ROW_MORE,
         "`rows` is squared (2)": ONE_ROW_MORE,
         "`rows` is one too large at one place (2)": ONE_ROW_MORE,
-        "2 stands where 1 belongs": ONE_ROW_MORE,
+        "`rows + 2` stands where `rows + 1` belongs": ONE_ROW_MORE,
     },
 }

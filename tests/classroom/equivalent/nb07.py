@@ -2,6 +2,7 @@
 
 NO_GRADIENT = "the whole runs without gradient"
 LAST_AXIS = "the tensors have two axes, so axis 1 is axis -1"
+NOT_NEGATIVE = "a probability is never negative"
 CPU = "the checks run on the CPU, which is the default"
 SPARE = "noise that is drawn for more steps than are dreamt is never used, and chance has the same law"
 
@@ -28,6 +29,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "`z` is detached where it should not be (2)": NO_GRADIENT,
     },
     "7.2": {
+        "an absolute value is taken of `cont`": NOT_NEGATIVE,
+        "the result is an absolute value": NOT_NEGATIVE,
         "`cumprod` runs over axis -1, where 1 is right": LAST_AXIS,
         "`cat` runs over axis -1, where 1 is right": LAST_AXIS,
     },

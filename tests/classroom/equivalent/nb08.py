@@ -3,10 +3,15 @@
 LAST_AXIS = "the tensors have two axes, so axis 1 is axis -1"
 PRODUCT = "a product does not ask which factor comes first"
 DATA = "it is recorded data: no gradient of it is used anywhere"
+NOT_NEGATIVE = "a probability is never negative"
 TWICE = "the whole is detached anyway"
 
 EQUIVALENT: dict[str, dict[str, str]] = {
+    "8.1": {
+        "an absolute value is taken of `cont`": NOT_NEGATIVE,
+    },
     "8.2": {
+        "an absolute value is taken of `cont`": NOT_NEGATIVE,
         "`stack` runs over axis -1, where 1 is right": LAST_AXIS,
         "`cont` and `future` are swapped in a call of `backup`": PRODUCT,
         "`future` and `gamma` are swapped in a call of `backup`": PRODUCT,

@@ -9,16 +9,11 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "9.1": {
         "`cat` runs over axis 1, where -1 is right": LAST_AXIS,
         "`device` is left at its default": "the checks run on the CPU, which is the default",
-        "`first` is detached": DATA,
-        "`first` is detached where it should not be": DATA,
         "an absolute value is taken of `first`": FLAG,
         "`first` is squared": FLAG,
-        "-1 stands where 1 belongs (2)": "`first` has one axis, so a new axis 1 is a new axis -1",
+        "`first.unsqueeze(1)` stands where `first.unsqueeze(-1)` belongs": "`first` has one axis, so a new axis 1 is a new axis -1",
     },
     "9.2": {
-        "`terminal` is detached": DATA,
-        "part 3 of the result is detached": DATA,
-        "`terminal` is detached where it should not be": DATA,
         "an absolute value is taken of `terminal`": FLAG,
         "`terminal` is squared": FLAG,
     },
