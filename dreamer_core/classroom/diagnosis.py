@@ -66,8 +66,9 @@ def diagnose(exercise: Exercise, function: Callable, found: list[Found]) -> str:
         lambda: somewhere(exercise, numbers) if overflown else "",
         lambda: ignored(exercise, function, wrong),
         lambda: like_a_mutant(exercise, function, found, end),
-        lambda: of_slopes(exercise, function, found),
+        lambda: of_slopes(exercise, function, found, by_a_rule=True),
         lambda: reads(exercise, function, [(each.case, each.seen, each.wanted) for each in wrong]),
+        lambda: of_slopes(exercise, function, found, by_a_rule=False),
         lambda: like_two_mistakes(exercise, found),
         lambda: somewhere(exercise, numbers),
         lambda: like_one_change_at_two_places(exercise, function, found, end),
@@ -243,8 +244,12 @@ def numbers_of(exercise: Exercise, case: Case) -> dict[str, float]:
 # --- how the result changes with each input -----------------------------------------------------------
 
 
-def of_slopes(exercise: Exercise, function: Callable, found: list[Found]) -> str:
-    """Does the result change with some inputs in the right way, and not with others?"""
+def of_slopes(exercise: Exercise, function: Callable, found: list[Found], by_a_rule: bool) -> str:
+    """Does the result change with some inputs in the right way, and not with others?
+
+    Args:
+        by_a_rule: only where the wrong slope is a simple function of the right one.
+    """
     with_slopes = found
     if not exercise.gradients:
         asked = dataclasses.replace(exercise, gradients=True)
@@ -262,6 +267,8 @@ def of_slopes(exercise: Exercise, function: Callable, found: list[Found]) -> str
         return ""
     rules = {name: relation(*map(list, zip(*pairs[name]))) for name in bad}
     name, words = next(((name, words) for name, words in rules.items() if words), ("", ""))
+    if by_a_rule and not words:
+        return ""
     whose = "that slope" if len(bad) == 1 else f"the slope of {some([name])}"
     ending = f": {whose} {words}{'' if words.endswith('?') else '.'}" if words else "."
     return f"How your result changes with {some(good)} is right; how it changes with {some(bad)} is not{ending}"

@@ -100,6 +100,40 @@ def with_or(rows, weights):
     return losses | {"total": sum(losses.values())}
 
 
+def spread_taken_out(returns, log_prob, baseline, alpha):
+    advantage = (returns - alpha * log_prob - baseline).detach()
+    return advantage / advantage.std()
+
+
+def bootstrap_one_gamma_short(reward, cont, last, gamma):
+    alive = torch.cumprod(torch.cat([torch.ones_like(cont[:, :1]), cont], 1), 1)
+    discounts = gamma ** torch.arange(reward.shape[1], dtype=torch.float32)
+    return (reward * alive[:, :-1] * discounts).sum(1) + discounts[-1] * alive[:, -1] * last
+
+
+def without_the_first_reward(reward, cont, last, gamma):
+    return EXERCISES["8.1"].reference(torch.cat([0 * reward[:, :1], reward[:, 1:]], 1), cont, last, gamma)
+
+
+def one_value_late(reward, cont, value, bonus, gamma, lam):
+    late = torch.cat([value[:, 1:], value[:, -1:]], 1)
+    return EXERCISES["8.2"].reference(reward, cont, late, bonus, gamma, lam)
+
+
+def reset_together(model, actor, carry, observation, first, explore):
+    """Any first row resets every environment: `first` is read, in a wrong way."""
+    return EXERCISES["9.1"].reference(model, actor, carry, observation, first.amax().expand_as(first), explore)
+
+
+def one_noise_for_all(model, actor, carry, observation, first, explore):
+    draw = model.rssm.latent.noise
+    model.rssm.latent.noise = lambda count, *rest, **named: draw(1, *rest, **named).expand(count, -1)
+    try:
+        return EXERCISES["9.1"].reference(model, actor, carry, observation, first, explore)
+    finally:
+        del model.rssm.latent.noise
+
+
 KINDS = {
     "a factor of 2": ("5.1", lambda prediction, target: (prediction - target).square().sum(-1) * 2, "4 times the right one"),
     "half": ("2.3", lambda q, log_prob, alpha: (q - alpha * log_prob) / 2, "exactly half the right one"),
@@ -110,6 +144,17 @@ KINDS = {
         lambda q, log_prob, alpha: alpha * EXERCISES["8.3"].reference(q, log_prob, alpha),
         "multiplied by `alpha` once too often",
     ),
+    "a size written as a number": (
+        "8.3",
+        lambda q, log_prob, alpha: (q.amin(0) - alpha * log_prob).sum(0) / 4,
+        "divided by 4, where the size of `q` along axis 1 belongs",
+    ),
+    "its own spread": ("8.4", spread_taken_out, "divided by its own standard deviation"),
+    "one slope": ("8.1", bootstrap_one_gamma_short, "the slope of `last` is divided by `gamma`"),
+    "a column left out": ("8.1", without_the_first_reward, "the first column of `reward` plays no part"),
+    "an index": ("8.2", one_value_late, "`value[:, t]` stands where `value[:, t - 1]` belongs"),
+    "read in a wrong way": ("9.1", reset_together, "not with the first episode at its start"),
+    "shared chance": ("9.1", one_noise_for_all, "how far neighbouring environments lie apart"),
     "an offset": ("4.2", log_2_too_much, "by a constant, log 2"),
     "a sign": ("7.4", turned, "wrong sign"),
     "a row late": ("7.2", one_row_late, "one row late"),
@@ -143,6 +188,16 @@ def test_the_kind_of_difference_is_told(kind):
     verdict = judge(EXERCISES[number], wrong)
     assert not verdict.right and not verdict.mistake, f"{number}: {verdict.mistake or 'accepted'}"
     assert verdict.kind and words in verdict.message, verdict.message
+
+
+def test_an_argument_that_is_read_in_a_wrong_way_is_not_said_to_play_no_part():
+    assert "plays no part" not in judge(EXERCISES["9.1"], reset_together).message
+
+
+def test_two_changes_are_not_guessed_from_a_few_words():
+    """A list of turns holds no numbers: too many pairs of changes explain it."""
+    verdict = judge(EXERCISES["9.3"], lambda models, agents: ["model", "agent"] * min(models, agents) + ["agent"] * (models > agents))
+    assert not verdict.right and "Two things" not in verdict.message, verdict.message
 
 
 def test_only_the_gradient_counts_where_the_value_is_free():

@@ -9,8 +9,7 @@ CONSTANT = "a constant that is taken off all logits changes nothing, nor does it
 CODE = "a one-hot code holds 0 and 1, which neither a square nor an absolute value changes"
 
 EQUIVALENT: dict[str, dict[str, str]] = {
-    "3.1": {
-    },
+    "3.1": {},
     "3.2": {
         "`std` and `noise` are swapped": PRODUCT,
         "an absolute value is taken of `std`": POSITIVE,
