@@ -100,6 +100,20 @@ def test_exploring_samples_z_from_the_posterior_and_acting_for_evaluation_does_n
         torch.testing.assert_close(share, expected, atol=0.035, rtol=0, msg=lambda told: f"how often each class is drawn: {told}")
 
 
+def test_exploring_draws_the_action_too():
+    """4000 environments that believe the same: their actions are draws of the actor's own law, not its most likely action."""
+    agent = make(sac=dict(log_std_min=-1.0))
+    model = agent.model
+    model.rssm.latent.noise = lambda count, **_: torch.zeros(count, 3)  # chance leaves z alone
+    carry = agent.policy(agent.initial(4000), torch.randn(1, 3).expand(4000, 3), torch.ones(4000), explore=True)
+    state = torch.cat([carry.h, carry.z], -1)[:1]
+    mean, log_std = agent.sac.actor(state)
+    drawn = torch.atanh(carry.action.clamp(-1 + 1e-6, 1 - 1e-6))
+    noise = ((drawn - mean) / log_std.exp()).detach()
+    torch.testing.assert_close(noise.mean(0), torch.zeros(2), atol=0.07, rtol=0, msg=lambda told: f"the mean of the action: {told}")
+    torch.testing.assert_close(noise.std(0), torch.ones(2), atol=0.07, rtol=0, msg=lambda told: f"the spread of the action: {told}")
+
+
 def test_the_actor_reads_the_belief_of_this_step():
     """Not that of the step before, nor h without z: the action is the actor's answer to the (h, z) that is handed on."""
     agent = make()
@@ -114,6 +128,7 @@ def test_the_actor_reads_the_belief_of_this_step():
 @pytest.mark.parametrize("kind", [Dreamer, ModelFree])
 def test_remember_stores_a_row_with_its_scaled_reward(kind):
     agent = make(kind, sac=dict(reward_scale=0.5))
+    agent.grad_steps = 7
     carry = agent.policy(agent.initial(1), torch.ones(1, 3), torch.ones(1), explore=True)
     agent.remember(carry, torch.ones(3), 0.0, True, False)
     agent.replay.set_action(carry.action[0])
@@ -127,6 +142,7 @@ def test_remember_stores_a_row_with_its_scaled_reward(kind):
         assert torch.equal(window.h, carry.h) and torch.equal(agent.replay.data["z"][0], carry.z[0]), (
             "the stored h or z is not what was believed"
         )
+        assert agent.replay.data["written"][0] == 7, "a row is stored without the update after which it was believed"
 
 
 @pytest.mark.parametrize("kind", [Dreamer, ModelFree])
@@ -286,7 +302,7 @@ def test_learning_rates_fall_with_gradient_steps(kind):
 @pytest.mark.parametrize("kind", [Dreamer, ModelFree])
 def test_annealed_rates_reach_zero_with_the_last_update_of_a_run(kind):
     """Each part's rate follows half a cosine over its own updates, as many as the run really makes; the model's are front-loaded here."""
-    schedule = dict(prefill=10, every=5, pretrain_model=30, pretrain_both=10, model_updates=1, agent_updates=3, anneal=True, halving=7)
+    schedule = dict(prefill=14, every=5, pretrain_model=30, pretrain_both=10, model_updates=1, agent_updates=3, anneal=True, halving=7)
     agent = fill(make(kind, model=dict(lr=0.004), sac=dict(actor_lr=0.001, critic_lr=0.002), schedule=schedule, env_steps=63))
     rates = {name: [] for name in agent.optimizers}
 
@@ -301,7 +317,8 @@ def test_annealed_rates_reach_zero_with_the_last_update_of_a_run(kind):
     expected = {"model": (50, 1, [0.004]), "sac": (80, 6, [0.001, 0.002])} if kind is Dreamer else {"sac": (30, 3, [0.001, 0.002])}
     for name, (updates, per_round, start) in expected.items():
         assert len(rates[name]) == updates
-        for at in (0, updates - 2 * per_round, updates - per_round):  # the first of all, and the first of the last rounds
+        early = [15, 35] if kind is Dreamer and name == "model" else []  # in the first learning, which takes 40 of the model's updates
+        for at in (0, *early, updates - 2 * per_round, updates - per_round):  # the first of all, and the first of the last rounds
             left = 0.5 + 0.5 * math.cos(math.pi * at / updates)
             assert rates[name][at] == pytest.approx([left * lr for lr in start]), (name, at)
         assert rates[name] == sorted(rates[name], reverse=True)
@@ -309,6 +326,22 @@ def test_annealed_rates_reach_zero_with_the_last_update_of_a_run(kind):
     assert all(group["lr"] == 0 for optimizer in agent.optimizers.values() for group in optimizer.param_groups), (
         "a rate that is not 0 after the last update"
     )
+
+
+def test_a_halving_rate_falls_with_the_first_round():
+    """Not in the first learning, though its updates are counted."""
+    agent = fill(
+        make(model=dict(lr=0.004), schedule=dict(pretrain_model=30, pretrain_both=0, model_updates=1, agent_updates=0, halving=30))
+    )
+    rates = []
+    agent.optimizers["model"].register_step_pre_hook(lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"]))
+    agent.pretrain()
+    agent.learn()
+    assert rates == pytest.approx([0.004] * 30 + [0.002]), f"the rates of the first learning and of the round after it are {rates}"
+
+
+def test_an_annealed_rate_stays_at_zero_after_the_planned_updates():
+    assert [agents.cosine_factor(taken, 100) for taken in (0, 100, 101, 150, 200, 1000)] == pytest.approx([1, 0, 0, 0, 0, 0])
 
 
 def test_without_standardize_observations_stay_as_they_are():
