@@ -438,7 +438,16 @@ def test_model_free_learns_from_real_transitions():
             torch.testing.assert_close(torch.tanh(data.pre_tanh[n, 0]), stored["action"][start], atol=1e-5, rtol=0)
             assert data.reward[n, 0] == stored["reward"][end]
             assert data.cont[n, 0] == 1 - stored["terminal"][end]
+        assert torch.equal(data.weight, torch.ones(len(data.weight))), "a real transition does not count as much as any other"
     assert any((data.cont == 0).any() for data in seen), "no end of an episode was met, so ends are not tested"
+
+
+@pytest.mark.parametrize("asked, drawn", [(5, 5), (0, 256)])
+def test_model_free_draws_as_many_transitions_as_asked_or_256(asked, drawn):
+    agent = fill(make(ModelFree, sac=dict(batch=asked)))
+    seen = spy(agent.replay, "transitions")
+    agent.learn()
+    assert {len(window.reward) for window in seen} == {drawn}, "another number of real transitions"
 
 
 def test_model_free_survives_saturated_actions():

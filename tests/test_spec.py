@@ -13,7 +13,7 @@ from toys import fill, gradients, numbered_replay, numbers, random_trajectories,
 
 from dreamer_core import nets
 from dreamer_core.agent import Dreamer, ModelFree
-from dreamer_core.config import preset
+from dreamer_core.config import Config, preset
 from dreamer_core.imagine import imagine
 from dreamer_core.sac import SAC, Actor, ema_update, tanh_normal_log_prob
 from dreamer_core.trajectories import Trajectories
@@ -856,6 +856,19 @@ def test_actor_grad_switch_is_obeyed():
         sac = soft_actor_critic(actor_grad=grad)
         setattr(sac, f"{other}_loss", None)  # calling it would crash
         sac.update(random_trajectories(), sac.make_optimizer())
+
+
+def test_the_defaults_are_v1():
+    """What a run is without a flag: the cuts of v1, its replay alone, soft values, the drop-in SAC."""
+    config = Config()
+    model, replay, sac = config.model, config.replay, config.sac
+    assert model.detach_z, "z is not cut by default"
+    assert model.latent == "gaussian", "z is of the other kind by default"
+    assert (replay.layout, replay.burn_in) == ("free", 0), "by default windows are not free, or rows are burnt in"
+    assert replay.write_back, "by default nothing is written back"
+    assert sac.soft, "by default returns hold no entropy"
+    assert (sac.lam, sac.actor_grad) == (0.0, "pathwise"), "the default is not the drop-in SAC"
+    assert not sac.normalize_advantage, "by default advantages are normalised"
 
 
 def test_the_two_presets():

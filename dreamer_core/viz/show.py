@@ -61,7 +61,8 @@ def picture(figure: Figure, alt: str = "", caption: str = "") -> HTML:
         raise ValueError("a figure needs alternative text for readers who cannot see it: pass alt=...")
     data = base64.b64encode(png(figure)).decode()
     image = f'<img alt="{html.escape(alt, quote=True)}" style="max-width:100%" src="data:image/png;base64,{data}">'
-    return HTML(f"<figure>{image}<figcaption><i>{html.escape(caption)}</i></figcaption></figure>")
+    # A line of its own: of an output that is folded, JupyterLab shows the first line, and that must not tell the result.
+    return HTML(f"<figure>\n{image}<figcaption><i>{html.escape(caption)}</i></figcaption></figure>")
 
 
 def show(figure: Figure, alt: str = "", caption: str = "", handle: DisplayHandle | None = None) -> DisplayHandle | None:
@@ -100,4 +101,4 @@ class Progress:
         share = min(1.0, self.done / self.total)
         bar = "█" * round(24 * share) + "░" * (24 - round(24 * share))
         line = f"{self.label} {bar} {self.done}/{self.total}  {self.drawn - self.started:.0f} s  {self.note}"
-        self.handle.update(HTML(f"<pre style='margin:0'>{html.escape(line)}</pre>"))
+        self.handle.update(HTML(f"<pre style='margin:0'>\n{html.escape(line)}</pre>"))

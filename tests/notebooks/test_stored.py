@@ -131,6 +131,21 @@ def test_every_hidden_result_is_announced(path):
         assert announced or not is_hidden(cell), f"no '**Reveal.**' in the words above: {cell.source.splitlines()[0]}"
 
 
+def first_line(cell) -> str:
+    """What JupyterLab shows of an output that is folded: the first line of the first output that is not empty, tags and all."""
+    first = next(iter(cell.outputs), {})
+    text = first.get("text") or first.get("data", {}).get("text/html") or first.get("data", {}).get("text/plain") or ""
+    return next(filter(None, text.split("\n")), "")
+
+
+@each
+def test_the_first_line_of_a_hidden_result_tells_nothing(path):
+    """It stands in the place of the folded output."""
+    for cell in filter(is_hidden, read(path).cells):
+        told = re.sub("<[^>]*>", "", first_line(cell)) if "alt=" not in first_line(cell) else first_line(cell)
+        assert told.endswith(":") or not re.search(r"\d", told), f"a folded output shows its result: {told[:100]}"
+
+
 def test_an_exported_page_shows_what_is_hidden():
     """HTML has no bar to click."""
     import nbformat
