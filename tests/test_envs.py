@@ -166,6 +166,14 @@ def test_a_repeated_action_sums_rewards_and_stops_at_the_end(scripted):
     assert env.step(np.zeros(3, np.float32))[1:4] == (9, True, False)
 
 
+def test_a_repeated_action_stops_at_a_time_limit(scripted):
+    """The limit is 50 steps, which 3 does not divide: the last action lasts two."""
+    env = scripted(WrapperConfig(action_repeat=3), rewards=[1] * 60)
+    env.reset(seed=0)
+    told = [env.step(np.zeros(3, np.float32))[1:4] for _ in range(17)]
+    assert told[-2:] == [(3, False, False), (2, False, True)], "a repeated action goes on after a time limit"
+
+
 def test_a_time_limit_is_truncation(scripted):
     env = scripted()
     env.reset(seed=0)

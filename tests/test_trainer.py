@@ -63,6 +63,13 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(reference, tm
     assert metrics(reference) != metrics(tmp_path / "other")
 
 
+def test_the_seed_decides_the_first_weights():
+    one, again, other = (Trainer(tiny(seed=seed)).agent.model.state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(one[name], again[name]) for name in one), "the same seed begins with other weights"
+    drawn = [name for name in one if name.endswith("weight") and bool(one[name].std() > 0)]
+    assert drawn and not any(torch.equal(one[name], other[name]) for name in drawn), "another seed begins with the same weights"
+
+
 def test_evaluating_takes_no_wall_time(monkeypatch):
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: clock.now))
@@ -89,6 +96,21 @@ def test_evaluating_more_or_less_often_changes_nothing_else(agent, tmp_path):
     assert all(torch.equal(often[name], once[name]) for name in often), (
         f"evaluating changed {[name for name in often if not torch.equal(often[name], once[name])]}"
     )
+
+
+def test_episodes_by_turns_report_the_longest(monkeypatch):
+    lengths = iter([3, 9, 4])
+    one = np.zeros(1)
+    monkeypatch.setattr(training, "side_by_side", lambda *_: training.Evaluation(one, one[:, None], next(lengths)))
+    assert training.evaluate(None, [None], seed=0, episodes=3).steps == 9, "the length is not that of the longest episode"
+
+
+def test_as_many_steps_are_imagined_as_were_played(monkeypatch):
+    """Buoy's episodes last 20."""
+    asked = []
+    monkeypatch.setattr(training, "imagined_return", lambda model, actor, start, steps: asked.append(steps) or torch.zeros(len(start)))
+    Trainer(tiny()).evaluate()
+    assert asked == [20], "the dreamt episode is not as long as the real ones"
 
 
 def test_evaluation_episodes_are_the_fixed_reset_seeds():
@@ -176,6 +198,13 @@ def test_random_actions_are_uniform_and_held_for_a_geometric_time():
     assert values.mean().item() == pytest.approx(0, abs=0.04), "the mean of the random actions"
     assert values.std().item() == pytest.approx(1 / 3**0.5, abs=0.02), "the spread of the random actions"
     assert -1 <= values.min() < -0.99 and 0.99 < values.max() <= 1, "the range of the random actions"
+
+
+def test_each_entry_of_a_random_action_is_drawn_for_itself():
+    trainer = Trainer(tiny(schedule=dict(hold=1)))
+    trainer.held = torch.zeros(2)
+    actions = torch.stack([trainer._random_action().clone() for _ in range(4000)])
+    assert torch.corrcoef(actions.T)[0, 1].abs() < 0.06, "the entries of a random action go together"
 
 
 def test_a_runs_seed_and_the_episodes_number_decide_how_an_episode_starts(monkeypatch):
@@ -312,6 +341,15 @@ def test_killed_before_every_single_write(reference, tmp_path):
     for corpse in range(3, lives, 4):  # and from some of these deaths in one go
         assert not live(tmp_path / f"{corpse}", tiny()), "the resumed run was killed again"
         assert_same_run(reference, tmp_path / f"{corpse}")
+
+
+def test_a_resumed_run_knows_the_metrics_of_its_last_updates(tmp_path):
+    """An evaluation that comes before the next update reports them."""
+    trainer = train(tiny(env_steps=60), tmp_path / "run")
+    assert trainer.metrics, "no update was made"
+    resumed = Trainer.resume(tmp_path / "run", 100)
+    told = {name: float(value) for name, value in trainer.metrics.items()}
+    assert {name: float(value) for name, value in resumed.metrics.items()} == told, "metrics of the last updates are lost"
 
 
 def test_killed_at_random_moments(tmp_path):

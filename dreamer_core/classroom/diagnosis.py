@@ -14,6 +14,7 @@ import dataclasses
 import inspect
 import itertools
 import math
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from dreamer_core.classroom.call import Complaint, code_of, form, plain
 from dreamer_core.classroom.influence import reads
 from dreamer_core.classroom.mutants import Mutant, mutants
 from dreamer_core.classroom.relation import relation
-from dreamer_core.classroom.second_look import OWN, Case, Sight, alike, as_it_should, close, sight
+from dreamer_core.classroom.second_look import OWN, Case, Sight, alike, as_it_should, close, leaves, sight
 from dreamer_core.classroom.spec import Exercise, argument_names
 from dreamer_core.classroom.where import somewhere
 
@@ -64,6 +65,7 @@ def diagnose(exercise: Exercise, function: Callable, found: list[Found]) -> str:
         lambda: of_gradients(sights) if len(sights) == len(found) else "",
         lambda: of_values(exercise, sights) if len(sights) == len(found) else "",
         lambda: somewhere(exercise, numbers) if overflown else "",
+        lambda: always_the_same(found),
         lambda: ignored(exercise, function, wrong),
         lambda: like_a_mutant(exercise, function, found, end),
         lambda: of_slopes(exercise, function, found, by_a_rule=True),
@@ -179,8 +181,8 @@ def slopes(each: Found, name: str) -> tuple[Tensor, Tensor]:
 
 
 def some(names: list[str]) -> str:
-    """ "`a`, `b` and `c`"; many parameters of one module count as the module."""
-    short = list(dict.fromkeys(name.split("'s ")[0] for name in names))
+    """ "`a`, `b` and `c`"; many parameters of one module count as the module, and the members of a list as the list."""
+    short = list(dict.fromkeys(re.sub(r"\[\d+\]", "", name.split("'s ")[0]) for name in names))
     *most, last = [f"`{name}`" for name in short]
     return f"{', '.join(most)} and {last}" if most else last
 
@@ -234,11 +236,27 @@ def numbers_of(exercise: Exercise, case: Case) -> dict[str, float]:
         elif isinstance(value, (Tensor, np.ndarray)):
             for axis, size in enumerate(value.shape):
                 found.setdefault(f"the size of `{name}` along axis {axis}", float(size))
+            if value.ndim > 0:
+                found.setdefault(f"the size of the last axis of `{name}`", float(value.shape[-1]))
             if value.ndim > 1:
                 found[f"the number of entries of `{name}`"] = float(math.prod(value.shape))
+            if is_mask(value):
+                found[f"the number of zeros in `{name}`"] = float((torch.as_tensor(value) == 0).sum())
+                found[f"the number of ones in `{name}`"] = float((torch.as_tensor(value) == 1).sum())
         elif isinstance(value, (dict, list, tuple)):
             found[f"the length of `{name}`"] = float(len(value))
+            for part, tensor in leaves([name], [value]).items():
+                for axis, size in enumerate(tensor.shape):
+                    found.setdefault(f"the size of `{part}` along axis {axis}", float(size))
     return found
+
+
+def is_mask(value: object) -> bool:
+    """Whether it is a tensor or array with an axis that holds nothing but zeros and ones."""
+    if not isinstance(value, (Tensor, np.ndarray)) or value.ndim == 0:
+        return False
+    numbers = torch.as_tensor(value)
+    return numbers.numel() > 0 and bool(((numbers == 0) | (numbers == 1)).all())
 
 
 # --- how the result changes with each input -----------------------------------------------------------
@@ -277,6 +295,17 @@ def of_slopes(exercise: Exercise, function: Callable, found: list[Found], by_a_r
 # --- what the function does not look at -----------------------------------------------------------
 
 
+def always_the_same(found: list[Found]) -> str:
+    """Is every number of every result one and the same?"""
+    if not all(isinstance(each.seen, Sight) and each.seen.values for each in found):
+        return ""
+    shown_as = [value for each in found for value in each.seen.values.values()]
+    words = {value for value in shown_as if isinstance(value, str)}
+    numbers = torch.cat([value.flatten() for value in shown_as if isinstance(value, Tensor)] or [torch.empty(0)])
+    alone = (len(words) == 1 and not len(numbers)) or (not words and len(numbers) > 0 and bool((numbers == numbers[0]).all()))
+    return "Your result is always the same, whatever the function is given." if alone and len(found) > 1 else ""
+
+
 def ignored(exercise: Exercise, function: Callable, wrong: list[Found]) -> str:
     """Does an argument play no part?"""
     without_effect: dict[str, list[bool]] = {}
@@ -296,8 +325,6 @@ def ignored(exercise: Exercise, function: Callable, wrong: list[Found]) -> str:
                 again = sight(exercise, function, each.case, with_another)
                 without_effect.setdefault(name, []).append(same_values(again, each.seen))
     nothing = [name for name, flags in without_effect.items() if all(flags)]
-    if len(nothing) == len(without_effect) > 1:
-        return "Your result is always the same, whatever the function is given."
     if len(nothing) == 1:
         return f"`{nothing[0]}` plays no part in your answer: with another value the result is the same, and it should not be."
     return ""
@@ -305,10 +332,13 @@ def ignored(exercise: Exercise, function: Callable, wrong: list[Found]) -> str:
 
 def other_value(one: object, fresh: object, turn: int) -> object:
     """Another draw's argument, if it fits in the place of this one and is another, or else `one`. Of a mask: its opposite, no 1, no 0."""
-    if isinstance(one, Tensor) and one.numel() and bool(((one == 0) | (one == 1)).all()):
+    if isinstance(one, Tensor) and is_mask(one):
         return (1 - one, torch.zeros_like(one), torch.ones_like(one))[turn]
-    if isinstance(one, bool) or isinstance(one, (int, float)):
-        return fresh if type(one) is type(fresh) and one != fresh else one
+    if isinstance(one, bool):
+        return not one
+    if isinstance(one, (int, float)):
+        others = (fresh, one + 1, 1.25 * one + 0.05 if isinstance(one, float) else one + 2)  # of a scalar that a look fixes, another one
+        return others[turn] if type(one) is type(others[turn]) and one != others[turn] else one
     if isinstance(one, (Tensor, np.ndarray)):
         return fresh if type(one) is type(fresh) and one.shape == fresh.shape and not bool((one == fresh).all()) else one
     return one
@@ -448,7 +478,9 @@ def in_some_cases(found: list[Found]) -> str:
         return ""
     *most, last = [f"with {name}" for name in good[:3]]
     fine = f"{', '.join(most)} and {last}" if most else last
-    return f"It is right {fine}, but not with {smallest(wrong).case.look.name}."
+    if len(bad) == 1:
+        return f"It is right {fine}, but not with {smallest(wrong).case.look.name}."
+    return f"It is right {fine}{' alone' if len(good) <= 3 else ''}, and wrong with {len(bad)} other kinds of input."
 
 
 # --- the smallest numbers that show it ----------------------------------------------------------------

@@ -46,7 +46,11 @@ def misread_in(exercise: Exercise, function: Callable, case: Case, wanted: Sight
                 whole = f"the gradient that reaches `{part.removeprefix(GRADIENT)}`" if slope else "your result"
                 if not slope and len(wanted.values) > 1:
                     whole = f"`{part}`, a part of your result"
-                what = misread(whole, name, tuple(value.shape), shape_of(wanted, part), mine[part], right[part])
+                shapes = tuple(value.shape), shape_of(wanted, part)
+                if math.prod(shapes[1]) > 1:
+                    what = misread(whole, name, *shapes, mine[part], right[part])
+                else:
+                    what = miscounted(whole, name, masks_beside(exercise, args, value.shape), shapes[0], mine[part][0], right[part][0])
                 if what:
                     return what
     return ""
@@ -77,7 +81,7 @@ def influence(exercise: Exercise, function: Callable, case: Case, number: int) -
                 if not isinstance(before[key], str) and not isinstance(after[key], str) and before[key].shape == after[key].shape:
                     moved = (after[key] - before[key]).abs() > 1e-5 * (1 + before[key].abs())
                     columns.setdefault(kind + key, []).append(moved.reshape(-1))
-    return {key: torch.stack(moved, 1) for key, moved in sorted(columns.items()) if moved[0].numel() > 1}
+    return {key: torch.stack(moved, 1) for key, moved in sorted(columns.items()) if moved[0].numel()}
 
 
 GRADIENT = "gradient "
@@ -109,7 +113,7 @@ def misread(whole: str, name: str, into: tuple[int, ...], out: tuple[int, ...], 
             lines = line_of(axis, into, many=True)
             rest = f"{line_of(axis, out, index='t')} of {whole} also depends on {which} {lines} of `{name}`"
             return f"{lines[:1].upper()}{lines[1:]} are mixed that have nothing to do with each other: {rest}."
-        if into == out and bool((right.sum(1) <= 1).all()):
+        if into == out and bool((right.sum(1) <= 1).all()) and bool((extra[:, 0] != extra[:, 1]).any()) and bool(mine.all()):
             whole = "is it reduced to one number on the way (a mean, a maximum, a norm)?"
             return f"Entries are mixed that have nothing to do with each other: every entry of `{name}` counts everywhere: {whole}"
         return ""
@@ -121,6 +125,38 @@ def misread(whole: str, name: str, into: tuple[int, ...], out: tuple[int, ...], 
             lines = line_of(axis, into, many=True)
             return f"Something is left out: {line_of(axis, out, index='t')} of {whole} should also depend on {which} {lines} of `{name}`."
     return ""
+
+
+def masks_beside(exercise: Exercise, args: tuple, shape: tuple[int, ...]) -> dict[str, Tensor]:
+    """The arguments of this shape that hold nothing but zeros and ones, by name."""
+    named = zip(argument_names(exercise, args), args)
+    fitting = {name: value.flatten() for name, value in named if isinstance(value, Tensor) and value.shape == shape}
+    return {name: value for name, value in fitting.items() if bool(((value == 0) | (value == 1)).all())}
+
+
+def miscounted(whole: str, name: str, masks: dict[str, Tensor], into: tuple[int, ...], mine: Tensor, right: Tensor) -> str:
+    """In words, which entries of an input count in a single number and should not, or do not and should.
+
+    Args:
+        whole: what depends on the input, in words. masks: what may say which entries count, flat, by name.
+        into: shape of the input. mine, right: (entries of the input,), booleans.
+    """
+    if name in masks or not bool((mine != right).any()) or not bool(mine.any()) or not bool(right.any()):
+        return ""
+
+    def told(entries: Tensor) -> str:
+        first = int(entries.nonzero()[0, 0])
+        index = tuple(int(i) for i in np.unravel_index(first, into))
+        words = f"entry {index[0] if len(index) == 1 else index} of `{name}`"
+        beside = [f"`{mask}` is {int(values[first])} there" for mask, values in masks.items()]
+        return f"{words} ({', '.join(beside)})" if beside else words
+
+    extra, missing = mine & ~right, right & ~mine
+    parts = [f"{told(extra)} counts in {whole}, and it should not"] if bool(extra.any()) else []
+    if bool(missing.any()):
+        parts.append(f"{told(missing)} does not count{'' if parts else f' in {whole}'}, and it should")
+    sentence = "; ".join(parts)
+    return f"{sentence[:1].upper()}{sentence[1:]}."
 
 
 def apart(pairs: Tensor, into: tuple[int, ...], out: tuple[int, ...]) -> tuple[int, str]:

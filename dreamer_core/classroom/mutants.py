@@ -491,6 +491,10 @@ def edits_of_call(node: ast.Call, own: set[str]) -> Iterator[Change]:
     if name == "range":
         yield "a loop ends one round early", lambda old: ranged(old, -1)
         yield "a loop goes one round too far", lambda old: ranged(old, 1)
+    if isinstance(receiver, ast.Call) and isinstance(receiver.func, ast.Attribute) and ast.unparse(receiver.func.value) not in ROOMS:
+        inner = receiver.func.attr
+        if {name, inner} <= IN_ORDER and name != inner:
+            yield f"`{name}` comes before `{inner}`, where it belongs after it", exchanged
     plain = node.args if receiver is not None or not of_room else node.args[1:]
     for position, argument in enumerate(node.args):
         if name in AXES and argument in plain and is_axis(argument):
@@ -515,6 +519,16 @@ def edits_of_call(node: ast.Call, own: set[str]) -> Iterator[Change]:
     for position, argument in enumerate(node.args):
         if own & names_in(argument) and id(argument) not in sized and name not in ("range", "reversed", "enumerate"):
             yield f"{mention(argument, own)} is detached on its way into `{name}`", lambda old, p=position: cut_argument(old, p)
+
+
+IN_ORDER = set("mean sum amin amax min max std prod cumsum cumprod abs square sqrt exp log tanh sigmoid softplus clamp diff norm".split())
+
+
+def exchanged(node: ast.Call) -> ast.Call:
+    """x.a().b() as x.b().a()"""
+    inner = node.func.value
+    early = ast.Call(ast.Attribute(inner.func.value, node.func.attr, ast.Load()), node.args, node.keywords)
+    return ast.Call(ast.Attribute(early, inner.func.attr, ast.Load()), inner.args, inner.keywords)
 
 
 AXES = set("mean sum amin amax min max std var argmax argmin any all norm softmax cumsum cumprod unbind stack cat flip".split())

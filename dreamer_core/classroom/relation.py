@@ -69,9 +69,33 @@ def relation(seen: list[Tensor], wanted: list[Tensor], known: list[dict[str, flo
         by_a_factor(seen, wanted, known)
         or by_an_offset(seen, wanted, known)
         or by_its_own_measure(seen, wanted)
+        or by_cutting(seen, wanted)
         or next((words for words, rule in MAPS.items() if follows(rule, seen, wanted)), "")
         or by_moving(seen, wanted)
+        or of_the_rest(seen, wanted, known)
     )
+
+
+def of_the_rest(seen: list[Tensor], wanted: list[Tensor], known: list[dict[str, float]]) -> str:
+    """A factor on what is missing to 1, as in a share that is explained."""
+    words = by_a_factor([1 - s for s in seen], [1 - w for w in wanted], known)
+    return f"is 1 minus something, and that something {words}" if words and "0 everywhere" not in words else ""
+
+
+def by_cutting(seen: list[Tensor], wanted: list[Tensor]) -> str:
+    """The right one, held below or above a number of its own."""
+    numbers = [s for s in seen if s.numel()]
+    if not numbers:
+        return ""
+    highest, lowest = max(float(s.max()) for s in numbers), min(float(s.min()) for s in numbers)
+    for edge, words, rule in (
+        (highest, "is the right one, cut off above", lambda w: w.clamp(max=highest)),
+        (lowest, "is the right one, cut off below", lambda w: w.clamp(min=lowest)),
+    ):
+        off = sum(int((~torch.isclose(s, w, rtol=1e-4, atol=1e-5)).sum()) for s, w in zip(seen, wanted) if s.shape == w.shape)
+        if off >= 2 and follows(rule, seen, wanted):
+            return f"{words} {edge:.4g}"
+    return ""
 
 
 def follows(rule: Callable[[Tensor], Tensor | None], seen: list[Tensor], wanted: list[Tensor]) -> bool:
@@ -86,6 +110,8 @@ def by_a_factor(seen: list[Tensor], wanted: list[Tensor], known: list[dict[str, 
     for s, w, quantities in zip(seen, wanted, known):
         large = w.abs() > 1e-3 * max(1e-6, float(w.abs().max()) if w.numel() else 0)
         if not large.any():
+            if not close(s, w):
+                return ""
             continue
         factor = float((s[large] / w[large]).median())
         if not close(s, factor * w):
@@ -140,8 +166,20 @@ def possible_factors(quantities: dict[str, float]) -> Iterator[tuple[str, Callab
         if name not in counts:
             yield f"is multiplied by 1 - {name}, which it should not be", lambda q, n=name: 1 - q.get(n, math.nan)
             yield f"lacks the factor 1 - {name}", lambda q, n=name: 1 / (1 - q[n]) if q.get(n, 1) != 1 else math.nan
+    for name in counts:
+        less, more = (
+            (lambda q, n=name: (q[n] - 1) / q[n] if q.get(n) else math.nan),
+            (lambda q, n=name: q[n] / (q[n] - 1) if q.get(n, 1) != 1 else math.nan),
+        )
+        for rule, words in (
+            (less, f"is divided by {name}, where that minus 1 is right"),
+            (more, f"is divided by {name} minus 1, where no 1 is to be taken off"),
+        ):
+            yield words, rule
+            yield f"{words} (under a root)", lambda q, r=rule: math.sqrt(r(q)) if r(q) >= 0 else math.nan
     for one, other in itertools.permutations(counts, 2):
-        words = f"is multiplied by {one} and divided by {other}: a mean, or a sum, over the wrong axis?"
+        why = "a mean over fewer entries?" if " in `" in other else "a mean, or a sum, over the wrong axis?"
+        words = f"is multiplied by {one} and divided by {other}: {why}"
         yield words, lambda q, a=one, b=other: q[a] / q[b] if q.get(b) and a in q else math.nan
         words = f"is off by the root of {one} over {other}: a mean over the wrong axis?"
         yield words, lambda q, a=one, b=other: math.sqrt(q[a] / q[b]) if q.get(b) and a in q else math.nan
@@ -172,12 +210,15 @@ def by_moving(seen: list[Tensor], wanted: list[Tensor]) -> str:
     axes = range(min((w.dim() for w in wanted), default=0))
     for axis in axes:
         where = "" if len(axes) == 1 else f" along axis {axis}"
-        long = [(s, w) for s, w in zip(seen, wanted) if w.shape[axis] > 2]
-        if not long:
+        pairs = [(s, w) for s, w in zip(seen, wanted) if w.shape[axis] > 0]
+        # Where all rows are alike, a shift changes nothing, and says nothing.
+        if not any(
+            w.shape[axis] > 2 and not close(w.narrow(axis, 1, w.shape[axis] - 1), w.narrow(axis, 0, w.shape[axis] - 1)) for _, w in pairs
+        ):
             continue
-        if all(close(s.narrow(axis, 1, s.shape[axis] - 1), w.narrow(axis, 0, w.shape[axis] - 1)) for s, w in long):
+        if all(close(s.narrow(axis, 1, s.shape[axis] - 1), w.narrow(axis, 0, w.shape[axis] - 1)) for s, w in pairs):
             return f"is one row late{where}: what belongs in row t stands in row t + 1"
-        if all(close(s.narrow(axis, 0, s.shape[axis] - 1), w.narrow(axis, 1, w.shape[axis] - 1)) for s, w in long):
+        if all(close(s.narrow(axis, 0, s.shape[axis] - 1), w.narrow(axis, 1, w.shape[axis] - 1)) for s, w in pairs):
             return f"is one row early{where}: what belongs in row t stands in row t - 1"
         if follows(lambda w, a=axis: w.flip(a), seen, wanted):
             return f"is in the reverse order{where}"

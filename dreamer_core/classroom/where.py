@@ -38,7 +38,8 @@ def somewhere(exercise: Exercise, cases: list[tuple[Case, Sight, Sight]]) -> str
     for part in parts:
         if what := of_part([table for table in tables if table.part == part]):
             whole = len({table.part for table in tables}) == 1
-            return f"{what[:1].upper()}{what[1:]}, and nowhere else." if whole else f"In part `{part}` {what}."
+            name = part if part.startswith("part ") else f"part `{part}`"
+            return f"{what[:1].upper()}{what[1:]}, and nowhere else." if whole else f"In {name} {what}."
     return by_row(cases)
 
 
@@ -53,7 +54,8 @@ def of_part(tables: list[Entries]) -> str:
     for name in bad[0].beside:
         if all(name in table.beside for table in bad):
             inside = [table for table in tables if name in table.beside]
-            what = condition(torch.cat([table.beside[name] for table in inside]), torch.cat([table.wrong for table in inside]))
+            values, wrong = (torch.cat(parts) for parts in zip(*((table.beside[name], table.wrong) for table in inside)))
+            what = condition(values, wrong, plainly=name != "your result")
             if what:
                 return f"{subject} {what.format(name)}"
     return ""
@@ -97,20 +99,28 @@ CONDITIONS = {
 }
 
 
-def condition(values: Tensor, wrong: Tensor) -> str:
-    """The condition on these values that holds of every wrong entry, and of hardly a right one, in words with a place for their name."""
+def condition(values: Tensor, wrong: Tensor, plainly: bool = True) -> str:
+    """The condition on these values that holds of every wrong entry, and of hardly a right one, in words with a place for their name.
+
+    Args:
+        plainly: try simple conditions as well (0, 1, a sign), not only how large a value is.
+    """
     if not bool(wrong.any()) or int((~wrong).sum()) < LEAST:
         return ""
-    for words, test in CONDITIONS.items():
+    for words, test in CONDITIONS.items() if plainly else ():
         holds = test(values)
         if bool(holds[wrong].all()) and int((~holds).sum()) >= LEAST and float(wrong[holds].double().mean()) >= 0.8:
             return words
     high, low = values[wrong], values[~wrong]
-    if float(high.min()) > float(low.max()):
-        return "where {} is larger than " + f"{(float(high.min()) + float(low.max())) / 2:.3g}"
-    if float(high.max()) < float(low.min()):
-        return "where {} is smaller than " + f"{(float(high.max()) + float(low.min())) / 2:.3g}"
-    return ""
+    least, most = float(high.min()), float(high.max())
+    below, above = low[low < least], low[low > most]
+    if len(below) + len(above) < len(low):
+        return ""  # right ones lie among them
+    if not len(above):
+        return "where {} is large" + f" (right up to {float(below.max()):.3g}, wrong from {least:.3g} on)"
+    if not len(below):
+        return "where {} is small" + f" (right from {float(above.min()):.3g} on, wrong up to {most:.3g})"
+    return "where {} lies " + f"between {least:.3g} and {most:.3g}" if min(len(below), len(above)) >= LEAST and len(high) >= LEAST else ""
 
 
 def by_row(cases: list[tuple[Case, Sight, Sight]]) -> str:

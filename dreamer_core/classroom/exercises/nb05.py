@@ -548,6 +548,7 @@ CLIP = Exercise(
         ),
         Look("a limit of 0", lambda d: ([d.normal(3), d.normal(2, 4)], 0.0)),
         Look("gradients of very different size", lambda d: ([100 * d.normal(3), 0.01 * d.normal(4)], 5.0)),
+        Look("gradients of 0", lambda d: ([torch.zeros(3), torch.zeros(2, 2)], 0.7), draws=1),
         Look("gradients exactly as long as the limit", lambda d: ([torch.tensor([3.0]), torch.tensor([0.0, 4.0])], 5.0), draws=1),
     ),
     mistakes=(
