@@ -221,7 +221,8 @@ def exchanged(sights: list[Found], names: list[str]) -> str:
     for one, other in itertools.combinations(names, 2):
         pairs = [(each.seen.values, each.wanted.values) for each in sights if {one, other} <= each.wanted.values.keys()]
         numbers = [(s, w) for s, w in pairs if not any(isinstance(v[n], str) for v in (s, w) for n in (one, other))]
-        if numbers and all(close(s[one], w[other]) and close(s[other], w[one]) for s, w in numbers):
+        told_apart = any(not close(w[one], w[other]) for _, w in numbers)
+        if told_apart and all(close(s[one], w[other]) and close(s[other], w[one]) for s, w in numbers):
             return f"`{one}` and `{other}` of your result are the other way round."
     return ""
 

@@ -3,8 +3,10 @@
 Found by changing the entries of an input one by one, for a learner's function and for the reference.
 """
 
+import collections
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from dreamer_core.classroom.call import Complaint
 from dreamer_core.classroom.second_look import Case, Sight, sight
 from dreamer_core.classroom.spec import Exercise, argument_names
 
+CASES = 4  # at most so many are looked at
 LARGEST = 60  # entries of an input that are changed one by one
 
 
@@ -26,13 +29,23 @@ def reads(exercise: Exercise, function: Callable, wrong: list[tuple[Case, Sight 
     fitting = [each for each in wrong if isinstance(each[1], Sight) and 0 < max(sizes(each[0]), default=0) <= LARGEST]
     if not fitting:
         return ""
-    largest = sorted(fitting, key=lambda each: -sum(sizes(each[0])))[:5]
-    told = [what for case, _, wanted in largest if (what := misread_in(exercise, function, case, wanted))]
-    return told[0] if len(told) >= 2 and len(set(told)) == 1 else ""
+    largest = sorted(fitting, key=lambda each: -sum(sizes(each[0])))[:CASES]
+    told = [{general(what): what for what in misread_in(exercise, function, case, wanted)} for case, _, wanted in largest]
+    often = collections.Counter(what for sentences in told for what in sentences)
+    twice = sorted((what for what, count in often.items() if count > 1), key=lambda what: ("left out" in what, -often[what]))
+    if not twice:
+        return ""
+    same = [sentences[twice[0]] for sentences in told if twice[0] in sentences]
+    return same[0] if len(set(same)) == 1 or "(as " in same[0] else twice[0]
 
 
-def misread_in(exercise: Exercise, function: Callable, case: Case, wanted: Sight) -> str:
-    """The same for one case."""
+def general(sentence: str) -> str:
+    """The sentence without what may differ from case to case: an example, or on which side other rows lie."""
+    return re.sub(r" \(as [^()]*(\([^()]*\))?[^()]*\)", "", re.sub(r"\b(later|earlier) ", "other ", sentence))
+
+
+def misread_in(exercise: Exercise, function: Callable, case: Case, wanted: Sight) -> Iterator[str]:
+    """The same for one case, everything that can be said."""
     args, _ = case.inputs()
     for number, (name, value) in enumerate(zip(argument_names(exercise, args), args)):
         if not is_numbers(value):
@@ -45,15 +58,14 @@ def misread_in(exercise: Exercise, function: Callable, case: Case, wanted: Sight
             if part in mine and mine[part].shape == right[part].shape:
                 whole = f"the gradient that reaches `{part.removeprefix(GRADIENT)}`" if slope else "your result"
                 if not slope and len(wanted.values) > 1:
-                    whole = f"`{part}`, a part of your result"
+                    whole = f"{part} of your result" if part.startswith("part ") else f"`{part}` of your result"
                 shapes = tuple(value.shape), shape_of(wanted, part)
                 if math.prod(shapes[1]) > 1:
                     what = misread(whole, name, *shapes, mine[part], right[part])
                 else:
                     what = miscounted(whole, name, masks_beside(exercise, args, value.shape), shapes[0], mine[part][0], right[part][0])
                 if what:
-                    return what
-    return ""
+                    yield what
 
 
 def sizes(case: Case) -> list[int]:
@@ -144,17 +156,23 @@ def miscounted(whole: str, name: str, masks: dict[str, Tensor], into: tuple[int,
     if name in masks or not bool((mine != right).any()) or not bool(mine.any()) or not bool(right.any()):
         return ""
 
-    def told(entries: Tensor) -> str:
+    def told(entries: Tensor) -> tuple[str, str]:
+        """What these entries have in common, and one of them."""
         first = int(entries.nonzero()[0, 0])
         index = tuple(int(i) for i in np.unravel_index(first, into))
-        words = f"entry {index[0] if len(index) == 1 else index} of `{name}`"
-        beside = [f"`{mask}` is {int(values[first])} there" for mask, values in masks.items()]
-        return f"{words} ({', '.join(beside)})" if beside else words
+        common = [
+            f"`{mask}` is {int(values[first])}"
+            for mask, values in masks.items()
+            if bool((values[entries] == values[first]).all()) and bool((values != values[first]).any())
+        ]
+        where = f" where {' and '.join(common)}" if common else ""
+        return f"entries of `{name}`{where}", f"(as entry {index[0] if len(index) == 1 else index})"
 
-    extra, missing = mine & ~right, right & ~mine
-    parts = [f"{told(extra)} counts in {whole}, and it should not"] if bool(extra.any()) else []
-    if bool(missing.any()):
-        parts.append(f"{told(missing)} does not count{'' if parts else f' in {whole}'}, and it should")
+    parts = []
+    for entries, what in ((mine & ~right, "count in {}, and should not"), (right & ~mine, "do not count in {}, and should")):
+        if bool(entries.any()):
+            which, example = told(entries)
+            parts.append(f"{which} {what.format(whole if not parts else 'it')} {example}")
     sentence = "; ".join(parts)
     return f"{sentence[:1].upper()}{sentence[1:]}."
 

@@ -610,6 +610,8 @@ def edits_of_use(node: ast.Name, own: set[str], kinds: dict[str, str]) -> Iterat
         yield f"`{node.id}` is detached where it should not be", lambda old: method(old, "detach")
         yield f"an absolute value is taken of `{node.id}`", lambda old: method(old, "abs")
         yield f"`{node.id}` is squared", lambda old: method(old, "square")
+        yield f"half of `{node.id}` stands where the whole belongs", lambda old: ast.BinOp(ast.Constant(0.5), ast.Mult(), old)
+        yield f"twice `{node.id}` stands where `{node.id}` belongs", lambda old: ast.BinOp(ast.Constant(2), ast.Mult(), old)
     if kinds.get(node.id) in ("float", "float | Tensor", "int"):
         yield f"`1 - {node.id}` stands where `{node.id}` belongs", lambda old: ast.BinOp(ast.Constant(1), ast.Sub(), old)
         yield f"`{node.id}` is one too large at one place", lambda old: ast.BinOp(old, ast.Add(), ast.Constant(1))

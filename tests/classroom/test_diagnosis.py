@@ -153,7 +153,7 @@ KINDS = {
     "one slope": ("8.1", bootstrap_one_gamma_short, "the slope of `last` is divided by `gamma`"),
     "a column left out": ("8.1", without_the_first_reward, "the first column of `reward` plays no part"),
     "an index": ("8.2", one_value_late, "`value[:, t]` stands where `value[:, t - 1]` belongs"),
-    "read in a wrong way": ("9.1", reset_together, "With the first episode at its start"),
+    "read in a wrong way": ("9.1", reset_together, "also depends on other entries of `first`"),
     "shared chance": ("9.1", one_noise_for_all, "how far neighbouring environments lie apart"),
     "an offset": ("4.2", log_2_too_much, "by a constant, log 2"),
     "a sign": ("7.4", turned, "wrong sign"),
@@ -200,6 +200,22 @@ def test_the_kind_of_difference_is_told(kind):
 
 def test_an_argument_that_is_read_in_a_wrong_way_is_not_said_to_play_no_part():
     assert "plays no part" not in judge(EXERCISES["9.1"], reset_together).message
+
+
+def test_parts_that_are_alike_are_not_said_to_be_exchanged():
+    """Of the target's parameters two numbers say that they still learn: these are the same in any order."""
+
+    def weights_alone(target, source, polyak):
+        for (name, old), (_, new) in zip(target.named_parameters(), source.named_parameters()):
+            if "weight" in name:
+                old.data.lerp_(new.data, 1 - polyak)
+
+    assert "other way round" not in judge(EXERCISES["2.6"], weights_alone).message
+
+
+def test_rows_that_are_all_alike_are_not_said_to_be_late():
+    """A mean's gradient is the same in all rows: shifted, it is what it was."""
+    assert "late" not in judge(EXERCISES["5.2"], with_or).message
 
 
 def test_two_changes_are_not_guessed_from_a_few_words():

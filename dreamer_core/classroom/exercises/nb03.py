@@ -822,6 +822,7 @@ EVIDENCE_BOUND = Exercise(
         "The reconstruction is (q * log_likelihood).sum(-1). The KL is (q * torch.log(q / prior)).sum(-1).",
         "(q * (log_likelihood - torch.log(q / prior))).sum(-1)",
     ),
+    gradients=False,
     looks=(
         Look("4 x 5 rows of 3 classes", lambda d: beliefs_and_likelihoods(d, 4, 5, 3)),
         Look("a single row", lambda d: beliefs_and_likelihoods(d, 6)),
