@@ -32,6 +32,7 @@ from dreamer_core.classroom.second_look import OWN, Case, Sight, alike, as_it_sh
 from dreamer_core.classroom.spec import Exercise, argument_names
 from dreamer_core.classroom.where import somewhere
 
+TRIED = 10  # cases in which an argument is given other values
 FEW = 12  # wrong numbers; with fewer, too many pairs of changes would explain them
 SEARCH = 3  # seconds for trying right answers in which one thing or two were changed
 
@@ -66,7 +67,7 @@ def diagnose(exercise: Exercise, function: Callable, found: list[Found]) -> str:
         lambda: of_values(exercise, sights) if len(sights) == len(found) else "",
         lambda: somewhere(exercise, numbers) if overflown else "",
         lambda: always_the_same(found),
-        lambda: ignored(exercise, function, wrong),
+        lambda: ignored(exercise, function, found),
         lambda: like_a_mutant(exercise, function, found, end),
         lambda: of_slopes(exercise, function, found, by_a_rule=True),
         lambda: reads(exercise, function, [(each.case, each.seen, each.wanted) for each in wrong]),
@@ -307,13 +308,15 @@ def always_the_same(found: list[Found]) -> str:
     return "Your result is always the same, whatever the function is given." if alone and len(found) > 1 else ""
 
 
-def ignored(exercise: Exercise, function: Callable, wrong: list[Found]) -> str:
-    """Does an argument play no part?"""
+def ignored(exercise: Exercise, function: Callable, found: list[Found]) -> str:
+    """Does an argument play no part, in no case?"""
     without_effect: dict[str, list[bool]] = {}
-    for each in wrong[:4]:
+    for each in sorted((each for each in found if not each.case.look.within), key=lambda each: each.right)[:TRIED]:
         args, _ = each.case.inputs()
         for number, name in enumerate(argument_names(exercise, args)):
-            for turn in range(3):  # several: a function may look at the first row alone, or ask whether there is any 1
+            for turn in range(
+                0 if not all(without_effect.get(name, [True])) else 3
+            ):  # several: a function may look at the first row alone, or ask whether there is any 1
 
                 def with_another(own: tuple, at: int = number, each: Found = each, turn: int = turn) -> tuple:
                     fresh, _ = Case(each.case.look, each.case.seed + 1 + turn).inputs()

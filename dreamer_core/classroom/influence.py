@@ -32,7 +32,12 @@ def reads(exercise: Exercise, function: Callable, wrong: list[tuple[Case, Sight 
     largest = sorted(fitting, key=lambda each: -sum(sizes(each[0])))[:CASES]
     told = [{general(what): what for what in misread_in(exercise, function, case, wanted)} for case, _, wanted in largest]
     often = collections.Counter(what for sentences in told for what in sentences)
-    twice = sorted((what for what, count in often.items() if count > 1), key=lambda what: ("left out" in what, -often[what]))
+    looks = {what: {each[0].look.name for each, sentences in zip(largest, told) if what in sentences} for what in often}
+    # A row that is left out in two draws of the same look may be left out by chance: by what else stands there.
+    sure = [
+        what for what, count in often.items() if count > 1 and ("left out" not in what or (len(looks[what]) > 1 and count > len(told) / 2))
+    ]
+    twice = sorted(sure, key=lambda what: ("left out" in what, -often[what]))
     if not twice:
         return ""
     same = [sentences[twice[0]] for sentences in told if twice[0] in sentences]

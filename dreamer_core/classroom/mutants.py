@@ -204,7 +204,8 @@ def side_by_side(node: ast.expr, make: Callable[[Any], ast.AST], above: dict[int
         was, now = ast.unparse(node), ast.unparse(ast.fix_missing_locations(Folded().visit(make(copy.deepcopy(node)))))
         if told and max(len(was), len(now)) > SHORT:
             break
-        told.append((bool(own & names_in(node)), f"`{now}` stands where `{was}` belongs"))
+        words = f"`{was}` counts for nothing" if now.startswith("0 * ") else f"`{now}` stands where `{was}` belongs"
+        told.append((bool(own & names_in(node)), words))
     if not told:
         return f"`{ast.unparse(Folded().visit(make(copy.deepcopy(node))))}` stands where `{ast.unparse(node)}` belongs"
     return next((words for holds, words in told if holds), told[0][1])

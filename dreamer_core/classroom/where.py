@@ -15,6 +15,7 @@ from dreamer_core.classroom.influence import line_of
 from dreamer_core.classroom.second_look import Case, Sight
 from dreamer_core.classroom.spec import Exercise, argument_names
 
+MOST = 0.7  # share of wrong entries beyond which a condition on the right result says nothing
 LEAST = 3  # right entries that must lie outside a condition, before it is believed
 
 
@@ -55,7 +56,9 @@ def of_part(tables: list[Entries]) -> str:
         if all(name in table.beside for table in bad):
             inside = [table for table in tables if name in table.beside]
             values, wrong = (torch.cat(parts) for parts in zip(*((table.beside[name], table.wrong) for table in inside)))
-            what = condition(values, wrong, plainly=name != "your result")
+            if name == "the right result" and float(wrong.double().mean()) > MOST:
+                continue  # it goes wrong nearly everywhere: where it does not, it could hardly go wrong
+            what = condition(values, wrong, own=name == "your result")
             if what:
                 return f"{subject} {what.format(name)}"
     return ""
@@ -99,20 +102,24 @@ CONDITIONS = {
 }
 
 
-def condition(values: Tensor, wrong: Tensor, plainly: bool = True) -> str:
+def condition(values: Tensor, wrong: Tensor, own: bool = False) -> str:
     """The condition on these values that holds of every wrong entry, and of hardly a right one, in words with a place for their name.
 
     Args:
-        plainly: try simple conditions as well (0, 1, a sign), not only how large a value is.
+        own: these are what the function returned itself: whether it is 0 or 1 there says little.
     """
     if not bool(wrong.any()) or int((~wrong).sum()) < LEAST:
         return ""
-    for words, test in CONDITIONS.items() if plainly else ():
+    for words, test in CONDITIONS.items():
+        if own and "negative" not in words:
+            continue
         holds = test(values)
         if bool(holds[wrong].all()) and int((~holds).sum()) >= LEAST and float(wrong[holds].double().mean()) >= 0.8:
             return words
     high, low = values[wrong], values[~wrong]
     least, most = float(high.min()), float(high.max())
+    if least == most and not bool((low == least).any()):
+        return "where {} is " + f"{least:.4g}"
     below, above = low[low < least], low[low > most]
     if len(below) + len(above) < len(low):
         return ""  # right ones lie among them

@@ -52,7 +52,6 @@ ANGLE = Exercise(
         Look("angles near pi and -pi", lambda d: (pendulums(np.array([3.1, -3.1, 3.14, -3.14])),), draws=1),
         Look("a pendulum exactly to the left and right", lambda d: (np.array([[0.0, 1.0, 3.0], [0.0, -1.0, 2.0]]),), draws=1),
         Look("a pendulum that hangs, exactly", lambda d: (np.array([[-1.0, 0.0, 2.0], [-1.0, 0.0, -1.0]]),), draws=1),
-        Look("an observation of cosine and sine alone", lambda d: (pendulums(d.uniform(-3.1, 3.1, 7).double().numpy())[..., :2],)),
     ),
     mistakes=(
         Mistake(

@@ -74,6 +74,13 @@ def flags_before_reward(observation, action, reward, terminated):
     return first, terminal, reward, action
 
 
+def coming_back(recording: tuple) -> tuple:
+    """The same, but the first observation is seen again in the middle: a row is the first by its place, not by its looks."""
+    observation, *rest = recording
+    observation[3] = observation[0]
+    return observation, *rest
+
+
 def random_recording(d: Draw, steps: int, observation: int, action: int, terminated: bool) -> tuple:
     """A recorded episode."""
     return d.normal(steps + 1, observation), d.normal(steps, action), d.normal(steps), terminated
@@ -96,6 +103,7 @@ ROWS = Exercise(
         Look("an episode of one step", lambda d: random_recording(d, 1, 4, 3, True)),
         Look("more entries in the action than in the observation", lambda d: random_recording(d, 5, 2, 4, False)),
         Look("one entry each", lambda d: random_recording(d, 7, 1, 1, True)),
+        Look("an observation that comes back", lambda d: coming_back(random_recording(d, 6, 2, 1, True))),
     ),
     mistakes=(
         Mistake(
