@@ -8,6 +8,7 @@ test_quoted.py that take arguments are not asked.
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -54,15 +55,19 @@ def passes(test: Callable[[], None]) -> bool:
     return True
 
 
+@cache
+def asked_by(test: Callable[[], None]) -> frozenset[Path]:
+    """The notebooks whose words a test of test_quoted.py reads."""
+    with words(Path(), "") as asked:
+        passes(test)
+    return frozenset(asked)
+
+
 def readers(path: Path, text: str) -> list[Callable[[], None]]:
     """The tests of test_quoted.py that read a notebook's words and find them right."""
-    found = []
-    for name, test in vars(test_quoted).items():
-        if name.startswith("test_") and not inspect.signature(test).parameters:
-            with words(path, text) as asked:
-                if passes(test) and path in asked:
-                    found.append(test)
-    return found
+    tests = [test for name, test in vars(test_quoted).items() if name.startswith("test_") and not inspect.signature(test).parameters]
+    with words(path, text):
+        return [test for test in tests if path in asked_by(test) and passes(test)]
 
 
 def changed(text: str, number: Number) -> str:
