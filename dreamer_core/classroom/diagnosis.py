@@ -76,6 +76,7 @@ def diagnose(exercise: Exercise, function: Callable, found: list[Found]) -> str:
         lambda: somewhere(exercise, numbers),
         lambda: like_one_change_at_two_places(exercise, function, found, end),
         lambda: like_two_changes(exercise, function, found, end),
+        lambda: at_one_number(exercise, found),
     )
     return next(filter(None, (ask() for ask in asked)), "")
 
@@ -471,6 +472,24 @@ def like_two_changes(exercise: Exercise, function: Callable, found: list[Found],
 
 
 # --- where it goes wrong ----------------------------------------------------------------------------
+
+
+def at_one_number(exercise: Exercise, found: list[Found]) -> str:
+    """Is it right at one size or scalar alone?"""
+    good = [numbers_of(exercise, each.case) for each in found if each.right]
+    bad = [numbers_of(exercise, each.case) for each in found if not each.right]
+    looks = {each.case.look.name for each in found if each.right}
+    if not good or len(bad) < 2:
+        return ""
+    for name in good[0]:
+        values = {quantities.get(name) for quantities in good}
+        value = values.pop()
+        if values or value is None or any(quantities.get(name, value) == value for quantities in bad):
+            continue
+        if len(looks) > 1 or value in (0, 1):  # of a single look with sizes of its own, any of these could be the reason
+            hint = ": is a size written as a number?" if name.startswith("the size") and value > 1 else "."
+            return f"It is right only where {name} is {value:g}{hint}"
+    return ""
 
 
 def in_some_cases(found: list[Found]) -> str:

@@ -105,6 +105,11 @@ def spread_taken_out(returns, log_prob, baseline, alpha):
     return advantage / advantage.std()
 
 
+def one_subtracted_once(mean_q, std_q, mean_p, std_p):
+    ratio = (std_q / std_p).square()
+    return 0.5 * ((ratio + ((mean_q - mean_p) / std_p).square() - ratio.log()).sum(-1) - 1)
+
+
 def bootstrap_one_gamma_short(reward, cont, last, gamma):
     alive = torch.cumprod(torch.cat([torch.ones_like(cont[:, :1]), cont], 1), 1)
     discounts = gamma ** torch.arange(reward.shape[1], dtype=torch.float32)
@@ -149,6 +154,7 @@ KINDS = {
         lambda q, log_prob, alpha: (q.amin(0) - alpha * log_prob).sum(0) / 4,
         "divided by 4, where the size of `q` along axis 1 belongs",
     ),
+    "right at one size alone": ("3.3", one_subtracted_once, "right only where the size of the last axis of `mean_q` is 1"),
     "its own spread": ("8.4", spread_taken_out, "divided by its own standard deviation"),
     "one slope": ("8.1", bootstrap_one_gamma_short, "the slope of `last` is divided by `gamma`"),
     "a column left out": ("8.1", without_the_first_reward, "the first column of `reward` plays no part"),
