@@ -19,6 +19,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**64)]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Factor = Annotated[float, Field(ge=1e-6, le=1e6)]
+Shift = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 STRICT = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
 
@@ -31,6 +33,12 @@ class WrapperConfig:
     """Numbers of the observation entries to hide; 2 hides Pendulum's velocity, so that memory matters."""
     action_repeat: Count = 1
     """How many environment steps each chosen action lasts."""
+    observation_scale: Factor = 1.0
+    """Observations are multiplied by this: the same world in other units."""
+    reward_scale: Factor = 1.0
+    """Rewards are multiplied by this, likewise; evaluation, real and imagined, is reported in the world's own units all the same."""
+    reward_offset: Shift = 0.0
+    """Added to the reward of each chosen action after that; not reported either."""
 
 
 @dataclass(config=STRICT)

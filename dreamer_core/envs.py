@@ -16,6 +16,7 @@ from dreamer_core.config import WrapperConfig
 from dreamer_core.errors import ConfigError, DreamerError, EnvError
 
 LARGEST = 1e15  # squares of larger numbers, summed over a buffer, are more than a float32 holds
+SUITE = "dreamer_core.worlds"  # the module that registers the ids under dreamer/; gymnasium imports it when one is asked for
 INTERFACE = "reset(seed, options) returns (observation, info), and step(action) (observation, reward, terminated, truncated, info)"
 SHORT = reprlib.Repr()
 SHORT.maxother = 80  # letters
@@ -23,14 +24,15 @@ THEIR_OWN = (Exception, SystemExit)  # what an environment may raise; a Keyboard
 
 
 def make(name: str, config: WrapperConfig) -> gym.Env:
-    """The environment `name` behind a `Guard`, with repeated actions and hidden entries as configured.
+    """The environment `name` behind a `Guard`, with repeated actions, hidden entries and other units as configured.
 
     Raises:
         EnvError: unknown id, missing optional package, spaces v1 does not handle, or an error of its own.
         ConfigError: `config.hide` names an observation that is not there.
     """
     try:
-        env = gym.make(name, disable_env_checker=True)  # `Guard` checks what matters here, without warnings
+        # `Guard` checks what matters here, without warnings
+        env = gym.make(f"{SUITE}:{name}" if name.startswith("dreamer/") else name, disable_env_checker=True)
     except (gym.error.DependencyNotInstalled, ImportError) as error:
         raise EnvError(f"{name} needs an optional package that is not installed: {first_line(error)}") from error
     except THEIR_OWN as error:
@@ -42,7 +44,10 @@ def make(name: str, config: WrapperConfig) -> gym.Env:
         env = Guard(env, name)
         if config.action_repeat > 1:
             env = ActionRepeat(env, config.action_repeat)
-        return Hide(env, config.hide) if config.hide else env
+        if config.hide:
+            env = Hide(env, config.hide)
+        other_units = (config.observation_scale, config.reward_scale, config.reward_offset) != (1, 1, 0)
+        return Scaled(env, config) if other_units else env
     except BaseException:
         close([env], warn=lambda sentence: None)  # what is wrong with it is said already
         raise
@@ -266,3 +271,28 @@ class Hide(gym.ObservationWrapper):
 
     def observation(self, observation):
         return observation[self.keep]
+
+
+class Scaled(gym.Wrapper):
+    """The same world in other units; `info["own_reward"]` keeps the reward in the world's own."""
+
+    def __init__(self, env: gym.Env, config: WrapperConfig) -> None:
+        super().__init__(env)
+        self.config, self.factor = config, np.float32(config.observation_scale)
+        space = env.observation_space
+        self.observation_space = Box(self.factor * space.low, self.factor * space.high, dtype=np.float32)
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None):
+        observation, info = self.env.reset(seed=seed, options=options)
+        return self.factor * observation, info
+
+    def step(self, action):
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        scaled = self.config.reward_scale * reward + self.config.reward_offset
+        return self.factor * observation, scaled, terminated, truncated, info | {"own_reward": reward}
+
+
+def reset(env: gym.Env, seed: int, age: int) -> np.ndarray:
+    """The first observation (O,) of an episode; a world that changes with its `age` in environment steps (`ages = True`) is told it."""
+    ages = getattr(env.unwrapped, "ages", False)
+    return env.reset(seed=seed, options={"age": age} if ages else None)[0]

@@ -30,6 +30,7 @@ from dreamer_core.agent import Agent, Carry, Dreamer, ModelFree, under
 from dreamer_core.config import Config
 from dreamer_core.errors import CheckpointError, ConfigError, Diverged, DreamerError, EnvError, NotEnoughData
 from dreamer_core.imagine import imagined_return
+from dreamer_core.world_model import WorldModel
 
 CHANGEABLE = ("env_steps", "device", "threads")  # what a resumed run may set anew
 LONGEST = 10_000  # steps of an evaluation episode; an environment that never ends one would be waited for forever
@@ -109,8 +110,11 @@ class Evaluation(NamedTuple):
     steps: int  # length of the longest episode
 
 
-def evaluate(agent: Agent, environments: list, seed: int, episodes: int | None = None) -> Evaluation:
+def evaluate(agent: Agent, environments: list, seed: int, episodes: int | None = None, age: int = 0) -> Evaluation:
     """Deterministic episodes, reset with seed, seed + 1, ...: one in each environment, or as many as asked for, by turns.
+
+    Returns are in the environment's own units, whatever `WrapperConfig` makes of them for the agent.
+    `age` is told to a world that changes with it.
 
     As many as there are environments advance together, so that the policy is called once per step
     for all of them. No random number is drawn: evaluating more or less often changes nothing else.
@@ -119,14 +123,14 @@ def evaluate(agent: Agent, environments: list, seed: int, episodes: int | None =
         EnvError: an episode does not end.
     """
     episodes, many = episodes or len(environments), len(environments)
-    turns = [side_by_side(agent, environments[: episodes - done], seed + done) for done in range(0, episodes, many)]
+    turns = [side_by_side(agent, environments[: episodes - done], seed + done, age) for done in range(0, episodes, many)]
     returns, start, steps = zip(*turns)
     return Evaluation(np.concatenate(returns), np.concatenate(start), max(steps))
 
 
-def side_by_side(agent: Agent, environments: list, seed: int) -> Evaluation:
+def side_by_side(agent: Agent, environments: list, seed: int, age: int) -> Evaluation:
     """One turn of `evaluate`: an episode in each environment."""
-    start = np.stack([env.reset(seed=seed + number)[0] for number, env in enumerate(environments)])
+    start = np.stack([envs.reset(env, seed + number, age) for number, env in enumerate(environments)])
     observation = start.copy()
     carry, first = agent.initial(len(environments)), torch.ones(len(environments), device=agent.device)
     total = np.zeros(len(environments))
@@ -136,13 +140,28 @@ def side_by_side(agent: Agent, environments: list, seed: int) -> Evaluation:
         first = torch.zeros_like(first)
         actions = carry.action.cpu().numpy()
         for number in list(running):
-            observation[number], reward, terminated, truncated, _ = environments[number].step(actions[number])
-            total[number] += reward
+            observation[number], reward, terminated, truncated, info = environments[number].step(actions[number])
+            total[number] += info.get("own_reward", reward)
             if terminated or truncated:
                 running.remove(number)
         if not running:
             return Evaluation(total, start, step + 1)
     raise EnvError(f"an evaluation episode is still running after {LONGEST} steps: register the environment with max_episode_steps")
+
+
+class WithoutOffset:
+    """A world model whose predicted rewards are lower by an offset, so that a return imagined with it holds none."""
+
+    def __init__(self, model: WorldModel, offset: float) -> None:
+        self.model, self.offset = model, offset
+
+    def predict_reward(self, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and standard deviation (...) of the reward that arrives with states (..., F)."""
+        mean, std = self.model.predict_reward(state)
+        return mean - self.offset, std
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
 
 
 class Trainer:
@@ -282,7 +301,7 @@ class Trainer:
     def _start_episode(self) -> None:
         self.episode += 1
         self.actions = []
-        self.observation, _ = self.env.reset(seed=self._episode_seed())
+        self.observation = envs.reset(self.env, self._episode_seed(), self.step)
         self.reward, self.first = 0.0, True
         self.carry = self.agent.initial(1)
 
@@ -366,13 +385,14 @@ class Trainer:
                     f"(model.lr, sac.actor_lr, sac.critic_lr) or a smaller clip_norm"
                 )
         self.displaced = self.displaced or self.evaluation_envs[0] is self.env
-        real = evaluate(self.agent, self.evaluation_envs, self.config.evaluation.seed, self.config.evaluation.episodes)
+        real = evaluate(self.agent, self.evaluation_envs, self.config.evaluation.seed, self.config.evaluation.episodes, self.step)
         returns, imagined = real.returns, {}
         if isinstance(self.agent, Dreamer):
             kind = self.agent.device.type
             with torch.random.fork_rng([] if kind == "cpu" else None, device_type=kind):  # so that evaluating changes nothing else
                 start = torch.from_numpy(real.start).to(self.agent.device)
-                expected = imagined_return(self.agent.model, self.agent.sac.actor, start, real.steps)
+                model = WithoutOffset(self.agent.model, self.config.sac.reward_scale * self.config.wrappers.reward_offset)
+                expected = imagined_return(model, self.agent.sac.actor, start, real.steps) / self.config.wrappers.reward_scale
             imagined = {"imagined_return_mean": float(expected.mean()) / self.config.sac.reward_scale}
         return {
             "env_steps": self.step,
@@ -492,7 +512,7 @@ class Trainer:
         What it returns must be what it returned before, in every row of the episode that the replay
         buffer still holds and in what came last; else `refusal` is raised.
         """
-        rows, over = [(self.env.reset(seed=self._episode_seed())[0], 0.0)], False
+        rows, over = [(envs.reset(self.env, self._episode_seed(), self.step - len(self.actions)), 0.0)], False
         for action in self.actions:
             observation, reward, terminated, truncated, _ = self.env.step(action)
             rows.append((observation, reward))

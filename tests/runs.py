@@ -15,6 +15,7 @@ from toys import small
 from dreamer_core import checkpoint
 from dreamer_core.config import from_dict, to_dict
 from dreamer_core.trainer import Trainer
+from dreamer_core.worlds.changing_pendulum import ChangingPendulum
 
 
 class Buoy(gym.Env):
@@ -35,6 +36,7 @@ class Buoy(gym.Env):
 
 
 gym.register("Buoy-v0", Buoy, max_episode_steps=20)  # checkpoint 60 falls on the start of an episode, 30 and 90 do not
+gym.register("Changing-v0", ChangingPendulum, max_episode_steps=20, kwargs={"after": 50})  # in the middle of an episode
 
 # Evaluations, checkpoints and rounds of learning fall on different steps, so that each also happens without the others.
 SCHEDULE = dict(

@@ -188,6 +188,43 @@ def test_rewards_are_plain_floats(scripted):
     assert rewards == [0.5, 2, 3, 4, 5, 1] and {type(reward) for reward in rewards} == {float}
 
 
+def test_the_same_world_in_other_units(scripted):
+    """Rewards of each chosen action, here of two steps, times 10 and less 1; observations times 100, of those that are not hidden."""
+    changes = WrapperConfig(hide=(1,), action_repeat=2, observation_scale=100, reward_scale=10, reward_offset=-1)
+    space = Box(np.array([-1, 0, -np.inf]), np.array([2, 9, np.inf]), dtype=np.float64)
+    env = scripted(changes, observation_space=space, observations=[[1, 9, 3]], rewards=[1, 2, 3, 4])
+    assert env.observation_space == Box(np.float32([-100, -np.inf]), np.float32([200, np.inf]))
+    observation, _ = env.reset(seed=0)
+    assert observation.tolist() == [100, 300] and observation.dtype == np.float32, "the first observation"
+    observation, reward, *_, info = env.step(np.zeros(3, np.float32))
+    assert observation.tolist() == [100, 300] and observation.dtype == np.float32
+    assert (reward, info["own_reward"]) == (10 * 3 - 1, 3), "the agent's reward, and the world's own"
+    assert env.step(np.zeros(3, np.float32))[1] == 10 * 7 - 1
+
+
+def test_nothing_is_scaled_by_default(scripted):
+    assert not isinstance(scripted(), envs.Scaled)
+
+
+class Grown(Scripted):
+    """Tells with its first observation what its reset was told."""
+
+    def reset(self, *, seed=None, options=None):
+        super().reset()
+        return np.full(3, -1.0 if options is None else options["age"]), {}
+
+
+def test_a_world_that_ages_is_told_its_age_and_no_other_is():
+    gym.register("Grown-v0", Grown)
+    try:
+        env = envs.make("Grown-v0", WrapperConfig())
+        assert envs.reset(env, 3, age=70).tolist() == [-1] * 3, "options were passed to a world that did not ask for them"
+        env.unwrapped.ages = True
+        assert envs.reset(env, 3, age=70).tolist() == [70] * 3
+    finally:
+        del gym.registry["Grown-v0"]
+
+
 # --- turned away ----------------------------------------------------------------------------------
 
 

@@ -185,3 +185,14 @@ def test_the_imagined_return_is_reported_in_the_environments_units():
     with torch.random.fork_rng([]):
         by_hand = imagined_return(trainer.agent.model, trainer.agent.sac.actor, start, 20).mean().item() / 0.1
     assert trainer.evaluate()["imagined_return_mean"] == pytest.approx(by_hand, rel=1e-5), "over as many steps as the real episodes last"
+
+
+def test_the_imagined_return_is_reported_in_the_worlds_own_units():
+    """Two agents alike, one of whom reads rewards times 10 plus 3: what it expects is less 3 for each step it expects, and a tenth."""
+    plain, scaled = Trainer(tiny()), Trainer(tiny(wrappers=dict(reward_scale=10, reward_offset=3)))
+    expected = plain.evaluate()["imagined_return_mean"]
+    plain.agent.model.predict_reward = lambda state: (torch.ones(len(state)), None)
+    steps = plain.evaluate()["imagined_return_mean"]
+    assert steps < 19, "episodes that may end early make this test more than a subtraction of 60"
+    got = scaled.evaluate()["imagined_return_mean"]
+    assert got == pytest.approx((expected - 3 * steps) / 10, rel=1e-5), "not the imagined return in the world's own units"

@@ -117,7 +117,8 @@ CATEGORICAL, SCORE = {"model.latent": "categorical"}, {"sac.actor_grad": "score"
 SOLO = {"agent": "sac"}
 # For each setting a value that must change the run, and other settings without which it has no say.
 CHANGES = {
-    "wrappers.hide": ([1], {}), "wrappers.action_repeat": (2, {}),
+    "wrappers.hide": ([1], {}), "wrappers.action_repeat": (2, {}), "wrappers.observation_scale": (2.0, {}),
+    "wrappers.reward_scale": (2.0, {}), "wrappers.reward_offset": (1.0, {}),
     "model.deter": (7, {}), "model.latent": ("categorical", {}), "model.stoch": (4, {}), "model.classes": (5, CATEGORICAL),
     "model.min_std": (0.2, {}), "model.unimix": (0.1, CATEGORICAL), "model.units": (9, {}), "model.encoder_layers": (1, {}),
     "model.decoder_layers": (2, {}), "model.head_layers": (2, {}), "model.standardize": (True, {}), "model.detach_z": (False, {}),

@@ -24,6 +24,7 @@ from dreamer_core import checkpoint, replay
 from dreamer_core import trainer as training
 from dreamer_core.errors import CheckpointError, ConfigError, Diverged, DreamerError, EnvError, NotEnoughData
 from dreamer_core.trainer import Trainer, check_threads, check_windows, differences, pick_device
+from dreamer_core.worlds.changing_pendulum import ChangingPendulum
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +162,25 @@ def test_an_evaluated_agent_remembers_its_whole_episode():
         assert found.returns[number] == pytest.approx(sum(env.rewards)), "the return of an episode"
         assert found.start[number].tolist() == env.observations[0].tolist(), "the first observation of an episode"
     assert found.steps == 20, "the length of an episode"
+
+
+def test_a_return_is_reported_in_the_worlds_own_units():
+    """Before any learning an agent that reads rewards times 100, less 3, has played the same episodes."""
+    plain, scaled = Trainer(tiny()), Trainer(tiny(wrappers=dict(reward_scale=100, reward_offset=-3)))
+    assert scaled.evaluate()["eval_return_mean"] == plain.evaluate()["eval_return_mean"], "the real return in other units"
+    finish(scaled)
+    _, stored = scaled.agent.replay.newest(20)
+    assert len(stored) == 20 and stored.max() <= -3, "what is stored is not what the agent is to learn from"
+
+
+def test_a_world_is_told_how_old_it_is(monkeypatch):
+    """At the start of each training episode of 20 steps, and of an evaluation every 25."""
+    ages, real = [], ChangingPendulum.reset
+    monkeypatch.setattr(ChangingPendulum, "reset", lambda self, **how: ages.append((how["options"] or {}).get("age")) or real(self, **how))
+    trainer = Trainer(tiny(env="Changing-v0", env_steps=50, evaluation=dict(every=25, episodes=1)))
+    assert ages == [0, None], "the first episode, and the copy for evaluation as it is opened"
+    finish(trainer)
+    assert ages[2:] == [20, 25, 40, 50], f"ages told: {ages}"
 
 
 def test_evaluation_reports_mean_and_spread_of_the_returns(monkeypatch):
@@ -381,10 +401,11 @@ def test_killed_at_random_moments(tmp_path):
             preset="advantage", sac=dict(lam=1.0, actor_grad="score", batch=0, normalize_advantage=True, alpha_final=0.01, alpha_updates=9)
         ),
         dict(model=dict(latent="categorical")),
-        dict(env="Pendulum-v1", wrappers=dict(hide=[2])),
+        dict(env="Pendulum-v1", wrappers=dict(hide=[2], observation_scale=30, reward_scale=0.01, reward_offset=3)),
+        dict(env="Changing-v0"),
         dict(replay=dict(capacity=37, layout="chunks", burn_in=2)),
     ],
-    ids=["sac", "advantage", "categorical", "hidden velocity", "full buffer"],
+    ids=["sac", "advantage", "categorical", "hidden velocity in other units", "a world that changes", "full buffer"],
 )
 def test_every_kind_of_run_survives_being_killed(changes, tmp_path):
     """During the random steps, in the middle of an episode, after learning, and at its very end."""

@@ -39,10 +39,16 @@ def check_pendulum(what: str, observation: np.ndarray, env: str | None = None) -
 
 def check_agent(agent: Agent, what: str) -> None:
     """Raises:
-    AnotherWorld: the agent was not made for the pendulum.
+    AnotherWorld: the agent was not made for the pendulum, or for one in other units.
     """
     if agent.config.env != NAME:
         raise AnotherWorld(f"{what} is {NAME}'s, but this agent was made for {agent.config.env}: give one trained on {NAME}")
+    wrappers = agent.config.wrappers
+    if (wrappers.observation_scale, wrappers.reward_scale, wrappers.reward_offset) != (1, 1, 0):
+        raise AnotherWorld(
+            f"{what} is {NAME}'s in its own units, but this agent sees it in others: give one trained with "
+            f"wrappers.observation_scale 1, wrappers.reward_scale 1 and wrappers.reward_offset 0"
+        )
 
 
 def tip(observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

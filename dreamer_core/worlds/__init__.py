@@ -1,0 +1,36 @@
+"""Small worlds, each made to ask for one ability of an agent.
+
+    import dreamer_core.worlds, gymnasium as gym
+    gym.make("dreamer/PointMass-v0")
+
+    python -m dreamer_core.train --env dreamer/PointMass-v0      (the command finds them by itself)
+
+Importing this module registers them under the namespace "dreamer"; since version 1.0 gymnasium looks
+for no plugins, so something must import it. `gym.make("dreamer_core.worlds:dreamer/PointMass-v0")`
+does so in one line.
+
+Beside gymnasium's interface each world has `names` and `units`, one for each entry of the
+observation ("" where there is no unit), and `scene(observation)`, which says what an observation
+looks like (`scene.py`): `gym.make(...).unwrapped.scene(observation)`. What is known about each, the
+random and the best return, is in `dreamer_core/yardsticks/scales.py`.
+"""
+
+import gymnasium as gym
+
+WORLDS = {  # name of the world: steps of its time limit
+    "PointMass": 100,
+    "SparsePendulum": 200,
+    "FlickerPendulum": 200,
+    "Recall": 60,  # beyond its longest episode
+    "ChangingPendulum": 200,
+    "Distractors": 200,
+}
+
+
+def module(world: str) -> str:
+    """The file of a world: "point_mass" for "PointMass"."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in world)[1:]
+
+
+for world, steps in WORLDS.items():
+    gym.register(f"dreamer/{world}-v0", f"{__name__}.{module(world)}:{world}", max_episode_steps=steps)

@@ -1,0 +1,86 @@
+"""What an observation looks like: a few lines, circles, rectangles and words in a world's own coordinates.
+
+A world says only what there is to see (`scene` of each world); who draws it chooses the place, the
+size and the colours. `draw` does so on axes of matplotlib.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+INKS = {"body": "#0072B2", "fixed": "#666666", "mark": "#C46BA0"}
+"""A colour for each kind of thing: what moves, what stands still, what matters (a goal, a cue)."""
+
+
+class Line(NamedTuple):
+    """A straight line from (x0, y0) to (x1, y1), `width` points thick."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    ink: str = "body"
+    width: float = 6.0
+
+
+class Circle(NamedTuple):
+    """A disc around (x, y), or its edge alone."""
+
+    x: float
+    y: float
+    radius: float
+    ink: str = "body"
+    filled: bool = True
+
+
+class Rectangle(NamedTuple):
+    """A filled rectangle from (left, bottom) to (right, top)."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+    ink: str = "fixed"
+
+
+class Text(NamedTuple):
+    """Words centred at (x, y)."""
+
+    x: float
+    y: float
+    words: str
+    ink: str = "fixed"
+
+
+class Scene(NamedTuple):
+    """What is seen: the part of the world that is in view (left, bottom, right, top), and the parts, hindmost first."""
+
+    view: tuple[float, float, float, float]
+    parts: tuple[Line | Circle | Rectangle | Text, ...]
+
+
+def draw(axis, scene: Scene, inks: dict[str, str] | None = None) -> list:
+    """Draw a scene on axes of matplotlib, which are cleared of ticks; returns what was drawn, one entry a part.
+
+    Args:
+        inks: other colours than `INKS`, for instance {"body": ...} for a dream.
+    """
+    inks = INKS | (inks or {})
+    left, bottom, right, top = scene.view
+    axis.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[], aspect="equal")
+    drawn = []
+    for part in scene.parts:
+        colour = inks[part.ink]
+        match part:
+            case Line():
+                found = axis.plot([part.x0, part.x1], [part.y0, part.y1], color=colour, linewidth=part.width, solid_capstyle="round")
+            case Circle():
+                turn = np.linspace(0, 2 * np.pi, 61)
+                x, y = part.x + part.radius * np.cos(turn), part.y + part.radius * np.sin(turn)
+                found = axis.fill(x, y, color=colour) if part.filled else axis.plot(x, y, color=colour, linewidth=0.8)
+            case Rectangle():
+                found = axis.fill([part.left, part.right, part.right, part.left], [part.bottom] * 2 + [part.top] * 2, color=colour)
+            case Text():
+                found = [axis.text(part.x, part.y, part.words, color=colour, ha="center", va="center", fontsize=10)]
+        drawn += found
+    return drawn
