@@ -802,7 +802,7 @@ MUTANTS = {
         Mutant("environments", "a repeated action goes on after a time limit", "            if terminated or truncated:\n                break\n", "            if terminated:\n                break\n"),
         Mutant("environments", "rewards of a repeated action are averaged", "        return observation, total, terminated, truncated, info\n", "        return observation, total / self.times, terminated, truncated, info\n"),
         Mutant("environments", "hide keeps what it should hide", "self.keep = np.setdiff1d(np.arange(size), entries)", "self.keep = np.array(entries)"),
-        Mutant("environments", "hide is not wired", "return Hide(env, config.hide) if config.hide else env", "return env"),
+        Mutant("environments", "hide is not wired", "            env = Hide(env, config.hide)\n", "            pass\n"),
         Mutant("environments", "hide hides the first of the entries alone", "self.keep = np.setdiff1d(np.arange(size), entries)", "self.keep = np.setdiff1d(np.arange(size), entries[:1])"),
         Mutant("ends", "truncation is termination", "            self._flag(\"terminated\", terminated),", "            self._flag(\"terminated\", terminated) or self._flag(\"truncated\", truncated),"),
         Mutant("ends", "the two flags change places", "            self._flag(\"terminated\", terminated),\n            self._flag(\"truncated\", truncated),", "            self._flag(\"truncated\", truncated),\n            self._flag(\"terminated\", terminated),"),
