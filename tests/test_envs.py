@@ -203,7 +203,7 @@ def test_the_same_world_in_other_units(scripted):
 
 
 def test_nothing_is_scaled_by_default(scripted):
-    assert not isinstance(scripted(), envs.Scaled)
+    assert not isinstance(scripted(), envs.Scaled), "a default that changes units"
 
 
 class Grown(Scripted):
