@@ -34,7 +34,7 @@ from dreamer_core.classroom.where import somewhere
 
 TRIED = 10  # cases in which an argument is given other values
 FEW = 12  # wrong numbers; with fewer, too many pairs of changes would explain them
-SEARCH = 3  # seconds for trying right answers in which one thing or two were changed
+SEARCH = 3  # seconds of computing for trying right answers in which one thing or two were changed
 
 
 class Found(NamedTuple):
@@ -58,7 +58,7 @@ def diagnose(exercise: Exercise, function: Callable, found: list[Found]) -> str:
         return ""  # the complaint itself says what kind of mistake it is
     numbers = [(each.case, each.seen, each.wanted) for each in sights if isinstance(each.wanted, Sight)]
     overflown = any(not value.isfinite().all() for _, seen, _ in numbers for value in seen.values.values() if isinstance(value, Tensor))
-    end = time.monotonic() + SEARCH
+    end = time.process_time() + SEARCH
     asked = (
         lambda: fickle(exercise, function, wrong),
         lambda: of_shapes(wrong),
@@ -380,7 +380,7 @@ def changed_answers(exercise: Exercise) -> Iterator[Mutant]:
 
 
 def like_a_mutant(exercise: Exercise, function: Callable, found: list[Found], end: float) -> str:
-    """Does it behave as a right answer does in which one thing was changed? Tried until the clock shows `end`."""
+    """Does it behave as a right answer does in which one thing was changed? Tried until the process has computed for `end` seconds."""
     for mutant in in_time(changed_answers(exercise), end):
         if speaks_of_known_things(exercise, function, mutant.what) and behaves_like(exercise, mutant.function, found):
             return f"It does exactly what a right answer does in which {mutant.what}."
@@ -407,7 +407,7 @@ def speaks_of_known_things(exercise: Exercise, function: Callable, words: str) -
 def telling(found: list[Found]) -> bool:
     """Whether enough numbers are wrong that two changes which give just these are no chance."""
     wrong = [each for each in found if not each.right]
-    if any(isinstance(each.seen, Complaint) for each in wrong):
+    if any(isinstance(each.seen, Complaint) for each in found):
         return False
     off = [
         int((~torch.isclose(value, wanted, rtol=1e-3, atol=1e-4)).sum())
@@ -421,12 +421,12 @@ def telling(found: list[Found]) -> bool:
 
 def in_time(made: Iterable[Mutant], end: float) -> Iterator[Mutant]:
     """As many of them as there is time for."""
-    return itertools.takewhile(lambda _: time.monotonic() < end, made)
+    return itertools.takewhile(lambda _: time.process_time() < end, made)
 
 
 def like_two_mistakes(exercise: Exercise, found: list[Found]) -> str:
     """Is the difference that of two named mistakes together, added or multiplied?"""
-    if any(isinstance(each.seen, Complaint) for each in found):
+    if not telling(found) or any(isinstance(value, str) for each in found for value in each.wanted.values.values()):
         return ""
     shown = {mistake.name: [sight(exercise, mistake.wrong, each.case) for each in found] for mistake in exercise.mistakes}
     whole = {name: sights for name, sights in shown.items() if not any(isinstance(each, Complaint) for each in sights)}

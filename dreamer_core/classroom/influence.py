@@ -129,6 +129,8 @@ def misread(whole: str, name: str, into: tuple[int, ...], out: tuple[int, ...], 
         if which:
             lines = line_of(axis, into, many=True)
             rest = f"{line_of(axis, out, index='t')} of {whole} also depends on {which} {lines} of `{name}`"
+            if reaches(right.nonzero(), into, out, axis, which):  # in general they may: here they should not
+                return f"{rest[:1].upper()}{rest[1:]} in a place where it should not."
             return f"{lines[:1].upper()}{lines[1:]} are mixed that have nothing to do with each other: {rest}."
         if into == out and bool((right.sum(1) <= 1).all()) and bool((extra[:, 0] != extra[:, 1]).any()) and bool(mine.all()):
             whole = "is it reduced to one number on the way (a mean, a maximum, a norm)?"
@@ -189,6 +191,12 @@ def apart(pairs: Tensor, into: tuple[int, ...], out: tuple[int, ...]) -> tuple[i
         if out[axis] == into[axis] and bool((one != other).all()):
             return axis, "later" if bool((other > one).all()) else "earlier" if bool((other < one).all()) else "other"
     return 0, ""
+
+
+def reaches(pairs: Tensor, into: tuple[int, ...], out: tuple[int, ...], axis: int, which: str) -> bool:
+    """Whether among pairs (entry of the part, entry of the input) an input row reaches another row from this side."""
+    one, other = places(pairs[:, 0], out)[axis], places(pairs[:, 1], into)[axis]
+    return bool({"later": other > one, "earlier": other < one, "other": other != one}[which].any())
 
 
 def left_out(into: tuple[int, ...], mine: Tensor, right: Tensor) -> str:
