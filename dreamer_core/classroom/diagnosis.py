@@ -56,7 +56,8 @@ def diagnose(exercise: Exercise, function: Callable, found: list[Found]) -> str:
     complaints = [each.seen for each in wrong if isinstance(each.seen, Complaint)]
     if len(complaints) == len(wrong) and not any("form" in each.kind for each in complaints):
         return ""  # the complaint itself says what kind of mistake it is
-    numbers = [(each.case, each.seen, each.wanted) for each in sights if isinstance(each.wanted, Sight)]
+    exact = [each for each in sights if isinstance(each.wanted, Sight) and not each.case.look.within]
+    numbers = [(each.case, each.seen, each.wanted) for each in exact]
     overflown = any(not value.isfinite().all() for _, seen, _ in numbers for value in seen.values.values() if isinstance(value, Tensor))
     end = time.process_time() + SEARCH
     asked = (
@@ -381,7 +382,10 @@ def changed_answers(exercise: Exercise) -> Iterator[Mutant]:
 
 def like_a_mutant(exercise: Exercise, function: Callable, found: list[Found], end: float) -> str:
     """Does it behave as a right answer does in which one thing was changed? Tried until the process has computed for `end` seconds."""
+    of_type = all(isinstance(each.seen, Complaint) and "numbers of type" in str(each.seen) for each in found if not each.right)
     for mutant in in_time(changed_answers(exercise), end):
+        if of_type and "is missing" not in mutant.what:
+            continue  # many changes end in that type
         if speaks_of_known_things(exercise, function, mutant.what) and behaves_like(exercise, mutant.function, found):
             return f"It does exactly what a right answer does in which {mutant.what}."
     return ""

@@ -22,7 +22,7 @@ from dreamer_core.classroom.spec import Exercise, Observations
 
 SECONDS = 20  # a check takes a fifth of a second: whatever runs for this long will not end
 BROKEN_OFF = "Your function does not give what it should, and it broke off the search for the reason."
-PATIENCE = 15  # for the search after the kind of a difference; without it there are still the numbers
+PATIENCE = 12  # for the search after the kind of a difference; without it there are still the numbers
 
 
 class Verdict(NamedTuple):

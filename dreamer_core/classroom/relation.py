@@ -151,8 +151,10 @@ def by_a_fixed_size(inside: list[tuple[float, dict[str, float]]]) -> str:
 def by_its_own_measure(seen: list[Tensor], wanted: list[Tensor]) -> str:
     """The right numbers, divided by their own spread, or without their own mean."""
     pairs = [(s, w) for s, w in zip(seen, wanted) if w.numel() > 2 and bool(w.isfinite().all()) and float(w.std()) > 1e-3]
-    if len(pairs) < 2 or not all(bool(s.isfinite().all()) for s, _ in pairs):
+    if len(pairs) < 2 or not all(bool(s.isfinite().all()) for s, _ in pairs) or all(close(s, w) for s, w in pairs):
         return ""
+    if any(bool(s.isfinite().all()) and not close(s, w) for s, w in zip(seen, wanted) if not any(w is each for _, each in pairs)):
+        return ""  # something else is wrong too
     return next((words for words, rule in MEASURES.items() if follows(rule, *map(list, zip(*pairs)))), "")
 
 

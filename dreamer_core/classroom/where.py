@@ -58,7 +58,8 @@ def of_part(tables: list[Entries]) -> str:
             values, wrong = (torch.cat(parts) for parts in zip(*((table.beside[name], table.wrong) for table in inside)))
             if name == "the right result" and float(wrong.double().mean()) > MOST:
                 continue  # it goes wrong nearly everywhere: where it does not, it could hardly go wrong
-            what = condition(values, wrong, own=name == "your result")
+            scalar = all(bool((table.beside[name] == table.beside[name][0]).all()) for table in inside)
+            what = condition(values, wrong, own=name == "your result", scalar=scalar)
             if what:
                 return f"{subject} {what.format(name)}"
     return ""
@@ -102,11 +103,12 @@ CONDITIONS = {
 }
 
 
-def condition(values: Tensor, wrong: Tensor, own: bool = False) -> str:
+def condition(values: Tensor, wrong: Tensor, own: bool = False, scalar: bool = False) -> str:
     """The condition on these values that holds of every wrong entry, and of hardly a right one, in words with a place for their name.
 
     Args:
         own: these are what the function returned itself: whether it is 0 or 1 there says little.
+        scalar: these are the same in all of a case, so that a single wrong case proves nothing.
     """
     if not bool(wrong.any()) or int((~wrong).sum()) < LEAST:
         return ""
@@ -118,6 +120,8 @@ def condition(values: Tensor, wrong: Tensor, own: bool = False) -> str:
             return words
     high, low = values[wrong], values[~wrong]
     least, most = float(high.min()), float(high.max())
+    if scalar and least == most:
+        return ""
     if least == most and not bool((low == least).any()):
         return "where {} is " + f"{least:.4g}"
     below, above = low[low < least], low[low > most]

@@ -224,6 +224,18 @@ def test_rows_that_are_all_alike_are_not_said_to_be_late():
     assert "late" not in judge(EXERCISES["5.2"], with_or).message
 
 
+def test_what_is_right_where_it_is_not_one_step_is_not_said_to_be_rescaled():
+    """The largest weight is 1: divided by it, weights are what they were. Wrong is a dream of one step alone."""
+    reference = EXERCISES["7.2"].reference
+    message = judge(EXERCISES["7.2"], lambda cont: cont.clone() if cont.shape[1] == 1 else reference(cont)).message
+    assert "divided by its own" not in message, message
+
+
+def test_another_type_is_not_said_to_be_a_factor():
+    message = judge(EXERCISES["6.2"], lambda *sizes: EXERCISES["6.2"].reference(*sizes).float()).message
+    assert "half" not in message and "type float32" in message, message
+
+
 def test_two_changes_are_not_guessed_from_a_few_words():
     """A list of turns holds no numbers: too many pairs of changes explain it."""
     verdict = judge(EXERCISES["9.3"], lambda models, agents: ["model", "agent"] * min(models, agents) + ["agent"] * (models > agents))

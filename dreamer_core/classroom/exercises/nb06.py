@@ -238,7 +238,6 @@ RECOMPUTED = Exercise(
         Look("3 windows of 5 rows", lambda d: (d.integers(0, 90, 3, 5), d.normal(3, 5, 4), d.normal(3, 5, 2))),
         Look("a single window", lambda d: (d.integers(0, 90, 1, 6), d.normal(1, 6, 3), d.normal(1, 6, 2))),
         Look("windows of two rows", lambda d: (d.integers(0, 90, 4, 2), d.normal(4, 2, 3), d.normal(4, 2, 5))),
-        Look("windows of one row", lambda d: (d.integers(0, 90, 4, 1), d.normal(4, 1, 3), d.normal(4, 1, 2)), draws=1),
         Look("as many windows as rows", lambda d: (d.integers(0, 90, 3, 3), d.normal(3, 3, 3), d.normal(3, 3, 3))),
     ),
     mistakes=(
