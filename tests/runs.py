@@ -36,7 +36,7 @@ class Buoy(gym.Env):
 
 
 gym.register("Buoy-v0", Buoy, max_episode_steps=20)  # checkpoint 60 falls on the start of an episode, 30 and 90 do not
-gym.register("Changing-v0", ChangingPendulum, max_episode_steps=20, kwargs={"after": 50})  # in the middle of an episode
+gym.register("Changing-v0", ChangingPendulum, max_episode_steps=20, kwargs={"after": 25})  # in the episode of checkpoint 30, before it
 
 # Evaluations, checkpoints and rounds of learning fall on different steps, so that each also happens without the others.
 SCHEDULE = dict(

@@ -1,5 +1,7 @@
 """Environments: what is accepted and in which units, and what is turned away with which sentence."""
 
+import sys
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -204,6 +206,13 @@ def test_the_same_world_in_other_units(scripted):
 
 def test_nothing_is_scaled_by_default(scripted):
     assert not isinstance(scripted(), envs.Scaled), "a default that changes units"
+
+
+def test_the_suites_worlds_are_found_where_nothing_has_imported_them(monkeypatch):
+    for name in [name for name in gym.registry if name.startswith("dreamer/")]:
+        monkeypatch.delitem(gym.registry, name)
+    monkeypatch.delitem(sys.modules, "dreamer_core.worlds", raising=False)
+    assert envs.make("dreamer/Recall-v0", WrapperConfig()).observation_space.shape == (2,)
 
 
 class Grown(Scripted):

@@ -189,9 +189,9 @@ def test_the_imagined_return_is_reported_in_the_environments_units():
 
 def test_the_imagined_return_is_reported_in_the_worlds_own_units():
     """Two agents alike, one of whom reads rewards times 10 plus 3: what it expects is less 3 for each step it expects, and a tenth."""
-    plain, scaled = Trainer(tiny()), Trainer(tiny(wrappers=dict(reward_scale=10, reward_offset=3)))
+    plain, scaled = (Trainer(tiny(sac=dict(reward_scale=0.5), wrappers=units)) for units in ({}, dict(reward_scale=10, reward_offset=3)))
     expected = plain.evaluate()["imagined_return_mean"]
-    plain.agent.model.predict_reward = lambda state: (torch.ones(len(state)), None)
+    plain.agent.model.predict_reward = lambda state: (0.5 * torch.ones(len(state)), None)  # 1 in the world's own units
     steps = plain.evaluate()["imagined_return_mean"]
     assert steps < 19, "episodes that may end early make this test more than a subtraction of 60"
     got = scaled.evaluate()["imagined_return_mean"]

@@ -24,6 +24,7 @@ from dreamer_core import checkpoint, replay
 from dreamer_core import trainer as training
 from dreamer_core.errors import CheckpointError, ConfigError, Diverged, DreamerError, EnvError, NotEnoughData
 from dreamer_core.trainer import Trainer, check_threads, check_windows, differences, pick_device
+from dreamer_core.worlds import WORLDS
 from dreamer_core.worlds.changing_pendulum import ChangingPendulum
 
 
@@ -332,9 +333,16 @@ def test_windows_may_be_longer_than_any_episode():
     assert trainer.agent.grad_steps > 0
 
 
-@pytest.mark.parametrize("env", ["Pendulum-v1", "MountainCarContinuous-v0", "InvertedPendulum-v5"])
+ENDING = ("InvertedPendulum-v5", "InvertedDoublePendulum-v5", "Hopper-v5", "dreamer/Recall-v0")  # within 60 steps, for good
+
+
+@pytest.mark.parametrize(
+    "env",
+    ["Pendulum-v1", "MountainCarContinuous-v0", "Reacher-v5", "HalfCheetah-v5", *ENDING]
+    + [f"dreamer/{world}-v0" for world in WORLDS if world != "Recall"],
+)
 def test_real_environments_train_from_end_to_end(env):
-    if env.startswith("Inverted"):
+    if env.endswith("-v5"):
         pytest.importorskip("mujoco")
     trainer = Trainer(tiny(env=env, env_steps=60, evaluation=dict(every=60, episodes=1)))
     lines = finish(trainer)
@@ -342,9 +350,7 @@ def test_real_environments_train_from_end_to_end(env):
         "the return is not a number, or there were not 17 updates"
     )
     ended = trainer.agent.replay.data["terminal"].sum()
-    assert ended > 0 if env.startswith("Inverted") else ended == 0, (
-        "ends are stored where only time ran out, or not stored where the pole fell"
-    )
+    assert ended > 0 if env in ENDING else ended == 0, "ends are stored where only time ran out, or not stored where the pole fell"
 
 
 # --- killed and resumed ---------------------------------------------------------------------------

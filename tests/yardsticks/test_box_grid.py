@@ -1,0 +1,107 @@
+"""Dynamic programming on a box, held against brute force, gymnasium itself and controllers made by hand."""
+
+import itertools
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from dreamer_core.worlds import point_mass
+from dreamer_core.yardsticks import box_grid, scales
+from dreamer_core.yardsticks.box_grid import Corners, Task
+
+
+def test_interpolation_is_exact_for_a_multilinear_function():
+    axes = np.linspace(-1, 2, 7), np.linspace(0, 1, 3), np.linspace(5, 9, 5)
+
+    def value(x, y, z):
+        return (1 + x) * (2 - y) * z + 3 * y
+
+    values = value(*np.meshgrid(*axes, indexing="ij"))
+    rng = np.random.default_rng(0)
+    points = rng.uniform([-1, 0, 5], [2, 1, 9], (4, 50, 3))
+    assert np.allclose(Corners(axes, points)(values), value(*np.moveaxis(points, -1, 0)), atol=1e-4)
+    edges = np.array(list(itertools.product([-1, 2], [0, 1], [5, 9])), float)
+    assert np.allclose(Corners(axes, edges)(values), value(*edges.T)), "the corners of the box itself"
+    assert Corners(axes, np.array([[7.0, 0, 5]]))(values) == pytest.approx(value(2, 0, 5)), "what lies outside counts as the edge"
+
+
+def test_a_line_of_five_places_by_brute_force():
+    """One step left, right or none; each place pays its own price, the last but one ends the episode."""
+    pay = np.array([0.0, 1.0, -2.0, 5.0, 3.0])
+
+    def move(states, actions):
+        following = np.clip(states + actions, 0, 4)
+        place = following[..., 0].astype(int)
+        return following, pay[place] - 0.1 * abs(actions[..., 0]), 1.0 * (place != 3)
+
+    actions = np.array([[-1.0], [0.0], [1.0]])
+    task = Task("", 4, (np.arange(5.0),), actions, actions, move)
+    values = box_grid.solve(task)
+
+    def best(place, steps):
+        if not steps:
+            return 0.0
+        tried = [move(np.array([float(place)]), action) for action in actions]
+        return max(reward + (best(int(there[0]), steps - 1) if lasts else 0) for there, reward, lasts in tried)
+
+    for left in range(5):
+        expected = [best(place, left) for place in range(5)]
+        assert values[4 - left] == pytest.approx(expected, abs=1e-5), f"values with {left} steps to go"
+
+
+def test_the_mountain_cars_dynamics_are_gymnasiums_own():
+    env = gym.make("MountainCarContinuous-v0").unwrapped
+    env.reset(seed=0)
+    move, rng = box_grid.mountain_car_task(5, 5).move, np.random.default_rng(0)
+    ends = 0
+    for _ in range(2000):
+        state, action = rng.uniform([-1.2, -0.07], [0.6, 0.07]), rng.uniform(-1, 1, 1)
+        env.state = state.copy()
+        observation, reward, terminated, *_ = env.step(action)
+        following, ours, lasts = move(state, action)
+        assert observation == pytest.approx(following, abs=1e-6) and ours == pytest.approx(reward) and lasts == 1 - terminated
+        ends += terminated
+    assert ends > 20, "no episode ended, so that ends were not compared"
+
+
+def test_the_grid_of_the_point_has_the_walls_on_its_lines():
+    place = box_grid.point_mass_task().axes[0]
+    for wall in (point_mass.WALL, -point_mass.WALL, point_mass.WALL_TOP):
+        assert abs(place - wall).min() < 1e-12, f"a value would leak through the wall at {wall}"
+
+
+def around(state):
+    """A controller made by hand: over the wall, then to the goal."""
+    x, y = state[:2]
+    aim = point_mass.GOAL if x > 0.15 else (0.4, 0.3) if y > 0.3 else (-0.15, 0.5)
+    return np.clip(20 * (np.array(aim) - state[:2]) - 4 * state[2:], -2, 2)
+
+
+def test_in_the_room_no_controller_made_by_hand_does_better():
+    """On a grid so coarse that it takes seconds; the walls still lie on its lines."""
+    task = box_grid.point_mass_task(41, 7)._replace(steps=40, choice=box_grid.pushes(9))
+    found, promised = box_grid.best_returns(task, box_grid.solve(task), range(6))
+    env, hand = gym.make("dreamer/PointMass-v0"), []
+    for seed in range(6):
+        env.reset(seed=seed)
+        hand.append(sum(env.step(around(env.unwrapped.state))[1] for _ in range(40)))
+    assert (found > hand).all(), f"{found} against {hand} by hand"
+    assert np.mean(hand) > -50, "the controller made by hand does not arrive, so the comparison means nothing"
+    assert promised == pytest.approx(found, rel=0.25), f"promised {promised}, collected {found}"
+
+
+def test_the_points_best_is_better_than_a_controller_made_by_hand_and_not_by_far():
+    """Over the wall and then to the goal, from all stored starts."""
+    env, hand = gym.make("dreamer/PointMass-v0"), []
+    for seed in scales.SEEDS:
+        env.reset(seed=seed)
+        hand.append(sum(env.step(around(env.unwrapped.state))[1] for _ in range(100)))
+    best = scales.read()["dreamer/PointMass-v0"].best
+    assert np.mean(hand) < best < 0.85 * np.mean(hand), f"{np.mean(hand):.2f} by hand, {best} stored"
+
+
+def test_the_mountain_is_climbed_on_a_coarse_grid():
+    task = box_grid.mountain_car_task(81, 61)._replace(steps=200, actions=np.linspace(-1, 1, 5)[:, None])
+    found, _ = box_grid.best_returns(task, box_grid.solve(task), range(3))
+    assert found.min() > 85, f"returns {found}"
