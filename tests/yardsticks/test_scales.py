@@ -1,5 +1,8 @@
 """Random and best returns: the stored numbers against short computations, and what a score is."""
 
+import re
+from pathlib import Path
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -27,6 +30,18 @@ def test_every_world_of_the_suite_has_a_stored_scale_of_its_own():
     for name in (f"dreamer/{world}-v0" for world in worlds.WORLDS):
         assert stored[name].best > stored[name].random + 10 * stored[name].random_error, f"{name}: {stored[name]}"
         assert stored[name].slack < 0.05 * (stored[name].best - stored[name].random), f"{name} is not known well: {stored[name]}"
+
+
+def test_the_readmes_table_of_worlds_is_what_is_stored():
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(dreamer/\S+)` \| .* \| (\S+) \| (\S+)(?: ± (\S+))? \|$", readme, re.MULTILINE)
+    assert [name for name, *_ in rows] == [f"dreamer/{world}-v0" for world in worlds.WORLDS]
+    stored = scales.read()
+    for name, *told in rows:
+        scale = stored[name]
+        random, best, slack = (float(number.replace(",", "").replace("−", "-")) for number in [*told[:2], told[2] or "0"])
+        assert abs(random - scale.random) <= 0.05, f"{name}: {random} at random in the README, {scale.random:.3f} stored"
+        assert (best, slack) == (round(scale.best, 1), round(scale.slack, 1)), f"{name}: {best} ± {slack} in the README, stored {scale}"
 
 
 def test_scales_are_measured_where_agents_are():
