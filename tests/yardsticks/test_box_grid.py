@@ -20,7 +20,7 @@ def test_interpolation_is_exact_for_a_multilinear_function():
     values = value(*np.meshgrid(*axes, indexing="ij"))
     rng = np.random.default_rng(0)
     points = rng.uniform([-1, 0, 5], [2, 1, 9], (4, 50, 3))
-    assert np.allclose(Corners(axes, points)(values), value(*np.moveaxis(points, -1, 0)), atol=1e-4)
+    assert np.allclose(Corners(axes, points)(values), value(*np.moveaxis(points, -1, 0)), atol=1e-4), "within the box"
     edges = np.array(list(itertools.product([-1, 2], [0, 1], [5, 9])), float)
     assert np.allclose(Corners(axes, edges)(values), value(*edges.T)), "the corners of the box itself"
     assert Corners(axes, np.array([[7.0, 0, 5]]))(values) == pytest.approx(value(2, 0, 5)), "what lies outside counts as the edge"

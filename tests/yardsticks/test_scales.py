@@ -101,6 +101,12 @@ def test_one_sight_of_a_flickering_pendulum_is_enough():
     assert coarse.best == pytest.approx(stored.best, abs=8) and coarse.slack > 0
 
 
+def test_the_controller_looks_ahead_with_the_step_of_its_own_world():
+    values, asked = ceiling.solve(shape=(24, 21), torques=3), []
+    ceiling.best_returns([5], values, step=lambda *state: asked.append(np.shape(state[2])) or scales.sparse(*state))
+    assert len(asked) == 200, f"its step was asked {len(asked)} times in 200 steps"
+
+
 def test_before_the_first_sight_no_torque_is_applied(monkeypatch):
     """In a world that stays blank, the best controller's return is that of letting it swing."""
     values = ceiling.solve(shape=(24, 21), torques=3)
