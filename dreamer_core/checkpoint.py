@@ -18,7 +18,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, contiguous_format
 
-from dreamer_core.errors import CheckpointError, DamagedCheckpoint
+from dreamer_core.errors import CheckpointError, DamagedCheckpoint, InUse
 
 try:
     import fcntl
@@ -57,7 +57,7 @@ def lock(path: Path) -> BinaryIO:
     system knows no locks, there is none.
 
     Raises:
-        CheckpointError: it is locked already.
+        InUse: it is locked already.
         OSError: it cannot be written to.
     """
     open(path, "ab").close()
@@ -72,9 +72,7 @@ def lock(path: Path) -> BinaryIO:
             break
         except (BlockingIOError, PermissionError):
             file.close()
-            raise CheckpointError(
-                f"another run is at work in {path.parent}: wait until it ends or close it, or choose another folder"
-            ) from None
+            raise InUse(f"another run is at work in {path.parent}: wait until it ends or close it, or choose another folder") from None
         except OSError:
             continue
     LOCKED.add(file)

@@ -25,5 +25,9 @@ class CheckpointError(DreamerError):
     """A checkpoint that is missing, damaged, or belongs to another configuration or version."""
 
 
+class InUse(CheckpointError):
+    """A run's folder in which another run is at work."""
+
+
 class DamagedCheckpoint(CheckpointError):
     """A checkpoint that was truncated or altered; the one before it may still be whole."""

@@ -85,7 +85,8 @@ def test_every_pin_installs_on_the_oldest_python_that_is_promised():
 
 def test_every_dependency_is_pinned_within_its_declared_range():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = project["dependencies"] + project["optional-dependencies"]["notebooks"] + project["optional-dependencies"]["test"]
+    extras = project["optional-dependencies"]
+    wanted = project["dependencies"] + extras["notebooks"] + extras["study"] + extras["test"]
     pinned = pins()
     for requirement in map(Requirement, wanted):
         assert pinned[requirement.name.lower()] in requirement.specifier, requirement

@@ -1,0 +1,228 @@
+"""Making the runs of a study that are missing: in this process, or on a Dask cluster."""
+
+import importlib.util
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dreamer_core import checkpoint
+from dreamer_core import config as configs
+from dreamer_core.errors import ConfigError, DreamerError, InUse
+from dreamer_core.study import job as jobs_of
+from dreamer_core.study.job import Job, changed, failure, finished, steps_done
+from dreamer_core.study.plan import Plan
+
+LOOK = 0.5  # seconds between two looks at what the workers have done
+DEATHS = 3  # of workers at one job, without a step of progress between them, until it is given up
+Tell = Callable[[int, str], None]  # told the steps that were added, and how many runs are done
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# --- the study's folder ------------------------------------------------------------------------
+
+
+@contextmanager
+def held(plan: Plan, out: Path) -> Iterator[None]:
+    """Make `out` the folder of this study, alone in it, and write down what the study is.
+
+    Raises:
+        ConfigError: the folder belongs to another study; it says what differs. DreamerError: it cannot be written to, or
+            another command is at work in it.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with checkpoint.lock(out / "study.lock"):
+            known = record(plan)
+            try:
+                stored = json.loads((out / "study.json").read_bytes())
+            except FileNotFoundError:
+                stored = None
+            except ValueError:
+                raise ConfigError(f"{out / 'study.json'} cannot be read: restore it, or choose another --out") from None
+            if stored is not None:
+                check_same(stored, known, out)
+            checkpoint.write_atomic(out / "study.json", json.dumps(known, indent=1).encode())
+            yield
+    except InUse:
+        raise InUse(f"another study is at work in {out}: wait until it ends or stop it, or choose another --out") from None
+    except OSError as error:
+        raise DreamerError(f"could not write to {out} ({error.strerror or error}): choose another --out") from None
+
+
+def record(plan: Plan) -> dict[str, Any]:
+    """What decides the runs of a study: seeds of each world, and the complete settings of each arm in each world."""
+    settings = {world: {arm: configs.to_dict(plan.config(world, arm, plan.seeds[world][0])) for arm in plan.arms} for world in plan.worlds}
+    return {"seeds": {world: list(plan.seeds[world]) for world in plan.worlds}, "settings": settings}
+
+
+def check_same(old: dict[str, Any], new: dict[str, Any], out: Path) -> None:
+    """Arms, worlds, seeds and steps may be added to a study, and nothing else that decides its runs may change.
+
+    Raises:
+        ConfigError: something differs.
+    """
+    advice = "choose another --out, or put it back"
+    for world, arms in old["settings"].items():
+        if world not in new["settings"]:
+            raise ConfigError(f"the study in {out} has the world {world}, which the plan has no more: {advice}")
+        gone = sorted(set(old["seeds"][world]) - set(new["seeds"][world]))
+        if gone:
+            raise ConfigError(f"the study in {out} has the seed {gone[0]} in {world}, which the plan has no more: {advice}")
+        for arm, settings in arms.items():
+            now = new["settings"][world].get(arm)
+            if now is None:
+                raise ConfigError(f"the study in {out} has the arm {arm}, which the plan has no more: {advice}")
+            names = [name for name in changed(settings, now) if name != "seed"]
+            if now["env_steps"] < settings["env_steps"]:
+                names.append("env_steps")
+            if names:
+                was, is_now = (jobs_of.lookup(tree, names[0]) for tree in (settings, now))
+                raise ConfigError(f"the study in {out} has {arm} in {world} with {names[0]} {was!r}, the plan now {is_now!r}: {advice}")
+
+
+# --- making what is missing --------------------------------------------------------------------
+
+
+def steps(plan: Plan, out: Path) -> tuple[int, int]:
+    """Environment steps of all runs of a study: those that earlier days did, and all."""
+    every = jobs_of.jobs(plan, out)
+    return sum(job.env_steps if finished(job) else steps_done(job) for job in every), sum(job.env_steps for job in every)
+
+
+def make(plan: Plan, out: Path, workers: int | None, scheduler: str | None, tell: Tell, say: Callable[[str], None]) -> None:
+    """Make every run of the study that is missing; whoever calls this holds the folder.
+
+    Args:
+        workers: processes on this machine, 0 for none but this one; None takes one for each core.
+        scheduler: address of a Dask cluster to use instead.
+        tell: called with the steps that were done since its last call. say: called with a sentence that should be seen.
+
+    Raises:
+        DreamerError: the cluster cannot be started, reached or kept.
+    """
+    every = jobs_of.jobs(plan, out)
+    missing = [job for job in every if not finished(job)]
+    for job in missing:
+        jobs_of.try_again(job)
+    look = Watch(every, missing, tell)
+    if not missing:
+        return
+    if workers == 0 and scheduler is None:
+        return here(missing, look)
+    with cluster(min(workers or cores(), len(missing)), scheduler, say) as client:
+        on_cluster(client, missing, look)
+
+
+class Watch:
+    """Turns what lies in the run folders into progress: called now and then, it tells how many steps were added since.
+
+    Args:
+        every: all runs of the study. missing: those that may come further.
+    """
+
+    def __init__(self, every: list[Job], missing: list[Job], tell: Tell) -> None:
+        self.every, self.missing, self.tell = every, missing, tell
+        self.seen = sum(map(steps_done, missing))
+
+    def __call__(self) -> None:
+        now = sum(map(steps_done, self.missing))
+        added, self.seen = now - self.seen, now
+        done, failed = sum(map(finished, self.every)), sum(bool(failure(job)) for job in self.every)
+        self.tell(added, f"{done} of {len(self.every)} runs" + (f", {failed} failed" if failed else ""))
+
+
+def here(missing: list[Job], look: Callable[[], None]) -> None:
+    """One job after the other in this process, so that functions replaced in it take part."""
+    for job in missing:
+        jobs_of.run(job, look)
+        look()
+
+
+@contextmanager
+def cluster(workers: int, scheduler: str | None, say: Callable[[str], None]) -> Iterator[Any]:
+    """A Dask client: of a cluster of single-threaded processes on this machine, or of one that is running at an address.
+
+    Args:
+        say: called with the address of the dashboard, if there is one.
+
+    Raises:
+        DreamerError: Dask is not installed, or nothing answers at the address.
+    """
+    try:
+        import distributed
+    except ImportError:
+        raise DreamerError(
+            "several processes need Dask, which is not installed: pip install -e '.[study]', or run with --workers 0"
+        ) from None
+    if scheduler is None:
+        # No limit on memory: a worker near it would be stopped, and a run takes no more for it.
+        settings = dict(threads_per_worker=1, memory_limit=0, dashboard_address=":0", silence_logs=logging.ERROR)
+        with distributed.LocalCluster(n_workers=workers, **settings) as local, distributed.Client(local) as client:
+            if importlib.util.find_spec("bokeh"):  # without it there is no dashboard to see
+                say(f"dashboard at {client.dashboard_link}")
+            yield client
+        return
+    try:
+        client = distributed.Client(scheduler, timeout=20)
+    except (OSError, ValueError) as error:
+        raise DreamerError(f"no Dask scheduler answers at {scheduler} ({str(error) or type(error).__name__}): check the address") from None
+    with client:
+        threads = {address: number for address, number in client.nthreads().items() if number > 1}
+        if threads:
+            raise ConfigError(
+                f"the worker {next(iter(threads))} has {next(iter(threads.values()))} threads, which would share one source of random "
+                f"numbers: start the workers with --nthreads 1"
+            )
+        if "dashboard" in client.scheduler_info()["services"]:
+            say(f"dashboard at {client.dashboard_link}")
+        yield client
+
+
+def on_cluster(client: Any, missing: list[Job], look: Callable[[], None]) -> None:
+    """All jobs on a cluster, whose workers see the study's folder under the same path.
+
+    A job whose worker dies goes on from its checkpoint on another. It is given up when workers die at it again and again and
+    it comes no further.
+
+    Raises:
+        DreamerError: the cluster is gone.
+    """
+    import distributed
+
+    deaths = {job.path: (0, -1) for job in missing}  # at how many lives without progress, since which step
+    waiting = {submitted(client, job): job for job in missing}
+    while waiting:
+        time.sleep(LOOK)
+        look()
+        if client.status != "running":
+            raise DreamerError("the Dask cluster is gone: the same command goes on where the study stopped")
+        for future in [future for future in waiting if future.done()]:
+            job = waiting.pop(future)
+            error = future.exception() if future.status == "error" else None
+            if future.status == "cancelled":
+                raise DreamerError("the Dask cluster dropped a run: the same command goes on where the study stopped")
+            if isinstance(error, distributed.KilledWorker):
+                count, since = deaths[job.path]
+                step = steps_done(job)
+                deaths[job.path] = (1, step) if step > since else (count + 1, step)
+                if deaths[job.path][0] < DEATHS:
+                    waiting[submitted(client, job)] = job
+                    continue
+                jobs_of.fail(job, f"its workers died {DEATHS} times at step {step}, as for want of memory", str(error))
+            elif error is not None:
+                jobs_of.fail(job, f"the worker could not begin it: {type(error).__name__}: {error}", str(error))
+    look()
+
+
+def submitted(client: Any, job: Job) -> Any:
+    """The future of a job on the cluster; its key is new, lest it be taken for one that an earlier command left there."""
+    return client.submit(jobs_of.run, job, key=f"run-{time.time_ns()}-{job.path}", pure=False)

@@ -1,0 +1,188 @@
+"""A job of a study: one arm in one world with one seed, which is an ordinary run folder.
+
+A run folder of a study holds two more files: `history.jsonl`, a line for each time that the run was
+begun or continued and for each warning, and `failed.txt` while the last attempt ended by an error.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from dreamer_core import config as configs
+from dreamer_core.envs import told
+from dreamer_core.errors import CheckpointError, DreamerError, InUse
+from dreamer_core.study import peer
+from dreamer_core.study.plan import Plan, folder
+from dreamer_core.trainer import Trainer, differences
+
+ALONE = threading.Lock()  # torch's random numbers are the process's, so that two runs at a time in it would share them
+TAIL = 8192  # bytes; longer than a line of metrics.jsonl
+PATIENCE = 1.0  # seconds between two looks whether a folder has become free
+
+
+class Job(NamedTuple):
+    """One run."""
+
+    world: str
+    arm: str
+    seed: int
+    path: str  # of the run folder
+    settings: dict[str, Any]  # all of them, as plain data that any worker can read
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return f"{self.arm} in {self.world}, seed {self.seed}"
+
+    @property
+    def env_steps(self) -> int:
+        """Steps to run."""
+        return self.settings["env_steps"]
+
+
+def jobs(plan: Plan, out: Path) -> list[Job]:
+    """All runs of a study in folder `out`, seed by seed, so that one which is broken off early is a fair comparison."""
+    every = [(plan.seeds[world].index(seed), world, arm, seed) for world in plan.worlds for seed in plan.seeds[world] for arm in plan.arms]
+    places = {(world, arm): out.absolute() / "runs" / folder(world) / folder(arm) for world in plan.worlds for arm in plan.arms}
+    return [
+        Job(world, arm, seed, str(places[world, arm] / str(seed)), configs.to_dict(plan.config(world, arm, seed)))
+        for _, world, arm, seed in sorted(every, key=lambda one: one[0])  # stable: worlds and arms stay in order
+    ]
+
+
+# --- what a folder tells -----------------------------------------------------------------------
+
+
+def finished(job: Job) -> bool:
+    """Whether the run reached its last step: its checkpoint is what a run writes last."""
+    return (Path(job.path) / "checkpoint" / f"{job.env_steps:08d}.json").exists()
+
+
+def steps_done(job: Job) -> int:
+    """Environment steps up to the newest evaluation."""
+    try:
+        with open(Path(job.path) / "metrics.jsonl", "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+            lines = file.read().split(b"\n")
+    except FileNotFoundError:
+        return 0
+    return min(job.env_steps, json.loads(lines[-2])["env_steps"]) if len(lines) > 1 else 0
+
+
+def failure(job: Job) -> str:
+    """The sentence with which the last attempt failed; empty if it did not."""
+    try:
+        return (Path(job.path) / "failed.txt").read_text(encoding="utf-8").splitlines()[0]
+    except FileNotFoundError:
+        return ""
+
+
+def history(job: Job) -> list[dict[str, Any]]:
+    """What happened to the run besides learning, oldest first."""
+    try:
+        return [json.loads(line) for line in (Path(job.path) / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    except FileNotFoundError:
+        return []
+
+
+@cache
+def code_version() -> str:
+    """A fingerprint of the agent's source, so that results of different code can be told apart."""
+    files = sorted(Path(configs.__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+
+
+def changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Dotted names of settings that decide the first steps of a run and differ; one that `old` was written without does not count."""
+    names = [name for name in differences(old, new) if name not in ("env_steps", "device")]
+    return [name for name in names if lookup(old, name) is not None or lookup(new, name) is None]
+
+
+def lookup(tree: Any, name: str) -> Any:
+    """The setting of a dotted name; None if it is not there."""
+    for part in name.split("."):
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
+
+
+# --- running -----------------------------------------------------------------------------------
+
+
+def run(job: Job, look: Callable[[], None] = lambda: None) -> None:
+    """Begin the run or continue it, to its last step. An error ends in the folder's `failed.txt`, with its traceback, and nowhere else.
+
+    Args:
+        look: called after each evaluation.
+    """
+    path = Path(job.path)
+    with ALONE:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            while True:
+                try:
+                    if not finished(job):  # another worker, thought lost, may have finished it
+                        train(job, path, look)
+                    break
+                except InUse:  # by a worker that was thought lost, or by one whose study was stopped
+                    time.sleep(PATIENCE)
+        except Exception as error:
+            sentence = " ".join(str(error).split()) if isinstance(error, DreamerError) else f"it raised {told(error)}"
+            fail(job, sentence, traceback.format_exc())
+
+
+def fail(job: Job, sentence: str, details: str) -> None:
+    """Leave word in the run's folder that it failed."""
+    with contextlib.suppress(OSError):  # the disk may be what it failed for; then the run is merely missing
+        Path(job.path).mkdir(parents=True, exist_ok=True)
+        (Path(job.path) / "failed.txt").write_text(f"{sentence}\n\n{details}", encoding="utf-8")
+
+
+def try_again(job: Job) -> None:
+    """Forget that an earlier attempt failed."""
+    (Path(job.path) / "failed.txt").unlink(missing_ok=True)
+
+
+def train(job: Job, path: Path, look: Callable[[], None]) -> None:
+    """`run` without its safeguards.
+
+    Raises:
+        InUse: another run is at work in the folder. DreamerError: anything else that a person can mend.
+    """
+    begun = (path / "config.json").exists()
+    if begun:
+        names = changed(json.loads((path / "config.json").read_bytes()), job.settings)
+        if names:
+            raise CheckpointError(f"the run was begun with another {names[0]} than the study has now: choose another --out")
+
+    def warn(sentence: str) -> None:
+        remember(path, {"warned": sentence})
+
+    if job.settings["agent"] == peer.AGENT:
+        remember(path, started(0))
+        return peer.train(peer.PeerConfig.from_dict(job.settings), path, warn, look)
+    config = configs.from_dict(job.settings)
+    with Trainer.resume(path, config.env_steps, warn) if begun else Trainer(config, path, warn) as trainer:
+        remember(path, started(trainer.step))
+        for _ in trainer.run():
+            look()
+
+
+def started(step: int) -> dict[str, Any]:
+    """The line of history with which a run is begun or continued."""
+    return {"from_step": step, "code": code_version(), "torch": torch.__version__, "pid": os.getpid()}
+
+
+def remember(path: Path, line: dict[str, Any]) -> None:
+    """Append a line to the run's history."""
+    with open(path / "history.jsonl", "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")

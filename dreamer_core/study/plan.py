@@ -1,0 +1,322 @@
+"""What a study compares, as a YAML file says it: arms, worlds and seeds, and how all of them are measured.
+
+    name: quick
+    arms:                                       # the first one is what the others are held against
+      dropin: {}                                # the defaults
+      uncut: {model.detach-z: false}            # settings by the names of the command's flags
+      sb3_sac: {agent: sb3_sac, times: 3}       # stable-baselines3's SAC, for three times the steps
+    worlds:
+      - env: Pendulum-v1
+        env_steps: 3000
+        random: -1230                           # the mean return of random actions: score 0
+        best: -134.8                            # the best known: score 1
+        solved: -150                            # a run solves the world with its first evaluation at or above this
+      - {name: hidden, env: Pendulum-v1, wrappers: {hide: [2]}, env_steps: 2400, random: -1230, best: -134.8, seeds: [0..4]}
+    seeds: [0..9]                               # 0 to 9; numbers may be listed too
+    evaluation: {every: 200, episodes: 50, seed: 20000, last: 5}    # a run's result is the mean of its last evaluations
+
+`name`, `wrappers`, `solved`, `times`, `evaluation` and a world's own `seeds` and `evaluation` may be left out.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from dreamer_core import config as configs
+from dreamer_core.config import STRICT, Config, Count, EvaluationConfig, Seed
+from dreamer_core.errors import ConfigError
+from dreamer_core.study.peer import AGENT, PeerConfig
+
+OF_THE_STUDY = ("env", "env_steps", "seed", "threads", "wrappers", "evaluation")  # settings that are the same for every arm
+TIMES = "times"  # of an arm: how many times a world's steps it runs
+
+
+@dataclass(config=STRICT)
+class World:
+    """A world of a study, and what is known about it."""
+
+    env: str
+    """A gymnasium environment."""
+    env_steps: Count
+    """Steps that every arm may take."""
+    random: float
+    """Mean return of random actions: the score 0."""
+    best: float
+    """The best mean return that is known: the score 1."""
+    solved: float | None = None
+    """A run solves the world with its first evaluation at or above this; None where there is no such mark."""
+    name: str = ""
+    """What the report calls it; the environment's name if empty."""
+    wrappers: dict[str, Any] = field(default_factory=dict)
+    """Settings of WrapperConfig."""
+    seeds: tuple[Seed, ...] = ()
+    """Seeds of this world instead of the study's."""
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    """What differs here from the study's `evaluation`."""
+
+    def score(self, value: Any) -> Any:
+        """Returns (any shape) as scores: 0 for random actions, 1 for the best known."""
+        return (value - self.random) / (self.best - self.random)
+
+
+@dataclass(config=STRICT)
+class Measure(EvaluationConfig):
+    """How every run is measured: the settings of its evaluations, and what its result is."""
+
+    last: Count = 5
+    """A run's result is the mean over so many of its last evaluations."""
+
+
+class Arm(NamedTuple):
+    """One way to learn."""
+
+    settings: dict[str, Any]  # the tree of what differs from the defaults
+    times: int  # steps, as a multiple of the world's
+
+
+class Reading(NamedTuple):
+    """An arm, read off after so many times a world's steps."""
+
+    label: str
+    arm: str
+    times: int
+
+
+class Plan(NamedTuple):
+    """A whole study."""
+
+    name: str
+    arms: dict[str, Arm]
+    worlds: dict[str, World]
+    seeds: dict[str, tuple[int, ...]]  # of each world
+    measures: dict[str, Measure]  # of each world
+
+    def readings(self) -> list[Reading]:
+        """The arms in order; one that runs longer than the others is read off at the others' length, and at its own."""
+        found = []
+        for name, arm in self.arms.items():
+            found.append(Reading(name, name, 1))
+            if arm.times > 1:
+                found.append(Reading(f"{name}, {arm.times} x the steps", name, arm.times))
+        return found
+
+    def config(self, world: str, arm: str, seed: int) -> "Config | PeerConfig":
+        """The complete settings of one run.
+
+        Raises:
+            ConfigError: the arm has a setting of a wrong type or out of range.
+        """
+        place, (settings, times), measure = self.worlds[world], self.arms[arm], self.measures[world]
+        fixed = {
+            "env": place.env,
+            "env_steps": place.env_steps * times,
+            "seed": seed,
+            "threads": 1,
+            "wrappers": place.wrappers,
+            "evaluation": {"every": measure.every, "episodes": measure.episodes, "seed": measure.seed},
+        }
+        make = PeerConfig.from_dict if settings.get("agent") == AGENT else configs.from_dict
+        try:
+            return make({**settings, **fixed})
+        except ConfigError as error:
+            raise ConfigError(f"the arm {arm} in the world {world}: {error}") from None
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+
+def read(path: Path) -> Plan:
+    """The plan in a YAML file.
+
+    Raises:
+        ConfigError: it is no such file, or asks for what does not exist or does not go together.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"the study {path} cannot be read ({error.strerror}): check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" in line {where.line + 1}" if where else ""
+        raise ConfigError(f"the study {path} is not YAML{line}: {getattr(error, 'problem', None) or 'it is not text'}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"the study {path} holds no plan: it needs the keys arms, worlds and seeds")
+    return from_dict({"name": path.stem, **data})
+
+
+def from_dict(data: Mapping[str, Any]) -> Plan:
+    """A plan from what YAML holds.
+
+    Raises:
+        ConfigError: naming the first thing that is wrong, and the nearest name that exists.
+    """
+    check_names("the study", data, ("name", "arms", "worlds", "seeds", "evaluation"))
+    for key, kind, example in (("arms", dict, "arms: {default: {}}"), ("worlds", list, "worlds: [{env: Pendulum-v1, ...}]")):
+        if not isinstance(data.get(key), kind) or not data[key]:
+            raise ConfigError(f"the study names no {key}: write for example `{example}`")
+    arms = {str(name): arm(str(name), settings) for name, settings in data["arms"].items()}
+    listed = [world(entry) for entry in data["worlds"]]
+    worlds = {place.name: place for place in listed}
+    for kind, names in (("arms", list(arms)), ("worlds", [place.name for place in listed])):
+        check_folders(kind, names)
+    default = seeds("the study", data.get("seeds", ()))
+    measures = {name: measure(f"the world {name}", {**evaluation(data), **place.evaluation}) for name, place in worlds.items()}
+    plan = Plan(str(data.get("name", "study")), arms, worlds, {name: place.seeds or default for name, place in worlds.items()}, measures)
+    check(plan)
+    return plan
+
+
+def evaluation(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The study's own `evaluation`."""
+    given = data.get("evaluation") or {}
+    if not isinstance(given, dict):
+        raise ConfigError(f"the study's evaluation is {given!r}: write for example `evaluation: {{every: 200, episodes: 50}}`")
+    return given
+
+
+def arm(name: str, settings: Any) -> Arm:
+    """An arm from its settings by dotted names, as the command's flags have them."""
+    settings = {} if settings is None else settings
+    if not isinstance(settings, dict):
+        raise ConfigError(
+            f"the arm {name} is {settings!r}: write its settings as `{name}: {{model.detach-z: false}}`, or {{}} for the defaults"
+        )
+    settings = {str(key).replace("-", "_"): value for key, value in settings.items()}
+    times = settings.pop(TIMES, 1)
+    if type(times) is not int or times < 1:
+        raise ConfigError(f"the arm {name} has times: {times!r}, how many times a world's steps it runs: it must be 1, 2, ...")
+    known = PeerConfig() if settings.get("agent") == AGENT else Config()
+    sections = [key for key, value in configs.to_dict(known).items() if isinstance(value, dict)]
+    tree: dict[str, Any] = {}
+    for key, value in settings.items():
+        section, _, field = key.rpartition(".")
+        if (section or key) in OF_THE_STUDY:
+            raise ConfigError(f"the arm {name} sets {key}, which is the same for every arm: set it for the study or for a world")
+        if key in sections:
+            raise ConfigError(f"the arm {name} sets {key} as a whole: write its settings one by one, as `{key}.NAME: VALUE`")
+        check_names(f"the arm {name}", [key], [*flat(configs.to_dict(known)), TIMES], "setting")
+        (tree.setdefault(section, {}) if section else tree)[field] = value
+    if times > 1 and tree.get("schedule", {}).get("anneal"):
+        raise ConfigError(
+            f"the arm {name} has times: {times} and schedule.anneal: its rates fall over all its steps, so half-way it is no shorter run"
+        )
+    return Arm(tree, times)
+
+
+def world(entry: Any) -> World:
+    """A world from its mapping."""
+    if not isinstance(entry, dict) or "env" not in entry:
+        raise ConfigError(
+            f"a world of the study is {entry!r}: write it as `{{env: Pendulum-v1, env_steps: 3000, random: -1230, best: -134.8}}`"
+        )
+    name = str(entry.get("name") or entry["env"])
+    check_names(f"the world {name}", entry, World.__dataclass_fields__)
+    entry = {**entry, "name": name, "seeds": seeds(f"the world {name}", entry.get("seeds", ()))}
+    for key, known in (("wrappers", configs.WrapperConfig), ("evaluation", Measure)):
+        if isinstance(entry.get(key), dict):
+            entry[key] = {str(field).replace("-", "_"): value for field, value in entry[key].items()}
+            check_names(f"the world {name} in its {key}", entry[key], known.__dataclass_fields__)
+    place = validated(World, f"the world {name}", entry)
+    if place.best <= place.random:
+        raise ConfigError(f"the world {name} has best {place.best:g} and random {place.random:g}: the best return must be the larger one")
+    return place
+
+
+def measure(where: str, given: dict[str, Any]) -> Measure:
+    """How runs are measured."""
+    check_names(f"{where} in its evaluation", given, Measure.__dataclass_fields__)
+    return validated(Measure, f"{where} in its evaluation", given)
+
+
+def seeds(where: str, given: Any) -> tuple[int, ...]:
+    """Seeds from a list of numbers and of ranges such as "0..9", which holds both ends."""
+    found: list[int] = []
+    for part in given if isinstance(given, (list, tuple)) else [given]:
+        ends = re.fullmatch(r"(\d+)\.\.(\d+)", part) if isinstance(part, str) else None
+        if ends:
+            found += range(int(ends[1]), int(ends[2]) + 1)
+        elif type(part) is int and part >= 0:
+            found.append(part)
+        else:
+            raise ConfigError(f"{where} has {part!r} among its seeds: write whole numbers from 0 on, or a range such as 0..9")
+    twice = next((seed for seed in found if found.count(seed) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"{where} names the seed {twice} twice: a run that is counted twice makes intervals too narrow")
+    return tuple(found)
+
+
+def check(plan: Plan) -> None:
+    """What several parts of a plan must agree on.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    for name, place in plan.worlds.items():
+        if not plan.seeds[name]:
+            raise ConfigError("the study names no seeds: write for example `seeds: [0..9]`")
+        every = plan.measures[name].every
+        if place.env_steps % every:
+            raise ConfigError(
+                f"the world {name} has {place.env_steps} steps and an evaluation every {every}: the first must be a multiple of the second"
+            )
+        for arm in plan.arms:
+            plan.config(name, arm, plan.seeds[name][0])
+
+
+# --- words -------------------------------------------------------------------------------------
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The dotted names of all settings in a tree."""
+    return [name for key, value in tree.items() for name in (flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [prefix + key])]
+
+
+def check_names(where: str, given: Iterable[Any], known: Iterable[str], kind: str = "key") -> None:
+    """Raises:
+    ConfigError: one of the names that are given is not known; it says which known name is nearest.
+    """
+    known = list(known)
+    for name in map(str, given):
+        if name in known:
+            continue
+        near = difflib.get_close_matches(name, known, 1, 0.5) or [key for key in known if key.rpartition(".")[2] == name.rpartition(".")[2]]
+        advice = f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}"
+        raise ConfigError(f"{where} has the {kind} {name}, which does not exist: {advice}")
+
+
+def validated(kind: type, where: str, data: dict[str, Any]) -> Any:
+    """A dataclass from plain data, or one sentence."""
+    try:
+        return TypeAdapter(kind).validate_python(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        if first["type"].startswith("missing"):
+            raise ConfigError(f"{where} lacks {name}: its keys are {', '.join(kind.__dataclass_fields__)}") from None
+        raise ConfigError(f"{where} has {name}: {first['input']!r}: {first['msg'][0].lower() + first['msg'][1:]}") from None
+
+
+def folder(name: str) -> str:
+    """A name as part of a path."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+
+
+def check_folders(kind: str, names: list[str]) -> None:
+    """Raises:
+    ConfigError: two names are the same, or would share a folder.
+    """
+    taken: dict[str, str] = {}
+    for name in names:
+        place = folder(name).lower()
+        if not place.strip(".-"):
+            raise ConfigError(f"the study has {name!r} among its {kind}: give it a name with letters or digits")
+        if place in taken:
+            raise ConfigError(f"the study has {name!r} and {taken[place]!r} among its {kind}: give each a name of its own")
+        taken[place] = name

@@ -1,0 +1,211 @@
+"""The report of a study: report.md for people, report.json for programs, and figures beside them."""
+
+import json
+
+import numpy as np
+import yaml
+
+from dreamer_core.study.figures import curves, profiles, scores
+from dreamer_core.study.results import Cell, Pair, Results
+from dreamer_core.study.statistics import Estimate, estimate, interquartile_mean, median
+from dreamer_core.viz.show import png
+
+FEW = 5  # seeds, below which a bootstrap interval is too narrow to be believed
+FIGURES = {"scores": scores, "curves": curves, "profiles": profiles}
+
+
+def write(results: Results) -> str:
+    """Write everything into the study's folder; returns the text of report.md."""
+    text = markdown(results)
+    (results.out / "report.md").write_text(text, encoding="utf-8")
+    (results.out / "report.json").write_text(json.dumps(results.data(), indent=1) + "\n", encoding="utf-8")
+    for name, draw in FIGURES.items():
+        if any(cell.seeds for cell in results.cells.values()):
+            (results.out / f"{name}.png").write_bytes(png(draw(results), dpi=110))
+    return text
+
+
+def markdown(results: Results) -> str:
+    """The whole report."""
+    parts = [f"# Study: {results.plan.name}", opening(results), *unfinished(results)]
+    if any(cell.seeds for cell in results.cells.values()):
+        parts += ["## Which is better?", *verdicts(results)]
+        if len(results.plan.worlds) > 1:
+            parts += ["## All worlds together", together(results)]
+        parts += ["![Scores of every arm in every world, with intervals](scores.png)"]
+        for world in results.plan.worlds:
+            parts += [f"## {world}", about(results, world), table(results, world)]
+        parts += ["## Learning curves", "![Learning curves of all seeds](curves.png)"]
+        parts += ["## Performance profiles", "![The share of runs above each score](profiles.png)"]
+    parts += ["## The arms", arms(results), "## To be known", *known(results)]
+    return "\n\n".join(parts) + "\n"
+
+
+def opening(results: Results) -> str:
+    """What was compared, and how."""
+    plan = results.plan
+    done = len(results.runs) - len(results.unfinished())
+    return (
+        f"{count(plan.arms, 'arm')}, {count(plan.worlds, 'world')}, {count(results.runs, 'run')}, of which {done} are finished. "
+        f"A score is 0 for random actions and 1 for the best return that is known. *Score* is the interquartile mean of all runs (the mean "
+        f"without the lowest and the highest quarter; with fewer than four runs nothing is left out). In brackets: the stratified "
+        f"bootstrap interval of 95 %, and the number of runs behind it. Definitions: Agarwal et al., arXiv 2108.13264."
+    )
+
+
+def count(things: object, name: str) -> str:
+    """ "1 run", "2 runs"."""
+    number = len(things)  # type: ignore[arg-type]
+    return f"{number} {name}{'s' * (number != 1)}"
+
+
+def unfinished(results: Results) -> list[str]:
+    """The runs whose numbers are not in the report, if there are any."""
+    runs = results.unfinished()
+    if not runs:
+        return []
+    rows = []
+    for run in runs:
+        reached = int(run.curve[-1, 0]) if len(run.curve) else 0
+        what = "not finished" if run.state == "missing" else f"failed: {run.state}"
+        rows.append(f"* {run.job.name}: step {reached} of {run.job.env_steps}, {what}")
+    return ["## Not finished", "The tables leave these runs out. The same command tries them again.", "\n".join(rows)]
+
+
+def verdicts(results: Results) -> list[str]:
+    """A sentence for each arm, and the table of its differences from the first."""
+    pairs = results.pairs()
+    if len(results.readings) == 1:
+        return ["There is one arm, and nothing to hold it against."]
+    if not pairs:
+        return ["No seed is finished in two arms, so that nothing can be compared yet."]
+    overall = [pair for pair in pairs if pair.world == "" or len(results.plan.worlds) == 1]
+    first = results.readings[0].label
+    rows = [
+        [pair.label, pair.world or "all worlds", shown(pair.difference, sign=True), f"{pair.better} of {pair.difference.runs}"]
+        for pair in pairs
+    ]
+    head = ["arm", "world", f"score less that of {first}, same seed: mean", "pairs in which it is better"]
+    return ["\n".join(f"* {verdict(pair, first)}" for pair in overall), grid(head, rows)]
+
+
+def verdict(pair: Pair, first: str) -> str:
+    """One honest line: is it better?"""
+    value, low, high, runs = pair.difference
+    pairs = f"{runs} pair{'s' * (runs != 1)} of runs with the same seed"
+    if np.isnan(low):
+        return f"**{pair.label}** against **{first}**: one run says nothing about how runs differ; run more seeds ({value:+.3f}, {pairs})."
+    word = "better" if low > 0 else "worse" if high < 0 else "not told apart"
+    few = f" Fewer than {FEW} seeds: do not trust this interval." if runs < FEW else ""
+    return (
+        f"**{pair.label}** against **{first}**: {word}. Its score is {value:+.3f} (interval {low:+.3f} to {high:+.3f}; {pairs}, "
+        f"better in {pair.better}).{few}"
+    )
+
+
+def together(results: Results) -> str:
+    """A row for each reading over all worlds."""
+    rows = []
+    for reading in results.readings:
+        strata = results.strata(reading.label)
+        if not sum(map(len, strata)):
+            rows.append([reading.label, "no run finished", "", "", ""])
+            continue
+        cells = [results.cells[world, reading.label] for world in results.plan.worlds]
+        lowest = min((float(cell.scores.min()), world, cell.seeds[int(cell.scores.argmin())])
+                     for world, cell in zip(results.plan.worlds, cells) if cell.seeds)  # fmt: skip
+        marked = [cell.solved for cell in cells]
+        solved = f"{sum(int(np.isfinite(steps).sum()) for steps in marked)} of {sum(map(len, marked))}"
+        score, middle = estimate(strata, interquartile_mean), estimate(strata, median)
+        rows.append([reading.label, shown(score), shown(middle), f"{lowest[0]:.3f} ({lowest[1]}, seed {lowest[2]})", solved])
+    return grid(["arm", "score", "median", "worst run", "runs that solved their world"], rows)
+
+
+def about(results: Results, world: str) -> str:
+    """What the world is and how it was measured."""
+    place, measure = results.plan.worlds[world], results.plan.measures[world]
+    changed = f" with {', '.join(f'{name} {value}' for name, value in place.wrappers.items())}" if place.wrappers else ""
+    solved = f", solved at {place.solved:g}" if place.solved is not None else ""
+    return (
+        f"{place.env}{changed}, {place.env_steps:,} steps. Returns: random {place.random:g}, best known {place.best:g}{solved}. "
+        f"The result of a run is the mean of its last {measure.last} evaluations; there is one of {measure.episodes} episodes every "
+        f"{measure.every} steps."
+    )
+
+
+def table(results: Results, world: str) -> str:
+    """A row for each reading in one world."""
+    planned = len(results.plan.seeds[world])
+    rows = []
+    for reading in results.readings:
+        cell = results.cells[world, reading.label]
+        seeds = f"{len(cell.seeds)} of {planned}"
+        if not cell.seeds:
+            rows.append([reading.label, "no run finished", "", "", "", "", "", seeds])
+            continue
+        worst = int(cell.scores.argmin())
+        rows.append(
+            [
+                reading.label,
+                shown(estimate([cell.scores], interquartile_mean)),
+                shown(estimate([cell.scores], median)),
+                shown(estimate([cell.returns], interquartile_mean), digits=1),
+                f"{cell.scores[worst]:.3f} (seed {cell.seeds[worst]}, return {cell.returns[worst]:.1f})",
+                *solving(cell),
+                seeds,
+            ]
+        )
+    head = ["arm", "score", "median score", "return", "worst seed", "solved", "steps to solve: median (fastest to slowest)", "seeds"]
+    return grid(head, rows)
+
+
+def solving(cell: Cell) -> tuple[str, str]:
+    """How many runs solved their world, and after how many steps; one that never did counts as infinitely late."""
+    if not len(cell.solved):
+        return "no mark", ""
+    middle, low, high = np.median(cell.solved), cell.solved.min(), cell.solved.max()
+    return f"{int(np.isfinite(cell.solved).sum())} of {len(cell.solved)}", f"{steps(middle)} ({steps(low)} to {steps(high)})"
+
+
+def steps(number: float) -> str:
+    """A number of steps, or that it was never reached."""
+    return f"{number:,.0f}" if np.isfinite(number) else "never"
+
+
+def shown(value: Estimate, digits: int = 3, sign: bool = False) -> str:
+    """An estimate with its interval and its number of runs; never without them."""
+    form = f"{'+' if sign else ''}.{digits}f"
+    between = "no interval" if np.isnan(value.low) else f"{value.low:{form}} to {value.high:{form}}"
+    return f"{value.value:{form}} ({between}; {value.runs})"
+
+
+def grid(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
+
+
+def arms(results: Results) -> str:
+    """What each arm sets."""
+    plan = results.plan
+    settings = {
+        name: (arm.settings or "the defaults") if arm.times == 1 else {"times": arm.times, **arm.settings}
+        for name, arm in plan.arms.items()
+    }
+    return f"```yaml\n{yaml.safe_dump(settings, sort_keys=False, default_flow_style=None).strip()}\n```"
+
+
+def known(results: Results) -> list[str]:
+    """What a reader must know before quoting these numbers."""
+    plan = results.plan
+    lines = [f"* Seeds of {world}: {', '.join(map(str, plan.seeds[world]))}." for world in plan.worlds]
+    made = results.made_with()
+    lines += [f"* Made with torch {one['torch']} and the agent's code {one['code']}." for one in made]
+    if len({one["code"] for one in made}) > 1:
+        lines.append("* These runs were made with more than one version of the agent's code: make the study anew in another folder.")
+    fewest = min(len(seeds) for seeds in plan.seeds.values())
+    if fewest < FEW:
+        lines.append(f"* With fewer than {FEW} seeds in a world bootstrap intervals are too narrow: take them as a hint.")
+    if len({len(seeds) for seeds in plan.seeds.values()}) > 1:
+        lines.append("* The worlds have unequal numbers of seeds; over all worlds every run counts alike.")
+    lines += [f"* {', '.join(names)}: {sentence}." for sentence, names in results.warnings().items()]
+    return ["\n".join(lines)]

@@ -1,0 +1,160 @@
+"""What the run folders of a study say, as scores and returns: everything that the report is made of."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dreamer_core.study.job import Job, failure, finished, history, jobs, steps_done
+from dreamer_core.study.plan import Plan, Reading
+from dreamer_core.study.statistics import Estimate, estimate, first_at, interquartile_mean, mean, median
+
+
+class Run(NamedTuple):
+    """One run as far as it went."""
+
+    job: Job
+    curve: np.ndarray  # (M, 2), rows of steps and mean return
+    state: str  # "finished", "missing", or the sentence with which it failed
+    history: list[dict[str, Any]]
+
+
+class Cell(NamedTuple):
+    """All runs of a reading in a world that reached its length; S of them, seeds in order."""
+
+    seeds: list[int]
+    curves: list[np.ndarray]  # (M, 2) each, cut at the reading's length
+    returns: np.ndarray  # (S,), the result of each run in the world's units
+    scores: np.ndarray  # (S,)
+    solved: np.ndarray  # (S,), steps until it was solved, infinite if never; empty where the world has no such mark
+
+
+class Pair(NamedTuple):
+    """A reading held against the first one, seed by seed."""
+
+    world: str  # "" for all worlds together
+    label: str
+    difference: Estimate  # the mean of the differences of scores; `runs` counts pairs
+    better: int  # pairs in which it is the better one
+
+
+class Results:
+    """The results of a study.
+
+    Args:
+        plan: the study. out: its folder.
+
+    Attributes:
+        runs: every run, as far as it went. cells: by (world, label of a reading).
+    """
+
+    def __init__(self, plan: Plan, out: Path) -> None:
+        self.plan, self.out, self.readings = plan, out, plan.readings()
+        self.runs = [Run(job, curve(Path(job.path)), state(job), history(job)) for job in jobs(plan, out)]
+        self.cells = {(world, reading.label): self._cell(world, reading) for world in plan.worlds for reading in self.readings}
+
+    def _cell(self, world: str, reading: Reading) -> Cell:
+        place, measure = self.plan.worlds[world], self.plan.measures[world]
+        length = place.env_steps * reading.times
+        chosen = [run for run in self.runs if (run.job.world, run.job.arm) == (world, reading.arm)]
+        whole = {run.job.seed: run.curve[run.curve[:, 0] <= length] for run in chosen if (run.curve[:, 0] >= length).any()}
+        seeds = sorted(whole)
+        curves = [whole[seed] for seed in seeds]
+        returns = np.array([one[-measure.last :, 1].mean() for one in curves])
+        solved = [] if place.solved is None else [first_at(one, place.solved) for one in curves]
+        return Cell(seeds, curves, returns, place.score(returns), np.array(solved))
+
+    def strata(self, label: str) -> list[np.ndarray]:
+        """Scores of a reading, an array for each world."""
+        return [self.cells[world, label].scores for world in self.plan.worlds]
+
+    def unfinished(self) -> list[Run]:
+        """The runs that are missing or failed."""
+        return [run for run in self.runs if run.state != "finished"]
+
+    def pairs(self) -> list[Pair]:
+        """Each reading against the first, in each world, and in all together where there are several."""
+        found = []
+        for reading in self.readings[1:]:
+            by_world = {world: self._differences(world, reading.label) for world in self.plan.worlds}
+            groups = {world: [values] for world, values in by_world.items()} | ({"": list(by_world.values())} if len(by_world) > 1 else {})
+            for world, strata in groups.items():
+                if sum(map(len, strata)):
+                    better = sum(int((values > 0).sum()) for values in strata)
+                    found.append(Pair(world, reading.label, estimate(strata, mean), better))
+        return found
+
+    def _differences(self, world: str, label: str) -> np.ndarray:
+        """Scores less those of the first reading, at the seeds that both have."""
+        one, other = self.cells[world, label], self.cells[world, self.readings[0].label]
+        first = dict(zip(other.seeds, other.scores))
+        return np.array([score - first[seed] for seed, score in zip(one.seeds, one.scores) if seed in first])
+
+    def data(self) -> dict[str, Any]:
+        """Everything as plain data, for JSON; a number that is not there is null."""
+        cells = [self._cell_data(world, label, cell) for (world, label), cell in self.cells.items()]
+        together = [
+            {"label": reading.label, "score": plain(estimate(strata, interquartile_mean)), "median": plain(estimate(strata, median))}
+            for reading in self.readings
+            if sum(map(len, strata := self.strata(reading.label)))
+        ]
+        pairs = [{"world": pair.world or None, "label": pair.label, "against": self.readings[0].label, "better": pair.better,
+                  "difference": plain(pair.difference)} for pair in self.pairs()]  # fmt: skip
+        return {
+            "name": self.plan.name,
+            "worlds": {name: {"random": place.random, "best": place.best, "solved": place.solved, "env_steps": place.env_steps,
+                              "last": self.plan.measures[name].last} for name, place in self.plan.worlds.items()},
+            "cells": cells,
+            "all_worlds": together,
+            "against_the_first": pairs,
+            "unfinished": [{"run": run.job.name, "steps": steps_done(run.job), "state": run.state} for run in self.unfinished()],
+            "made_with": self.made_with(),
+        }  # fmt: skip
+
+    def _cell_data(self, world: str, label: str, cell: Cell) -> dict[str, Any]:
+        found = {"world": world, "label": label, "planned": len(self.plan.seeds[world]), "seeds": cell.seeds}
+        if not cell.seeds:
+            return found
+        return found | {
+            "score": plain(estimate([cell.scores], interquartile_mean)),
+            "median": plain(estimate([cell.scores], median)),
+            "scores": cell.scores.round(4).tolist(),
+            "returns": cell.returns.round(3).tolist(),
+            "steps_to_solve": [None if np.isinf(steps) else int(steps) for steps in cell.solved],
+            "curves": [[[int(steps), round(value, 3)] for steps, value in one] for one in cell.curves],
+        }
+
+    def made_with(self) -> list[dict[str, str]]:
+        """The versions of code and of torch that runs were made with."""
+        found = {(line["code"], line["torch"]) for run in self.runs for line in run.history if "code" in line}
+        return [{"code": code, "torch": version} for code, version in sorted(found)]
+
+    def warnings(self) -> dict[str, list[str]]:
+        """What runs warned of, and the runs that did."""
+        found: dict[str, list[str]] = {}
+        for run in self.runs:
+            for sentence in dict.fromkeys(line["warned"] for line in run.history if "warned" in line):
+                found.setdefault(sentence, []).append(run.job.name)
+        return found
+
+
+def curve(folder: Path) -> np.ndarray:
+    """The evaluations in a run folder: rows of steps and mean return, (M, 2)."""
+    try:
+        text = (folder / "metrics.jsonl").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        text = ""
+    lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    return np.array([(line["env_steps"], line["eval_return_mean"]) for line in lines], float).reshape(-1, 2)
+
+
+def state(job: Job) -> str:
+    """How a run stands."""
+    return "finished" if finished(job) else failure(job) or "missing"
+
+
+def plain(value: Estimate) -> dict[str, Any]:
+    """An estimate for JSON."""
+    low, high = (None if np.isnan(end) else round(end, 4) for end in (value.low, value.high))
+    return {"value": round(value.value, 4), "low": low, "high": high, "runs": value.runs}

@@ -1,0 +1,124 @@
+"""What a study's file may hold, and what is said about everything else."""
+
+import re
+
+import pytest
+from small_studies import BUOY, SETTINGS, small
+
+from dreamer_core import config as configs
+from dreamer_core.errors import ConfigError
+from dreamer_core.study.peer import PeerConfig
+from dreamer_core.study.plan import from_dict, read, seeds
+
+
+def test_the_example_in_the_docstring_is_a_study(tmp_path):
+    from dreamer_core.study import plan
+
+    file = tmp_path / "example.yaml"
+    file.write_text(re.search(r"\n\n(    name: .*?)\n\n`name`", plan.__doc__, re.DOTALL)[1], encoding="utf-8")
+    found = read(file)
+    assert list(found.arms) == ["dropin", "uncut", "sb3_sac"] and list(found.worlds) == ["Pendulum-v1", "hidden"]
+    assert found.seeds == {"Pendulum-v1": tuple(range(10)), "hidden": (0, 1, 2, 3, 4)}
+    assert found.arms["uncut"].settings == {"model": {"detach_z": False}}
+    assert [(one.label, one.times) for one in found.readings()][-2:] == [("sb3_sac", 1), ("sb3_sac, 3 x the steps", 3)]
+
+
+def test_a_run_has_the_arms_settings_in_the_worlds_place():
+    found = from_dict(small(worlds=[BUOY | {"wrappers": {"hide": [1]}, "evaluation": {"episodes": 3}}]))
+    config = found.config("buoy", "uncut", 4)
+    assert (config.env, config.env_steps, config.seed, config.threads) == ("runs:Buoy-v0", 80, 4, 1)
+    assert config.wrappers.hide == (1,) and not config.model.detach_z and found.config("buoy", "cut", 4).model.detach_z
+    assert (config.evaluation.every, config.evaluation.episodes, config.evaluation.seed) == (20, 3, 7)
+
+
+def test_an_arm_may_name_a_preset_and_differ_from_it():
+    found = from_dict(small(arms={"advantage": {"preset": "advantage", "sac.lam": 0.5}}))
+    config = found.config("buoy", "advantage", 3)
+    assert (config.sac.lam, config.sac.actor_grad) == (0.5, "score")
+
+
+def test_the_other_librarys_sac_is_an_arm_with_its_own_settings():
+    found = from_dict(small(arms={"sb3": {"agent": "sb3_sac", "learning-rate": "1e-3", "times": 3}}))
+    assert found.config("buoy", "sb3", 3) == PeerConfig(
+        env="runs:Buoy-v0", env_steps=240, seed=3, evaluation=configs.EvaluationConfig(every=20, episodes=2, seed=7), learning_rate=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    "given, found", [([0, 5], (0, 5)), (["0..3"], (0, 1, 2, 3)), ("2..3", (2, 3)), ([7, "1..2"], (7, 1, 2)), (4, (4,)), ([], ())]
+)
+def test_seeds_are_numbers_and_ranges_with_both_ends(given, found):
+    assert seeds("the study", given) == found
+
+
+PENDULUM = dict(env="Pendulum-v1", env_steps=400, random=-1230, best=-135)
+
+
+@pytest.mark.parametrize(
+    "changes, sentence",
+    [
+        (dict(arm={}), "the study has the key arm, which does not exist: did you mean arms?"),
+        (dict(worlds=None), "the study names no worlds: write for example `worlds: "),
+        (dict(worlds=[]), "the study names no worlds: "),
+        (dict(arms={}), "the study names no arms: "),
+        (dict(seeds=[]), "the study names no seeds: write for example `seeds: "),
+        (dict(seeds=[1, "0..3"]), "the study names the seed 1 twice: "),
+        (dict(seeds=["a"]), "the study has 'a' among its seeds: write whole numbers"),
+        (dict(seeds=[-1]), "the study has -1 among its seeds: "),
+        (dict(seeds=[True]), "the study has True among its seeds: "),
+        (dict(worlds=["Pendulum-v1"]), "a world of the study is 'Pendulum-v1': write it as `{env: Pendulum-v1, "),
+        (dict(worlds=[PENDULUM | {"solvd": 1}]), "the world Pendulum-v1 has the key solvd, which does not exist: did you mean solved?"),
+        (dict(worlds=[{"env": "x", "env_steps": 4, "random": 0}]), "the world x lacks best: its keys are env, env_steps, random, best, "),
+        (dict(worlds=[PENDULUM | {"env_steps": 0}]), "the world Pendulum-v1 has env_steps: 0: input should be greater than"),
+        (dict(worlds=[PENDULUM | {"best": -2000}]), "the world Pendulum-v1 has best -2000 and random -1230: the best return must be the"),
+        (dict(worlds=[PENDULUM | {"env_steps": 390}]), "the world Pendulum-v1 has 390 steps and an evaluation every 20: the first"),
+        (dict(worlds=[PENDULUM | {"wrappers": {"hid": [1]}}]), "the world Pendulum-v1 in its wrappers has the key hid, which does"),
+        (dict(worlds=[PENDULUM | {"evaluation": {"evry": 1}}]), "the world Pendulum-v1 in its evaluation has the key evry, which does"),
+        (dict(worlds=[PENDULUM, PENDULUM]), "the study has 'Pendulum-v1' and 'Pendulum-v1' among its worlds: give each a name of its own"),
+        (dict(arms={"a b": {}, "A-b": {}}), "the study has 'A-b' and 'a b' among its arms: give each a name of its own"),
+        (dict(arms={"..": {}}), "the study has '..' among its arms: give it a name with letters or digits"),
+        (dict(evaluation={"last": 0}), "the world buoy in its evaluation has last: 0: input should be greater"),
+        (dict(evaluation=5), "the study's evaluation is 5: write for example"),
+        (dict(arms={"x": 5}), "the arm x is 5: write its settings as `x: "),
+        (dict(arms={"x": {"model.detatch-z": 1}}), "the arm x has the setting model.detatch_z, which does not exist: did you mean model."),
+        (dict(arms={"x": {"detach_z": 1}}), "the arm x has the setting detach_z, which does not exist: did you mean model.detach_z?"),
+        (dict(arms={"x": {"model": {"units": 8}}}), "the arm x sets model as a whole: write its settings one by one, as `model."),
+        (dict(arms={"x": {"model.units": "wide"}}), "the arm x in the world buoy: the setting model.units is 'wide': input should be"),
+        (dict(arms={"x": {"seed": 3}}), "the arm x sets seed, which is the same for every arm: set it for the study or for a world"),
+        (dict(arms={"x": {"evaluation.every": 3}}), "the arm x sets evaluation.every, which is the same for every arm"),
+        (dict(arms={"x": {"times": 0}}), "the arm x has times: 0, how many times a world's steps it runs: it must be 1, 2, ..."),
+        (dict(arms={"x": {"times": 2, "schedule.anneal": True}}), "the arm x has times: 2 and schedule.anneal: its rates"),
+        (dict(arms={"x": {"agent": "sb3_sac", "gama": 1}}), "the arm x has the setting gama, which does not exist: did you mean gamma?"),
+        (dict(arms={"x": {"agent": "ppo"}}), "the arm x in the world buoy: the setting agent is 'ppo': "),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_study_is_said_in_one_sentence(changes, sentence):
+    with pytest.raises(ConfigError) as error:
+        from_dict(small(**changes))
+    assert str(error.value).startswith(sentence) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        (None, "cannot be read (No such file or directory): check the path"),
+        ("arms: {", "is not YAML in line 1: "),
+        ("- 1", "holds no plan: it needs the keys arms, worlds and seeds"),
+    ],
+)
+def test_a_file_that_is_no_study(tmp_path, text, sentence):
+    file = tmp_path / "study.yaml"
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=re.escape(f"the study {file} {sentence}")):
+        read(file)
+
+
+def test_scores_are_0_for_random_actions_and_1_for_the_best():
+    place = from_dict(small(worlds=[PENDULUM])).worlds["Pendulum-v1"]
+    assert [place.score(value) for value in (-1230, -135, -682.5)] == [0, 1, 0.5]
+
+
+def test_the_settings_that_arms_may_choose_are_all_of_the_commands_but_those_of_the_study():
+    chosen = {name.partition(".")[0] for name in SETTINGS}
+    assert chosen == {"agent", "preset", "device", "checkpoint_every", "model", "replay", "imagination", "sac", "schedule"}

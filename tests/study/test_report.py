@@ -1,0 +1,178 @@
+"""The report, over studies whose returns were written by hand."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_studies import BUOY, SETTINGS, small
+
+from dreamer_core.study import conduct, figures, job, report
+from dreamer_core.study.plan import from_dict
+from dreamer_core.study.results import Results
+
+WORLDS = [BUOY | {"random": -100.0, "best": 0.0, "solved": -30.0}, BUOY | {"name": "sea", "random": 0.0, "best": 10.0}]
+
+
+def write(out, returns, **changes):
+    """A study whose runs were not made: (world, arm, seed) -> the returns of its evaluations, one every 20 steps."""
+    plan = from_dict(small(worlds=WORLDS, **changes))
+    with conduct.held(plan, out):
+        for one in job.jobs(plan, out):
+            if (key := (one.world, one.arm, one.seed)) in returns:
+                folder = out / "runs" / one.world / one.arm / str(one.seed)
+                (folder / "checkpoint").mkdir(parents=True)
+                lines = [{"env_steps": 20 * (number + 1), "eval_return_mean": value} for number, value in enumerate(returns[key])]
+                (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+                if len(lines) * 20 >= one.env_steps:
+                    (folder / f"checkpoint/{one.env_steps:08d}.json").touch()
+    return Results(plan, out)
+
+
+RETURNS = {
+    ("buoy", "cut", 3): [-100, -90, -20, -40], ("buoy", "cut", 4): [-100, -90, -80, -60],
+    ("buoy", "uncut", 3): [-100, -20, -10, -10], ("buoy", "uncut", 4): [-100, -50, -30, -30],
+    ("sea", "cut", 3): [0, 1, 2, 4], ("sea", "cut", 4): [0, 1, 6, 6],
+    ("sea", "uncut", 3): [0, 1, 8, 8], ("sea", "uncut", 4): [0, 2, 4, 8],
+}  # fmt: skip
+
+
+@pytest.fixture
+def results(tmp_path):
+    return write(tmp_path, RETURNS)
+
+
+def test_a_runs_result_is_the_mean_of_its_last_evaluations_and_its_score_lies_between_random_and_best(results):
+    cut = results.cells["buoy", "cut"]
+    assert cut.returns.tolist() == [-30, -70] and cut.scores == pytest.approx([0.7, 0.3])
+    assert results.cells["sea", "uncut"].scores == pytest.approx([0.8, 0.6])
+
+
+def test_steps_to_solve_count_to_the_first_evaluation_at_the_mark(results):
+    assert results.cells["buoy", "cut"].solved.tolist() == [60, np.inf]
+    assert report.solving(results.cells["buoy", "cut"]) == ("1 of 2", "never (60 to never)")
+    assert (
+        report.solving(results.cells["buoy", "uncut"]) == ("2 of 2", "60 (40 to 80)")
+        or report.solving(results.cells["buoy", "uncut"])[1] == "50 (40 to 60)"
+    )
+    assert report.solving(results.cells["sea", "cut"]) == ("no mark", "")
+
+
+def test_arms_are_held_against_the_first_seed_by_seed(results):
+    found = {(pair.world, pair.label): pair for pair in results.pairs()}
+    assert found.keys() == {("buoy", "uncut"), ("sea", "uncut"), ("", "uncut")}
+    assert found["buoy", "uncut"].difference.value == pytest.approx((0.9 - 0.7 + 0.7 - 0.3) / 2)
+    assert found["", "uncut"].difference.value == pytest.approx((0.2 + 0.4 + 0.5 + 0.0) / 4)
+    assert (found["", "uncut"].better, found["", "uncut"].difference.runs) == (3, 4)
+    assert found["", "uncut"].difference.low == pytest.approx(0.1, abs=0.06)  # 0.2 from the one, 0 from the other, 1 time in 16
+
+
+def test_only_seeds_that_both_arms_have_are_paired(tmp_path):
+    results = write(tmp_path, {key: value for key, value in RETURNS.items() if key != ("buoy", "cut", 4)})
+    (pair,) = [pair for pair in results.pairs() if pair.world == "buoy"]
+    assert pair.difference.runs == 1 and pair.difference.value == pytest.approx(0.2) and np.isnan(pair.difference.low)
+
+
+def test_a_run_that_is_missing_or_failed_is_named_and_left_out(tmp_path):
+    broken = RETURNS | {("buoy", "uncut", 4): [-100, -50]}
+    results = write(tmp_path, {key: value for key, value in broken.items() if key != ("sea", "cut", 3)})
+    job.fail(next(run.job for run in results.runs if run.job.name == "uncut in buoy, seed 4"), "the loss is nan", "Traceback")
+    text = report.markdown(Results(results.plan, tmp_path))
+    assert "8 runs, of which 6 are finished" in text
+    assert "* uncut in buoy, seed 4: step 40 of 80, failed: the loss is nan" in text
+    assert "* cut in sea, seed 3: step 0 of 80, not finished" in text
+    (row,) = [line for line in text.split("## buoy")[1].splitlines() if line.startswith("| uncut")]
+    assert row.endswith("| 1 of 2 |") and "(no interval; 1)" in row
+
+
+def test_no_number_stands_without_its_interval_and_its_number_of_runs(results):
+    """Every score, median, return and difference: whatever has three digits after its point, but for the worst run, which is named."""
+    cells = [cell.strip() for line in report.markdown(results).splitlines() if line.startswith("| ") for cell in line.split("|")[1:-1]]
+    numbers = [cell for cell in cells if cell[:1] in "+-0123456789" and "." in cell]
+    assert len(numbers) > 10
+    for cell in numbers:
+        assert "(" in cell and (cell.endswith("; 2)") or cell.endswith("; 4)") or "seed" in cell), f"{cell!r} stands alone"
+
+
+@pytest.mark.parametrize(
+    "shift, word", [(0.5, "**uncut** against **cut**: better. Its score is +0.500"), (-0.5, "worse. Its"), (0.0, "not told apart. Its")]
+)
+def test_one_honest_line(tmp_path, shift, word):
+    noise = {3: 0.0, 4: 0.06, 5: -0.1, 6: 0.03, 7: 0.01}
+    returns = {}
+    for seed, extra in noise.items():
+        for place in ("buoy", "sea"):
+            random, best = (-100, 0) if place == "buoy" else (0, 10)
+            returns[place, "cut", seed] = [random + (best - random) * 0.4] * 4
+            returns[place, "uncut", seed] = [random + (best - random) * (0.4 + shift + extra)] * 4
+    text = report.verdicts(write(tmp_path, returns, seeds=list(noise)))[0]
+    assert word in text and "do not trust" not in text and text.count("\n") == 0
+
+
+def test_few_seeds_are_said_to_be_few(results):
+    assert "Fewer than 5 seeds: do not trust this interval." in report.verdicts(results)[0]
+
+
+def test_one_arm_or_one_seed_proves_nothing_and_the_report_says_so(tmp_path):
+    alone = write(tmp_path / "a", RETURNS, arms={"cut": SETTINGS})
+    assert report.verdicts(alone) == ["There is one arm, and nothing to hold it against."]
+    once = write(tmp_path / "b", RETURNS, seeds=[3])
+    assert "one run says nothing about how runs differ; run more seeds" in report.verdicts(once)[0]
+
+
+def test_an_arm_that_runs_longer_is_read_off_at_both_lengths(tmp_path):
+    arms = {"cut": SETTINGS, "long": SETTINGS | {"times": 2}}
+    returns = {("buoy", "cut", 3): [-100, -90, -40, -40], ("buoy", "long", 3): [-100, -90, -60, -60, -50, -40, -10, 0]}
+    results = write(tmp_path, returns, arms=arms, seeds=[3])
+    assert results.cells["buoy", "long"].returns.tolist() == [-60] and results.cells["buoy", "long, 2 x the steps"].returns.tolist() == [-5]
+
+
+def test_a_long_arm_that_has_passed_the_worlds_steps_counts_there_though_it_is_not_finished(tmp_path):
+    arms = {"cut": SETTINGS, "long": SETTINGS | {"times": 2}}
+    results = write(tmp_path, {("buoy", "long", 3): [-100, -90, -60, -60, -50]}, arms=arms, seeds=[3])
+    assert results.cells["buoy", "long"].seeds == [3] and results.cells["buoy", "long, 2 x the steps"].seeds == []
+    report.write(results)
+
+
+def test_everything_is_written_and_json_holds_what_the_tables_show(results):
+    report.write(results)
+    assert {path.name for path in results.out.iterdir()} >= {"report.md", "report.json", "scores.png", "curves.png", "profiles.png"}
+    for name in report.FIGURES:
+        assert f"({name}.png)" in (results.out / "report.md").read_text(encoding="utf-8")
+        assert Image.open(results.out / f"{name}.png").width > 500
+    data = json.loads((results.out / "report.json").read_text(encoding="utf-8"))
+    (cell,) = [cell for cell in data["cells"] if (cell["world"], cell["label"]) == ("buoy", "cut")]
+    assert cell["scores"] == [0.7, 0.3] and cell["score"]["value"] == 0.5 and cell["score"]["runs"] == 2
+    assert cell["steps_to_solve"] == [60, None] and cell["curves"][0][2] == [60, -20]
+    assert [row["world"] for row in data["against_the_first"]] == ["buoy", "sea", None]
+
+
+def test_a_study_without_a_finished_run_has_a_report_too(tmp_path):
+    text = report.write(write(tmp_path, {}))
+    assert "of which 0 are finished" in text and "## Which is better?" not in text and not (tmp_path / "scores.png").exists()
+
+
+def test_warnings_and_mixed_code_are_told(results):
+    for number, run in enumerate(results.runs[:2]):
+        line = {"from_step": 0, "code": f"code{number}", "torch": "2"}
+        (results.out / "runs" / run.job.world / run.job.arm / str(run.job.seed) / "history.jsonl").write_text(
+            json.dumps(line) + "\n" + json.dumps({"warned": "it is late"}) + "\n", encoding="utf-8"
+        )
+    text = report.markdown(Results(results.plan, results.out))
+    assert "more than one version of the agent's code" in text
+    assert "* cut in buoy, seed 3, uncut in buoy, seed 3: it is late." in text
+
+
+def test_the_figures_tell_what_they_show_and_hold_every_seed(results):
+    drawn = figures.curves(results)
+    assert len([line for line in drawn.axes[0].lines if line.get_linewidth() == 0.7]) == 4, "a thin line for each seed of each arm"
+    panel = figures.scores(results).axes
+    assert [axis.get_title() for axis in panel if axis.get_visible()] == ["buoy", "sea", "all worlds"]
+    assert {text.get_text() for text in panel[2].texts} == {"n = 4"}, "a score stands without its number of runs"
+    shares = figures.profiles(results).axes[0].lines[0].get_ydata()
+    assert shares[0] == 1 and shares[-1] == 0 and (np.diff(shares) <= 0).all()
+
+
+def test_more_arms_than_can_be_told_apart_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="16 arms cannot be told apart in one figure: draw at most 15"):
+        figures.scores(write(tmp_path, {}, arms={f"a{number}": SETTINGS for number in range(16)}))
