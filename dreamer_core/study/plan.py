@@ -35,6 +35,7 @@ from dreamer_core.errors import ConfigError
 from dreamer_core.study.peer import AGENT, PeerConfig
 
 OF_THE_STUDY = ("env", "env_steps", "seed", "threads", "wrappers", "evaluation")  # settings that are the same for every arm
+MOST = 15  # arms that a figure can tell apart
 TIMES = "times"  # of an arm: how many times a world's steps it runs
 
 
@@ -258,6 +259,9 @@ def check(plan: Plan) -> None:
     Raises:
         ConfigError: they do not.
     """
+    lines = len(plan.readings())
+    if lines > MOST:
+        raise ConfigError(f"the study has {lines} arms, one with `times` counted twice: figures tell {MOST} apart, so make two studies")
     for name, place in plan.worlds.items():
         if not plan.seeds[name]:
             raise ConfigError("the study names no seeds: write for example `seeds: [0..9]`")

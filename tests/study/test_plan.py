@@ -79,6 +79,7 @@ PENDULUM = dict(env="Pendulum-v1", env_steps=400, random=-1230, best=-135)
         (dict(arms={"..": {}}), "the study has '..' among its arms: give it a name with letters or digits"),
         (dict(evaluation={"last": 0}), "the world buoy in its evaluation has last: 0: input should be greater"),
         (dict(evaluation=5), "the study's evaluation is 5: write for example"),
+        (dict(arms={f"a{n}": {} for n in range(16)}), "the study has 16 arms, one with `times` counted twice: figures tell 15 apart"),
         (dict(arms={"x": 5}), "the arm x is 5: write its settings as `x: "),
         (dict(arms={"x": {"model.detatch-z": 1}}), "the arm x has the setting model.detatch_z, which does not exist: did you mean model."),
         (dict(arms={"x": {"detach_z": 1}}), "the arm x has the setting detach_z, which does not exist: did you mean model.detach_z?"),

@@ -8,7 +8,7 @@ from PIL import Image
 from small_studies import BUOY, SETTINGS, small
 
 from dreamer_core.study import conduct, figures, job, report
-from dreamer_core.study.plan import from_dict
+from dreamer_core.study.plan import MOST, from_dict
 from dreamer_core.study.results import Results
 
 WORLDS = [BUOY | {"random": -100.0, "best": 0.0, "solved": -30.0}, BUOY | {"name": "sea", "random": 0.0, "best": 10.0}]
@@ -51,10 +51,7 @@ def test_a_runs_result_is_the_mean_of_its_last_evaluations_and_its_score_lies_be
 def test_steps_to_solve_count_to_the_first_evaluation_at_the_mark(results):
     assert results.cells["buoy", "cut"].solved.tolist() == [60, np.inf]
     assert report.solving(results.cells["buoy", "cut"]) == ("1 of 2", "never (60 to never)")
-    assert (
-        report.solving(results.cells["buoy", "uncut"]) == ("2 of 2", "60 (40 to 80)")
-        or report.solving(results.cells["buoy", "uncut"])[1] == "50 (40 to 60)"
-    )
+    assert report.solving(results.cells["buoy", "uncut"]) == ("2 of 2", "50 (40 to 60)")
     assert report.solving(results.cells["sea", "cut"]) == ("no mark", "")
 
 
@@ -81,7 +78,7 @@ def test_a_run_that_is_missing_or_failed_is_named_and_left_out(tmp_path):
     assert "8 runs, of which 6 are finished" in text
     assert "* uncut in buoy, seed 4: step 40 of 80, failed: the loss is nan" in text
     assert "* cut in sea, seed 3: step 0 of 80, not finished" in text
-    (row,) = [line for line in text.split("## buoy")[1].splitlines() if line.startswith("| uncut")]
+    (row,) = [line for line in text.split("## buoy")[1].split("## sea")[0].splitlines() if line.startswith("| uncut")]
     assert row.endswith("| 1 of 2 |") and "(no interval; 1)" in row
 
 
@@ -173,6 +170,5 @@ def test_the_figures_tell_what_they_show_and_hold_every_seed(results):
     assert shares[0] == 1 and shares[-1] == 0 and (np.diff(shares) <= 0).all()
 
 
-def test_more_arms_than_can_be_told_apart_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="16 arms cannot be told apart in one figure: draw at most 15"):
-        figures.scores(write(tmp_path, {}, arms={f"a{number}": SETTINGS for number in range(16)}))
+def test_as_many_arms_as_a_study_may_have_look_different():
+    assert len(set(figures.LOOKS)) == MOST
