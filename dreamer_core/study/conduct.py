@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,24 +38,27 @@ def held(plan: Plan, out: Path) -> Iterator[None]:
         ConfigError: the folder belongs to another study; it says what differs. DreamerError: it cannot be written to, or
             another command is at work in it.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with checkpoint.lock(out / "study.lock"):
+    with ExitStack() as opened:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            opened.enter_context(checkpoint.lock(out / "study.lock"))
             known = record(plan)
-            try:
-                stored = json.loads((out / "study.json").read_bytes())
-            except FileNotFoundError:
-                stored = None
-            except ValueError:
-                raise ConfigError(f"{out / 'study.json'} cannot be read: restore it, or choose another --out") from None
-            if stored is not None:
-                check_same(stored, known, out)
+            if (out / "study.json").exists():
+                check_same(stored(out), known, out)
             checkpoint.write_atomic(out / "study.json", json.dumps(known, indent=1).encode())
-            yield
-    except InUse:
-        raise InUse(f"another study is at work in {out}: wait until it ends or stop it, or choose another --out") from None
-    except OSError as error:
-        raise DreamerError(f"could not write to {out} ({error.strerror or error}): choose another --out") from None
+        except InUse:
+            raise InUse(f"another study is at work in {out}: wait until it ends or stop it, or choose another --out") from None
+        except OSError as error:
+            raise DreamerError(f"could not write to {out} ({error.strerror or error}): choose another --out") from None
+        yield
+
+
+def stored(out: Path) -> dict[str, Any]:
+    """The `record` in a study's folder."""
+    try:
+        return json.loads((out / "study.json").read_bytes())
+    except ValueError:
+        raise ConfigError(f"{out / 'study.json'} cannot be read: restore it, or choose another --out") from None
 
 
 def record(plan: Plan) -> dict[str, Any]:
@@ -136,7 +139,7 @@ class Watch:
     def __call__(self) -> None:
         now = sum(map(steps_done, self.missing))
         added, self.seen = now - self.seen, now
-        done, failed = sum(map(finished, self.every)), sum(bool(failure(job)) for job in self.every)
+        done, failed = sum(map(finished, self.every)), sum(bool(failure(job)) for job in self.missing)
         self.tell(added, f"{done} of {len(self.every)} runs" + (f", {failed} failed" if failed else ""))
 
 

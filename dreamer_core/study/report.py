@@ -98,8 +98,8 @@ def verdict(pair: Pair, first: str) -> str:
     word = "better" if low > 0 else "worse" if high < 0 else "not told apart"
     few = f" Fewer than {FEW} seeds: do not trust this interval." if runs < FEW else ""
     return (
-        f"**{pair.label}** against **{first}**: {word}. Its score is {value:+.3f} (interval {low:+.3f} to {high:+.3f}; {pairs}, "
-        f"better in {pair.better}).{few}"
+        f"**{pair.label}** against **{first}**: {word}. The difference of their scores is {value:+.3f} "
+        f"(interval {low:+.3f} to {high:+.3f}; {pairs}, better in {pair.better}).{few}"
     )
 
 

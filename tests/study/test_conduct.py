@@ -21,6 +21,7 @@ from dreamer_core.errors import ConfigError, DreamerError, InUse
 from dreamer_core.study import conduct, job
 from dreamer_core.study.__main__ import main
 from dreamer_core.study.plan import from_dict
+from dreamer_core.study.results import Results
 
 ROOT = Path(__file__).parents[2]
 
@@ -158,7 +159,11 @@ def test_a_run_that_raises_is_reported_and_stops_nothing(tmp_path, mark):
     assert "Traceback (most recent call last)" in (Path(broken[0].job.path) / "failed.txt").read_text(encoding="utf-8")
     assert len([run for run in results.runs if run.state == "finished"]) == 2
     mark.touch()  # the world is mended: the same command makes what failed
-    assert make(data, tmp_path).unfinished() == []
+    told_of = []
+    with conduct.held(from_dict(data), tmp_path):
+        conduct.make(from_dict(data), tmp_path, 0, None, lambda steps, note: told_of.append(note), print)
+    assert told_of[-1] == "4 of 4 runs", "an earlier failure was counted though the run is finished now"
+    assert Results(from_dict(data), tmp_path).unfinished() == []
 
 
 # --- processes ---------------------------------------------------------------------------------

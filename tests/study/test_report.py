@@ -92,7 +92,12 @@ def test_no_number_stands_without_its_interval_and_its_number_of_runs(results):
 
 
 @pytest.mark.parametrize(
-    "shift, word", [(0.5, "**uncut** against **cut**: better. Its score is +0.500"), (-0.5, "worse. Its"), (0.0, "not told apart. Its")]
+    "shift, word",
+    [
+        (0.5, "**uncut** against **cut**: better. The difference of their scores is +0.500"),
+        (-0.5, "worse. The"),
+        (0.0, "not told apart. The"),
+    ],
 )
 def test_one_honest_line(tmp_path, shift, word):
     noise = {3: 0.0, 4: 0.06, 5: -0.1, 6: 0.03, 7: 0.01}

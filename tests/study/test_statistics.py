@@ -20,13 +20,14 @@ def trimmed(values):
 
 
 def test_interquartile_mean_by_hand():
-    assert interquartile_mean(np.array([100.0, 1, 2, 3, 4, 5, 6, -100])) == (2 + 3 + 4 + 5) / 4
+    assert interquartile_mean(np.array([100.0, 1, 2, 3, 4, 5, 16, -100])) == (2 + 3 + 4 + 5) / 4
     assert interquartile_mean(np.array([0.0, 1, 5])) == 2, "with three runs nothing may be left out"
 
 
 @pytest.mark.parametrize("count", range(1, 14))
 def test_interquartile_mean_is_the_trimmed_mean_of_the_library(count):
-    values = [random.Random(count).gauss(0, 1) for _ in range(count)]
+    draw = random.Random(count)
+    values = [draw.gauss(0, 1) for _ in range(count)]
     assert interquartile_mean(np.array(values)) == pytest.approx(trimmed(values))
     rows = np.array([values, values[::-1]])
     assert interquartile_mean(rows) == pytest.approx([trimmed(values)] * 2), "only the last axis may be reduced"
