@@ -140,6 +140,20 @@ def test_two_commands_cannot_be_at_work_in_one_folder(tmp_path):
         make(small(), tmp_path)
 
 
+def test_a_folder_that_cannot_be_used_is_refused_with_a_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DreamerError, match=f"^could not write to {tmp_path / 'file'} .*: choose another --out$"):
+        make(small(), tmp_path / "file")
+    (tmp_path / "study.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ConfigError, match="study.json cannot be read: restore it, or choose another --out$"):
+        make(small(), tmp_path)
+
+
+def test_what_goes_wrong_while_a_folder_is_held_is_told_as_it_is(tmp_path):
+    with pytest.raises(ConnectionError, match="^the network is gone$"), conduct.held(from_dict(small()), tmp_path):
+        raise ConnectionError("the network is gone")
+
+
 def test_a_job_waits_for_a_run_that_is_still_at_work_in_its_folder(tmp_path, monkeypatch):
     """As by a worker that was thought lost."""
     one = job.jobs(from_dict(small()), tmp_path)[0]
