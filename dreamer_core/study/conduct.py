@@ -4,6 +4,7 @@ import importlib.util
 import json
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -170,6 +171,7 @@ def cluster(workers: int, scheduler: str | None, say: Callable[[str], None]) -> 
         # No limit on memory: a worker near it would be stopped, and a run takes no more for it.
         settings = dict(threads_per_worker=1, memory_limit=0, dashboard_address=":0", silence_logs=logging.ERROR)
         with distributed.LocalCluster(n_workers=workers, **settings) as local, distributed.Client(local) as client:
+            client.run(hear_no_ctrl_c)
             if importlib.util.find_spec("bokeh"):  # without it there is no dashboard to see
                 say(f"dashboard at {client.dashboard_link}")
             yield client
@@ -188,6 +190,11 @@ def cluster(workers: int, scheduler: str | None, say: Callable[[str], None]) -> 
         if "dashboard" in client.scheduler_info()["services"]:
             say(f"dashboard at {client.dashboard_link}")
         yield client
+
+
+def hear_no_ctrl_c() -> None:
+    """Leave Ctrl-C, which a terminal sends to every process of a command, to the process that started this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def on_cluster(client: Any, missing: list[Job], look: Callable[[], None]) -> None:
