@@ -12,6 +12,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
 
+import gymnasium as gym
 import numpy as np
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -65,6 +66,20 @@ class PeerConfig:
         return {name: getattr(self, name) for name in own}
 
 
+class Aging(gym.Wrapper):
+    """Tells a world that changes with its age how many steps were taken in it, as the course's own training loop does."""
+
+    steps = 0
+
+    def step(self, action: np.ndarray) -> tuple:
+        self.steps += 1
+        return self.env.step(action)
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple:
+        ages = getattr(self.env.unwrapped, "ages", False)
+        return self.env.reset(seed=seed, options={"age": self.steps} if ages else options)
+
+
 class Policy:
     """The library's model in the place of an agent, as `trainer.evaluate` asks for one."""
 
@@ -111,7 +126,7 @@ def train(config: PeerConfig, folder: Path, warn: Callable[[str], None], look: C
         def _on_step(self) -> bool:
             if self.num_timesteps % config.evaluation.every == 0 or self.num_timesteps == config.env_steps:
                 self.wall_s += time.perf_counter() - self.since
-                returns = evaluate(Policy(self.model), self.copies, config.evaluation.seed).returns
+                returns = evaluate(Policy(self.model), self.copies, config.evaluation.seed, age=self.num_timesteps).returns
                 self.file.write(json.dumps(self.line(returns)) + "\n")
                 self.file.flush()
                 look()
@@ -136,7 +151,7 @@ def train(config: PeerConfig, folder: Path, warn: Callable[[str], None], look: C
         try:
             for _ in range(1 + config.evaluation.episodes):
                 opened.append(envs.make(config.env, config.wrappers))
-            model = SAC("MlpPolicy", opened[0], device="cpu", **config.of_the_library())
+            model = SAC("MlpPolicy", Aging(opened[0]), device="cpu", **config.of_the_library())
             model.learn(config.env_steps, callback=Evaluations(opened[1:], file))
             os.fsync(file.fileno())
         finally:

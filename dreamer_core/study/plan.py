@@ -8,13 +8,14 @@
     worlds:
       - env: Pendulum-v1
         env_steps: 3000
-        random: -1230                           # the mean return of random actions: score 0
+        random: -1213                           # the mean return of random actions: score 0
         best: -134.8                            # the best known: score 1
         solved: -150                            # a run solves the world with its first evaluation at or above this
-      - {name: hidden, env: Pendulum-v1, wrappers: {hide: [2]}, env_steps: 2400, random: -1230, best: -134.8, seeds: [0..4]}
+      - {name: hidden, env: Pendulum-v1, wrappers: {hide: [2]}, env_steps: 2400, seeds: [0..4]}
     seeds: [0..9]                               # 0 to 9; numbers may be listed too
     evaluation: {every: 200, episodes: 50, seed: 20000, last: 5}    # a run's result is the mean of its last evaluations
 
+Worlds whose `random` and `best` are known (`yardsticks/scales.py`) need not say them.
 `name`, `wrappers`, `solved`, `times`, `evaluation` and a world's own `seeds` and `evaluation` may be left out.
 """
 
@@ -33,8 +34,11 @@ from dreamer_core import config as configs
 from dreamer_core.config import STRICT, Config, Count, EvaluationConfig, Seed
 from dreamer_core.errors import ConfigError
 from dreamer_core.study.peer import AGENT, PeerConfig
+from dreamer_core.yardsticks import scales
+from dreamer_core.yardsticks.scales import Scale
 
 OF_THE_STUDY = ("env", "env_steps", "seed", "threads", "wrappers", "evaluation")  # settings that are the same for every arm
+SCALE = {"random": "the mean return of random actions", "best": "the best mean return that is known"}
 MOST = 15  # arms that a figure can tell apart
 TIMES = "times"  # of an arm: how many times a world's steps it runs
 
@@ -47,10 +51,10 @@ class World:
     """A gymnasium environment."""
     env_steps: Count
     """Steps that every arm may take."""
-    random: float
-    """Mean return of random actions: the score 0."""
-    best: float
-    """The best mean return that is known: the score 1."""
+    random: float | None = None
+    """Mean return of random actions: the score 0. None takes that of `yardsticks/scales.py`."""
+    best: float | None = None
+    """The best mean return that is known: the score 1. None takes that of `yardsticks/scales.py`."""
     solved: float | None = None
     """A run solves the world with its first evaluation at or above this; None where there is no such mark."""
     name: str = ""
@@ -62,9 +66,10 @@ class World:
     evaluation: dict[str, Any] = field(default_factory=dict)
     """What differs here from the study's `evaluation`."""
 
-    def score(self, value: Any) -> Any:
-        """Returns (any shape) as scores: 0 for random actions, 1 for the best known."""
-        return (value - self.random) / (self.best - self.random)
+    @property
+    def scale(self) -> Scale:
+        """What turns returns into scores: 0 for random actions, 1 for the best known."""
+        return Scale(self.random, 0.0, self.best, None, "the study says so")
 
 
 @dataclass(config=STRICT)
@@ -214,9 +219,7 @@ def arm(name: str, settings: Any) -> Arm:
 def world(entry: Any) -> World:
     """A world from its mapping."""
     if not isinstance(entry, dict) or "env" not in entry:
-        raise ConfigError(
-            f"a world of the study is {entry!r}: write it as `{{env: Pendulum-v1, env_steps: 3000, random: -1230, best: -134.8}}`"
-        )
+        raise ConfigError(f"a world of the study is {entry!r}: write it as `{{env: Pendulum-v1, env_steps: 3000}}`")
     name = str(entry.get("name") or entry["env"])
     check_names(f"the world {name}", entry, World.__dataclass_fields__)
     entry = {**entry, "name": name, "seeds": seeds(f"the world {name}", entry.get("seeds", ()))}
@@ -224,6 +227,12 @@ def world(entry: Any) -> World:
         if isinstance(entry.get(key), dict):
             entry[key] = {str(field).replace("-", "_"): value for field, value in entry[key].items()}
             check_names(f"the world {name} in its {key}", entry[key], known.__dataclass_fields__)
+    known = scales.read().get(str(entry["env"]))
+    for key in ("random", "best"):
+        if entry.get(key) is None and (value := getattr(known, key, None)) is None:
+            raise ConfigError(f"the world {name} lacks {key}, {SCALE[key]}, and none is known for {entry['env']}: write `{key}: NUMBER`")
+        elif entry.get(key) is None:
+            entry[key] = value
     place = validated(World, f"the world {name}", entry)
     if place.best <= place.random:
         raise ConfigError(f"the world {name} has best {place.best:g} and random {place.random:g}: the best return must be the larger one")

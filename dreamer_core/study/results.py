@@ -63,7 +63,7 @@ class Results:
         curves = [whole[seed] for seed in seeds]
         returns = np.array([one[-measure.last :, 1].mean() for one in curves])
         solved = [] if place.solved is None else [first_at(one, place.solved) for one in curves]
-        return Cell(seeds, curves, returns, place.score(returns), np.array(solved))
+        return Cell(seeds, curves, returns, place.scale.score(returns), np.array(solved))
 
     def strata(self, label: str) -> list[np.ndarray]:
         """Scores of a reading, an array for each world."""

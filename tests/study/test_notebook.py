@@ -28,5 +28,7 @@ def test_with_no_workers_functions_that_were_replaced_take_part(tmp_path, monkey
 
 
 def test_what_is_missing_says_so_in_one_sentence(tmp_path):
-    with pytest.raises(Exception, match="^the world buoy lacks random: "):
+    with pytest.raises(
+        Exception, match="^the world buoy lacks random, the mean return of random actions, and none is known for runs:Buoy-v0: write"
+    ):
         study({"cut": {}}, [{key: value for key, value in BUOY.items() if key != "random"}], [0], tmp_path)

@@ -3,15 +3,17 @@
 import importlib.util
 import json
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box
 from small_studies import BUOY, make, small
 
 from dreamer_core import config as configs
 from dreamer_core import envs
 from dreamer_core.errors import ConfigError
-from dreamer_core.study.peer import PeerConfig, Policy
+from dreamer_core.study.peer import Aging, PeerConfig, Policy
 from dreamer_core.trainer import evaluate
 
 needed = pytest.mark.skipif(importlib.util.find_spec("stable_baselines3") is None, reason="the extra bench is not installed")
@@ -40,6 +42,32 @@ def test_a_model_of_the_library_is_evaluated_like_an_agent():
     assert returns == pytest.approx(expected)
     carry = Policy(Pusher(0.25)).policy(Policy(None).initial(1), torch.zeros(1, 2), torch.ones(1), explore=True)
     assert carry.action.tolist() == [[0.5]]
+
+
+class Watch(gym.Env):
+    """A world that ages, and writes down what it is told at each reset."""
+
+    ages = True
+    observation_space = action_space = Box(-1, 1, (1,))
+
+    def __init__(self):
+        self.told = []
+
+    def reset(self, *, seed=None, options=None):
+        self.told.append(options)
+        return np.zeros(1, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(1, np.float32), 0.0, False, False, {}
+
+
+def test_a_world_that_ages_is_told_the_steps_taken_in_it():
+    env = Aging(Watch())
+    env.reset()
+    for _ in range(3):
+        env.step(np.zeros(1))
+    env.reset()
+    assert env.unwrapped.told == [{"age": 0}, {"age": 3}]
 
 
 def test_without_the_library_the_arm_fails_with_a_sentence(tmp_path, monkeypatch):

@@ -1,21 +1,24 @@
 """What a study's file may hold, and what is said about everything else."""
 
 import re
+from pathlib import Path
 
 import pytest
 from small_studies import BUOY, SETTINGS, small
 
 from dreamer_core import config as configs
+from dreamer_core import worlds
 from dreamer_core.errors import ConfigError
 from dreamer_core.study.peer import PeerConfig
 from dreamer_core.study.plan import from_dict, read, seeds
+from dreamer_core.yardsticks import scales
 
 
 def test_the_example_in_the_docstring_is_a_study(tmp_path):
     from dreamer_core.study import plan
 
     file = tmp_path / "example.yaml"
-    file.write_text(re.search(r"\n\n(    name: .*?)\n\n`name`", plan.__doc__, re.DOTALL)[1], encoding="utf-8")
+    file.write_text(re.search(r"\n\n(    name: .*?)\n\nWorlds", plan.__doc__, re.DOTALL)[1], encoding="utf-8")
     found = read(file)
     assert list(found.arms) == ["dropin", "uncut", "sb3_sac"] and list(found.worlds) == ["Pendulum-v1", "hidden"]
     assert found.seeds == {"Pendulum-v1": tuple(range(10)), "hidden": (0, 1, 2, 3, 4)}
@@ -68,7 +71,8 @@ PENDULUM = dict(env="Pendulum-v1", env_steps=400, random=-1230, best=-135)
         (dict(seeds=[True]), "the study has True among its seeds: "),
         (dict(worlds=["Pendulum-v1"]), "a world of the study is 'Pendulum-v1': write it as `{env: Pendulum-v1, "),
         (dict(worlds=[PENDULUM | {"solvd": 1}]), "the world Pendulum-v1 has the key solvd, which does not exist: did you mean solved?"),
-        (dict(worlds=[{"env": "x", "env_steps": 4, "random": 0}]), "the world x lacks best: its keys are env, env_steps, random, best, "),
+        (dict(worlds=[{"env": "x", "env_steps": 4, "random": 0}]), "the world x lacks best, the best mean return that is known, and none"),
+        (dict(worlds=[{"env": "Pendulum-v1"}]), "the world Pendulum-v1 lacks env_steps: its keys are env, env_steps, random, b"),
         (dict(worlds=[PENDULUM | {"env_steps": 0}]), "the world Pendulum-v1 has env_steps: 0: input should be greater than"),
         (dict(worlds=[PENDULUM | {"best": -2000}]), "the world Pendulum-v1 has best -2000 and random -1230: the best return must be the"),
         (dict(worlds=[PENDULUM | {"env_steps": 390}]), "the world Pendulum-v1 has 390 steps and an evaluation every 20: the first"),
@@ -117,7 +121,24 @@ def test_a_file_that_is_no_study(tmp_path, text, sentence):
 
 def test_scores_are_0_for_random_actions_and_1_for_the_best():
     place = from_dict(small(worlds=[PENDULUM])).worlds["Pendulum-v1"]
-    assert [place.score(value) for value in (-1230, -135, -682.5)] == [0, 1, 0.5]
+    assert [place.scale.score(value) for value in (-1230, -135, -682.5)] == [0, 1, 0.5]
+
+
+def test_what_is_known_of_a_world_need_not_be_said():
+    plan = from_dict(small(worlds=[dict(env="Pendulum-v1", env_steps=400), dict(env="Reacher-v5", env_steps=400, best=-3.6)]))
+    known = scales.read()
+    assert plan.worlds["Pendulum-v1"].scale.score(known["Pendulum-v1"].best) == 1
+    assert plan.worlds["Reacher-v5"].scale.score(known["Reacher-v5"].random) == 0 and plan.worlds["Reacher-v5"].best == -3.6
+
+
+@pytest.mark.parametrize("file", sorted((Path(__file__).parents[2] / "studies").glob("*.yaml")), ids=lambda file: file.name)
+def test_the_studies_of_the_project_can_be_read(file):
+    assert read(file).name == file.stem
+
+
+def test_the_suite_holds_every_world_of_the_course():
+    suite = read(Path(__file__).parents[2] / "studies" / "suite.yaml")
+    assert {place.env for place in suite.worlds.values()} >= {f"dreamer/{world}-v0" for world in worlds.WORLDS} | scales.read().keys()
 
 
 def test_the_settings_that_arms_may_choose_are_all_of_the_commands_but_those_of_the_study():
