@@ -16,6 +16,7 @@ from dreamer_core.config import Config, from_dict, to_dict
 from dreamer_core.errors import CheckpointError
 from dreamer_core.imagine import imagine
 from dreamer_core.replay import LatentReplay
+from dreamer_core.returns import one_step_spread
 from dreamer_core.sac import SAC, Actor, descend
 from dreamer_core.trajectories import Trajectories
 from dreamer_core.world_model import WorldModel
@@ -61,6 +62,38 @@ class Agent:
         if step == schedule.prefill:
             return self.pretrain(report)
         return self.learn() if step > schedule.prefill and step % schedule.every == 0 else {}
+
+    def measure_rewards(self) -> None:
+        """With `sac.reward_unit="returns"`: choose the unit of rewards, and enlarge it whenever returns spread further.
+
+        The first time, which comes before the first learning, predictions start from the buffer's mean
+        reward and mean value (`one_step_spread`). Later ones stay what they are in the world's units. The
+        unit never shrinks, as those of observations do not: a good agent meets few returns.
+        """
+        replay = self.replay
+        if self.config.sac.reward_unit == "fixed":
+            return
+        reward, cont = replay.arrivals()
+        level, spread = one_step_spread(reward, cont, self.config.sac.gamma)
+        if replay.reward_rows == 0 and spread > 0:
+            self.restate(1.0, float(reward.mean()) / spread, level / spread)
+        elif spread > replay.reward_unit:
+            self.restate(replay.reward_unit / spread, 0.0, 0.0)
+        else:
+            return
+        replay.reward_unit, replay.reward_rows = spread, replay.count
+
+    def restate(self, factor: float, reward: float, value: float) -> None:
+        """Multiply every prediction of rewards and values by `factor`, and add to each its own number."""
+        self.sac.restate_values(factor, value)
+
+    def in_world_units(self, value: "Tensor | float") -> "Tensor | float":
+        """Rewards, returns or values in the units that the agent learns from -> in those that the environment gave."""
+        return value * self.replay.reward_unit / self.config.sac.reward_scale
+
+    def in_own_units(self, value: float) -> float:
+        """The inverse of `in_world_units`."""
+        return value * self.config.sac.reward_scale / self.replay.reward_unit
 
     def planned(self) -> dict[str, int]:
         """How many updates each optimiser makes in a run of `config.env_steps`, by name."""
@@ -189,6 +222,7 @@ class Dreamer(Agent):
         """
         sizes = {"observation": len(self.model.centre), "action": self.action}
         tensors = {f"{name}.{key}": value for name, module in self.modules.items() for key, value in module.state_dict().items()}
+        tensors["reward_unit"] = torch.tensor(self.replay.reward_unit, dtype=torch.float64)
         checkpoint.save_one(Path(path), tensors, {"config": to_dict(self.config)} | sizes)
 
     @classmethod
@@ -206,15 +240,17 @@ class Dreamer(Agent):
         if path.is_dir() or checkpoint.is_of_a_run(path):
             tensors, state = checkpoint.load_of_a_run(path, warn)
             weights, sizes = under(tensors, "agent.module."), (tensors["observation"].numel(), tensors["held"].numel())
+            unit = tensors.get("agent.replay.reward_unit", 1)
         else:
             weights, state = checkpoint.load_one(path)
-            sizes = state["observation"], state["action"]
+            sizes, unit = (state["observation"], state["action"]), weights.get("reward_unit", 1)
         config = from_dict(state["config"])
         if config.agent != "dreamer":
             raise CheckpointError(f"the run in {path} has no world model (it was trained with --agent {config.agent}), so it cannot dream")
         agent = cls(config, *sizes)
         for name, module in agent.modules.items():
             module.load_state_dict(under(weights, f"{name}."))
+        agent.replay.reward_unit = float(unit)
         return agent
 
     def initial(self, batch: int) -> Carry:
@@ -264,8 +300,14 @@ class Dreamer(Agent):
         dreams = schedule.pretrain_both + rounds * schedule.agent_updates
         return {"model": model, "sac": dreams * schedule.sac_updates}
 
+    def restate(self, factor: float, reward: float, value: float) -> None:
+        """Multiply every prediction of rewards and values by `factor`, and add to each its own number."""
+        super().restate(factor, reward, value)
+        self.model.restate_rewards(factor, reward)
+
     def measure_units(self) -> None:
-        """Choose the units of observations, and again whenever the rows ever added have doubled (a full buffer stays full)."""
+        """Choose the units of rewards, and of observations again whenever the rows ever added have doubled (a full buffer stays full)."""
+        self.measure_rewards()
         if self.config.model.standardize and self.replay.count >= 2 * int(self.model.measured):
             self.model.set_units(self.replay.data["observation"][: len(self.replay)], self.replay.count)
 
@@ -343,6 +385,7 @@ class ModelFree(Agent):
 
     def learn(self) -> dict[str, Tensor]:
         """One round of updates on real transitions."""
+        self.measure_rewards()
         self.anneal()
         metrics = {}
         for _ in range(self.config.schedule.real_updates):

@@ -147,6 +147,8 @@ class SACConfig:
     """Updates over which the entropy weight moves linearly to its final value; 0 keeps it constant."""
     reward_scale: Positive = 0.1
     """Rewards are multiplied by this before anything learns from them."""
+    reward_unit: Literal["fixed", "returns"] = "fixed"
+    """What then counts as a reward of 1: 1, or the spread of one-step returns in the buffer, so that the world's units do not matter."""
     polyak: Fraction = 0.98
     """How much of the target Q is kept at each update."""
     actor_lr: Positive = 1e-3

@@ -101,6 +101,8 @@ class Window(NamedTuple):
 class LatentReplay:
     """A ring of rows, with the newest `capacity` kept.
 
+    Rewards are stored as they come and handed out in units of `reward_unit`.
+
     Args:
         config: layout, window length, what windows start from.
         observation, action, deter, stoch: sizes O, A, D, Z.
@@ -116,6 +118,8 @@ class LatentReplay:
     ) -> None:
         self.config = config
         self.count = 0  # rows ever added; row number n lives at n % capacity
+        self.reward_unit = 1.0
+        self.reward_rows = 0  # rows ever added when that was last chosen; 0: never yet
         sizes = {"observation": observation, "action": action, "h": deter, "z": stoch}
         row = 4 * sum(sizes.get(name, 1) for name in self.FIELDS)  # bytes
         free = free_memory(torch.device(device))
@@ -174,8 +178,15 @@ class LatentReplay:
         """The windows that begin at the given row numbers (B,), each with the stored h of its first row."""
         index = start[:, None] + torch.arange(length)  # (B, T)
         at = (index % self.config.capacity).to(self.data["h"].device)
-        rows = [self.data[name][at] for name in self.FIELDS[:5]]
-        return Window(*rows, self.data["h"][at[:, 0]], index)
+        rows = {name: self.data[name][at] for name in self.FIELDS[:5]}
+        rows["reward"] = rows["reward"] / self.reward_unit
+        return Window(**rows, h=self.data["h"][at[:, 0]], index=index)
+
+    def arrivals(self) -> tuple[Tensor, Tensor]:
+        """The rewards (R,) of all rows that brought one, as they came, and whether the episode went on there: 1, or 0 at an end."""
+        rows = slice(len(self))
+        arrived = self.data["first"][rows] == 0
+        return self.data["reward"][rows][arrived], 1 - self.data["terminal"][rows][arrived]
 
     def write_back(self, index: Tensor, h: Tensor, z: Tensor, update: int) -> None:
         """Store refreshed states: index (B, T), h (B, T, D), z (B, T, Z).
@@ -221,11 +232,15 @@ class LatentReplay:
         return self.window(ends[torch.randint(len(ends), (batch,))] - 1, 2)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Filled rows and the row count, for a checkpoint."""
-        return {name: value[: len(self)].clone() for name, value in self.data.items()} | {"count": torch.tensor(self.count)}
+        """Filled rows, the row count and the unit of rewards, for a checkpoint."""
+        numbers = {"count": self.count, "reward_rows": self.reward_rows}
+        state = {name: torch.tensor(number) for name, number in numbers.items()}
+        state["reward_unit"] = torch.tensor(self.reward_unit, dtype=torch.float64)
+        return {name: value[: len(self)].clone() for name, value in self.data.items()} | state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """The inverse of `state_dict`."""
+        """The inverse of `state_dict`; what was stored before there was a unit of rewards has the unit 1."""
         self.count = int(state["count"])
+        self.reward_unit, self.reward_rows = float(state.get("reward_unit", 1)), int(state.get("reward_rows", 0))
         for name, value in self.data.items():
             value[: len(self)] = state[name]

@@ -27,6 +27,27 @@ def backup(reward: Tensor, cont: Tensor, value: Tensor, gamma: float) -> Tensor:
     return reward + gamma * cont * value
 
 
+def one_step_spread(reward: Tensor, cont: Tensor, gamma: float) -> tuple[float, float]:
+    """Level v and spread of the returns of R recorded steps, in the units of the rewards: (R,), (R,) -> two numbers.
+
+        v = E[r] / (1 - gamma E[c]),    spread = std[r + gamma c v]
+
+    v is what a state is worth on average to whoever took these steps: the one value that is its own
+    mean backup. The spread is how far one step's reward and end lead away from it. Rewards k times
+    as large have k times the spread; where nothing ends, a constant added to them changes v alone.
+
+    Returns of more than R rewards are not thought of (gamma = 1). Rewards that are all equal, where
+    nothing ends, have the spread 0.
+
+    Source: return-based scaling (Schaul et al., arXiv 2105.05347), V[r] + V[gamma c] E[G^2], with v in
+    the place of a sampled return G, and with the covariance of r and c.
+    """
+    reward, cont = reward.double(), cont.double()
+    level = reward.mean() / (1 - gamma * cont.mean()).clamp(min=1 / len(reward))
+    spread = backup(reward, cont, level, gamma).std(correction=0)
+    return float(level), float(spread) if spread > 1e-9 * reward.abs().max() else 0.0
+
+
 def lambda_return(reward: Tensor, cont: Tensor, value: Tensor, bonus: Tensor, gamma: float, lam: float) -> Tensor:
     """The lambda-return, from the one-step target (lam = 0) to the H-step return (lam = 1).
 

@@ -216,6 +216,16 @@ class SAC(nn.Module):
         done = min(1.0, int(self.updates) / config.alpha_updates) if config.alpha_updates else 0.0
         return config.alpha + (config.alpha_final - config.alpha) * done
 
+    @torch.no_grad()
+    def restate_values(self, factor: float, shift: float) -> None:
+        """Every Q, fast and target, becomes factor * Q + shift: the same predictions in another unit.
+
+        Source: PopArt (van Hasselt et al., arXiv 1602.07714), "preserving outputs precisely".
+        """
+        for critics in (self.q, self.q_target):
+            critics.layers[-1].weight.mul_(factor)
+            critics.layers[-1].bias.mul_(factor).add_(shift)
+
     def target_value(self, state: Tensor, action: Action) -> Tensor:
         """min of the two *target* Q at a sampled action, in soft form: (..., F) -> (...)."""
         return soft_value(self.q_target(state, torch.tanh(action.pre_tanh)).amin(0), action.log_prob, self.alpha)

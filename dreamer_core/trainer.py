@@ -391,9 +391,9 @@ class Trainer:
             kind = self.agent.device.type
             with torch.random.fork_rng([] if kind == "cpu" else None, device_type=kind):  # so that evaluating changes nothing else
                 start = torch.from_numpy(real.start).to(self.agent.device)
-                model = WithoutOffset(self.agent.model, self.config.sac.reward_scale * self.config.wrappers.reward_offset)
+                model = WithoutOffset(self.agent.model, self.agent.in_own_units(self.config.wrappers.reward_offset))
                 expected = imagined_return(model, self.agent.sac.actor, start, real.steps) / self.config.wrappers.reward_scale
-            imagined = {"imagined_return_mean": float(expected.mean()) / self.config.sac.reward_scale}
+            imagined = {"imagined_return_mean": self.agent.in_world_units(float(expected.mean()))}
         return {
             "env_steps": self.step,
             "grad_steps": self.agent.grad_steps,

@@ -108,6 +108,12 @@ class WorldModel(nn.Module):
         # A learned std on a nearly noiseless reward runs to 0 and its NLL to -inf: keep a floor.
         return mean, nets.positive(raw, self.config.reward_min_std)
 
+    @torch.no_grad()
+    def restate_rewards(self, factor: float, shift: float) -> None:
+        """Every predicted reward becomes factor * reward + shift, as `SAC.restate_values` does with values."""
+        self.reward[-1].weight[0].mul_(factor)
+        self.reward[-1].bias[0].mul_(factor).add_(shift)
+
     def predict_continue(self, features: Tensor) -> Tensor:
         """The logit that the episode goes on after s_t: (..., F) -> (...)."""
         return self.cont(features).squeeze(-1)

@@ -21,14 +21,17 @@ def make(kind=Dreamer, **changes):
 
 
 ADVANTAGE = dict(sac=dict(lam=1.0, actor_grad="score", normalize_advantage=True, batch=0, alpha=0.3, alpha_updates=50))
+RETURNS = dict(sac=dict(reward_unit="returns"))
 VARIANTS = [
     (Dreamer, dict(schedule=dict(halving=10), model=dict(standardize=True), replay=dict(start="mixed"))),
     (Dreamer, ADVANTAGE),
     (Dreamer, dict(model=dict(latent="categorical"))),
     (Dreamer, dict(schedule=dict(anneal=True), env_steps=100)),
     (ModelFree, {}),
+    (Dreamer, RETURNS),
+    (ModelFree, RETURNS),
 ]
-NAMES = ["dropin", "advantage", "categorical", "annealed", "model-free"]
+NAMES = ["dropin", "advantage", "categorical", "annealed", "model-free", "measured rewards", "model-free, measured rewards"]
 
 
 # --- acting ----------------------------------------------------------------------------------
@@ -459,6 +462,91 @@ def test_model_free_survives_saturated_actions():
     assert all(p.isfinite().all() for p in agent.sac.parameters()), "a weight that is not a number"
 
 
+# --- the unit of rewards ----------------------------------------------------------------------
+
+
+def paid(agent, *rewards):
+    """Let an agent remember an episode without an end, whose rows after the first bring these rewards."""
+    for number, reward in enumerate((0.0, *rewards)):
+        agent.remember(agent.initial(1), torch.randn(3), reward, number == 0, False)
+
+
+def opinions(agent, state):
+    """What an agent predicts in N states, in the world's units: values by the fast and by the target critics, rewards if it has a model."""
+    with torch.no_grad():
+        found = {name: q(state, torch.zeros(len(state), 2)) for name, q in (("fast", agent.sac.q), ("target", agent.sac.q_target))}
+        if isinstance(agent, Dreamer):
+            found["reward"] = agent.model.predict_reward(state)[0]
+        return {name: agent.in_world_units(value) for name, value in found.items()}
+
+
+@pytest.mark.parametrize("kind, features", [(Dreamer, 9), (ModelFree, 3)])
+def test_the_first_unit_by_hand(kind, features):
+    """Rewards 1 and 5, counted as 2 and 10: their mean is 6 and their spread 4; without an end a state is worth 6 / (1 - 0.5)."""
+    agent = make(kind, sac=dict(reward_unit="returns", reward_scale=2.0, gamma=0.5))
+    paid(agent, 1.0, 5.0)
+    state = torch.randn(20, features)
+    before = opinions(agent, state)
+    agent.measure_rewards()
+    assert agent.replay.reward_unit == 4 and agent.in_world_units(1.0) == 2 and agent.in_own_units(2.0) == 1, "a unit of 4 / 2 rewards"
+    after = opinions(agent, state)
+    for name, start in (("fast", 6.0), ("target", 6.0), ("reward", 3.0)):
+        if name in after:  # a new network's opinion counts in the new unit, four times the old one
+            torch.testing.assert_close(after[name], 4 * before[name] + start, msg=lambda told, name=name: f"{name}: {told}")
+
+
+@pytest.mark.parametrize("kind, features", [(Dreamer, 9), (ModelFree, 3)])
+def test_a_unit_grows_without_changing_an_opinion_and_never_shrinks(kind, features):
+    agent = fill(make(kind, sac=dict(reward_unit="returns")))
+    agent.learn()
+    small_unit, state = agent.replay.reward_unit, torch.randn(20, features)
+    agent.replay.data["reward"][:40] *= 3
+    before = opinions(agent, state)
+    agent.measure_rewards()
+    assert agent.replay.reward_unit == pytest.approx(3 * small_unit), "rewards three times as large"
+    after = opinions(agent, state)
+    for name in before:
+        torch.testing.assert_close(
+            after[name], before[name], msg=lambda told, name=name: f"the {name} prediction is another in the world's units: {told}"
+        )
+    large_unit = agent.replay.reward_unit
+    agent.replay.data["reward"][:40] /= 9
+    agent.measure_rewards()
+    assert agent.replay.reward_unit == large_unit, "the unit shrank"
+
+
+def test_a_unit_waits_for_rewards_that_differ():
+    """As long as all are alike there is no spread to count in; then it is the first unit."""
+    agent = make(sac=dict(reward_unit="returns", gamma=0.5))
+    paid(agent, 1.0, 1.0, 1.0)
+    agent.measure_rewards()
+    assert (agent.replay.reward_unit, agent.replay.reward_rows) == (1, 0), "a unit of rewards that are all alike"
+    agent.remember(agent.initial(1), torch.randn(3), 1.2, False, False)
+    agent.measure_rewards()
+    assert agent.replay.reward_unit == pytest.approx(0.2 * math.sqrt(3) / 4) and agent.replay.reward_rows == 5, (
+        "smaller than 1, but the first"
+    )
+
+
+@pytest.mark.parametrize("kind", [Dreamer, ModelFree])
+def test_a_fixed_unit_is_left_alone(kind):
+    agent = fill(make(kind))
+    before = numbers(agent.sac)
+    agent.measure_rewards()
+    assert agent.replay.reward_unit == 1 and same(numbers(agent.sac), before), "a fixed unit was measured, or predictions were restated"
+
+
+def test_the_unit_is_measured_before_the_first_learning_and_in_each_round():
+    for kind, first in ((Dreamer, "pretrain"), (ModelFree, "learn")):
+        agent = fill(make(kind, **RETURNS))
+        getattr(agent, first)()
+        assert agent.replay.reward_rows == 40, f"{kind.__name__}: not before the first learning"
+        agent.replay.data["reward"][:40] *= 2
+        fill(agent, rows=8)
+        agent.learn()
+        assert agent.replay.reward_rows == 48, f"{kind.__name__}: not in a later round"
+
+
 # --- saving ----------------------------------------------------------------------------------
 
 
@@ -513,7 +601,7 @@ def test_a_saved_state_is_a_copy():
     assert all(torch.equal(saved[name], before[name]) for name in saved), "training on changed what was saved"
 
 
-@pytest.mark.parametrize("changes", [{}, dict(model=dict(latent="categorical", standardize=True))])
+@pytest.mark.parametrize("changes", [{}, dict(model=dict(latent="categorical", standardize=True)), RETURNS])
 def test_a_trained_agent_is_handed_on_in_one_file(tmp_path, changes):
     """The loaded agent has the same configuration and acts alike."""
     agent = fill(make(**changes))
@@ -526,7 +614,7 @@ def test_a_trained_agent_is_handed_on_in_one_file(tmp_path, changes):
     assert all(torch.equal(a, b) for a, b in zip(ours, again.policy(again.initial(4), observation, first, explore=False))), (
         "the loaded agent believes or does something else"
     )
-    assert len(again.replay) == 0
+    assert len(again.replay) == 0 and again.in_world_units(1.0) == agent.in_world_units(1.0), "the loaded agent's rewards have another unit"
 
 
 def test_a_damaged_agent_file_is_refused_with_one_sentence(tmp_path):
@@ -566,6 +654,7 @@ def test_an_agent_is_loaded_from_the_folder_of_its_run(run):
         got = agent.policy(agent.initial(4), observation, first, explore=False)
         assert all(torch.equal(a, b) for a, b in zip(expected, got)), f"another agent is in {path}"
         assert agent.config == tiny() and len(agent.replay) == 0 and agent.sac.alpha == trainer.agent.sac.alpha
+        assert agent.in_world_units(1.0) == 1
     older = Dreamer.load(run / "checkpoint" / "00000090.json")
     assert not same(numbers(older.model), numbers(agent.model)), "the older checkpoint holds the newer agent"
 

@@ -287,14 +287,39 @@ def test_no_transition_is_refused():
 # --- checkpoints -----------------------------------------------------------------------------
 
 
+def test_rewards_are_handed_out_in_their_unit_and_kept_as_they_came():
+    replay = numbered_replay(8, episode=4)
+    replay.reward_unit = 4.0
+    assert replay.window(torch.tensor([2]), 3).reward.tolist() == [[0.5, 0.75, 1.0]], "in a window"
+    assert set(replay.transitions(50).reward[:, 1].tolist()) == {0.25, 0.5, 0.75, 1.25, 1.5, 1.75}, "in real transitions"
+    assert replay.newest(3)[1].tolist() == [5, 6, 7], "as they came"
+
+
+def test_arrivals_are_the_rows_that_brought_a_reward():
+    """Rows 0 and 4 start episodes, rows 3 and 7 end them for good; once the ring went round, only what it still holds."""
+    reward, cont = numbered_replay(9, episode=4).arrivals()
+    assert reward.tolist() == [1, 2, 3, 5, 6, 7] and cont.tolist() == [1, 1, 0, 1, 1, 0]
+    assert sorted(numbered_replay(9, episode=4, capacity=5).arrivals()[0].tolist()) == [5, 6, 7], "after the ring went round"
+
+
+def test_a_buffer_that_was_saved_before_there_was_a_unit_has_the_unit_1():
+    state = numbered_replay(5).state_dict()
+    del state["reward_unit"], state["reward_rows"]
+    other = numbered_replay(0)
+    other.load_state_dict(state)
+    assert (other.reward_unit, other.reward_rows) == (1, 0) and other.data["reward"][:5].tolist() == [0, 1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("rows", [5, 8, 13])
 def test_a_restored_buffer_is_the_same(rows):
     """Before the ring is full, when it just is, and after it went round."""
     replay = numbered_replay(rows, capacity=8, episode=4)
+    replay.reward_unit, replay.reward_rows = 1 / 3, 4
     state = {name: value.clone() for name, value in replay.state_dict().items()}
     other = numbered_replay(0, capacity=8)
     other.load_state_dict(state)
     assert len(other) == len(replay) and other.count == replay.count
+    assert (other.reward_unit, other.reward_rows) == (1 / 3, 4), "the unit of rewards, to the last bit"
     for buffer in (replay, other):
         buffer.add(observation=torch.ones(1), reward=0.0, first=False, terminal=False, h=torch.zeros(2), z=torch.zeros(1))
     draws = []

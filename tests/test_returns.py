@@ -1,10 +1,12 @@
 """Returns as pure functions, and trajectories as plain data."""
 
+import math
+
 import pytest
 import torch
 from toys import random_trajectories
 
-from dreamer_core.returns import alive_weight, backup, lambda_return, soft_value
+from dreamer_core.returns import alive_weight, backup, lambda_return, one_step_spread, soft_value
 from dreamer_core.trajectories import Trajectories
 
 DOUBLE = torch.float64
@@ -29,6 +31,29 @@ def test_soft_value_averages_to_q_plus_alpha_entropy():
 def test_backup_by_hand():
     """An ordinary step, one into a terminal state, one that may be the last: 1 + 0.9 * 10, -2, 0.9 * 0.5 * 8."""
     torch.testing.assert_close(backup(row(1, -2, 0), row(1, 0, 0.5), row(10, 30, 8), 0.9), row(10, -2, 3.6))
+
+
+def test_the_spread_of_one_step_returns_by_hand():
+    """One end in four steps: v = 1 / (1 - 0.5 * 0.75) = 1.6, backups 1.8, 1.8, 1.8, 1. No end: v = 1 / (1 - 0.5) = 2, backups 1 and 3."""
+    assert one_step_spread(row(1, 1, 1, 1)[0], row(1, 1, 1, 0)[0], 0.5) == pytest.approx((1.6, math.sqrt(0.12)), rel=1e-12)
+    assert one_step_spread(row(0, 2)[0], row(1, 1)[0], 0.5) == pytest.approx((2, 1), rel=1e-12)
+
+
+def test_the_spread_follows_the_units_of_rewards_and_not_a_constant_that_is_added():
+    reward, cont = torch.randn(50, dtype=DOUBLE), torch.ones(50, dtype=DOUBLE)
+    level, spread = one_step_spread(reward, cont, 0.9)
+    assert one_step_spread(100 * reward, cont, 0.9) == pytest.approx((100 * level, 100 * spread), rel=1e-9), "in other units"
+    assert one_step_spread(reward + 5, cont, 0.9) == pytest.approx((level + 50, spread), rel=1e-9), "a constant added, 5 / (1 - 0.9) in all"
+    cont[::7] = 0
+    level, spread = one_step_spread(reward, cont, 0.9)
+    assert one_step_spread(100 * reward, cont, 0.9) == pytest.approx((100 * level, 100 * spread), rel=1e-9), "the same where episodes end"
+
+
+def test_returns_that_are_all_alike_have_no_spread():
+    """0.1 has no exact float, so its standard deviation is not quite 0; and with gamma = 1 no more than all rewards are added up."""
+    assert one_step_spread(torch.full((7,), 0.1), torch.ones(7), 0.5) == (pytest.approx(0.2), 0), "rewards of 0.1"
+    assert one_step_spread(torch.zeros(7), torch.ones(7), 0.9) == (0, 0), "no rewards at all"
+    assert one_step_spread(torch.full((8,), 3.0), torch.ones(8), 1.0) == (24, 0), "without a discount"
 
 
 def test_one_step_target_by_hand():

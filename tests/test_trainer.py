@@ -174,6 +174,38 @@ def test_a_return_is_reported_in_the_worlds_own_units():
     assert len(stored) == 20 and stored.max() <= -3, "what is stored is not what the agent is to learn from"
 
 
+LEARNED = dict(env_steps=160, sac=dict(reward_unit="returns"))
+
+
+def told(**changes):
+    """The metrics of a run after its first learning, the time apart."""
+    lines = [line for line in Trainer(tiny(**LEARNED | changes)).run() if line["grad_steps"]]
+    return [{name: value for name, value in line.items() if name != "wall_s"} for line in lines]
+
+
+@pytest.mark.parametrize("agent", ["dreamer", "sac"])
+@pytest.mark.parametrize("scale", [2**-7, 2**7])
+def test_with_a_learned_unit_rewards_in_other_units_make_the_same_run(agent, scale):
+    """To the last bit for a power of two, which changes no digit of a float: every loss and return, and the return that is imagined."""
+    assert told(agent=agent, wrappers=dict(reward_scale=scale)) == told(agent=agent), f"rewards times {scale} teach something else"
+
+
+@pytest.mark.parametrize("agent", ["dreamer", "sac"])
+def test_with_a_learned_unit_the_reward_scale_says_nothing(agent):
+    """Rewards times 0.01 are rounded otherwise, so a short run is the same but for its last digits."""
+    ours, theirs = told(agent=agent), told(agent=agent, wrappers=dict(reward_scale=0.01))
+    for left, right in zip(ours, theirs, strict=True):
+        assert left == pytest.approx(right, rel=1e-3, abs=1e-5), "rewards times 0.01 teach something else"
+
+
+def test_with_a_learned_unit_an_added_reward_teaches_nothing_where_nothing_ends():
+    """3 for every step is worth 3 / (1 - gamma) in every state: the critics start from there, and learn the same differences."""
+    plain, richer = (told(agent="sac", wrappers=dict(reward_offset=offset)) for offset in (0, 3))
+    for left, right in zip(plain, richer, strict=True):
+        for name in ("eval_return_mean", "agent/critic_loss", "agent/entropy"):
+            assert left[name] == pytest.approx(right[name], rel=1e-2), f"{name} at step {left['env_steps']}"
+
+
 def test_a_world_is_told_how_old_it_is(monkeypatch):
     """At the start of each training episode of 20 steps, and of an evaluation every 25."""
     ages, real = [], ChangingPendulum.reset
@@ -403,6 +435,7 @@ def test_killed_at_random_moments(tmp_path):
     "changes",
     [
         dict(agent="sac"),
+        dict(sac=dict(reward_unit="returns")),
         dict(
             preset="advantage", sac=dict(lam=1.0, actor_grad="score", batch=0, normalize_advantage=True, alpha_final=0.01, alpha_updates=9)
         ),
@@ -411,7 +444,7 @@ def test_killed_at_random_moments(tmp_path):
         dict(env="Changing-v0"),
         dict(replay=dict(capacity=37, layout="chunks", burn_in=2)),
     ],
-    ids=["sac", "advantage", "categorical", "hidden velocity in other units", "a world that changes", "full buffer"],
+    ids=["sac", "measured rewards", "advantage", "categorical", "hidden velocity in other units", "a world that changes", "full buffer"],
 )
 def test_every_kind_of_run_survives_being_killed(changes, tmp_path):
     """During the random steps, in the middle of an episode, after learning, and at its very end."""

@@ -50,7 +50,7 @@ class Branch(NamedTuple):
 def read(agent: Dreamer, h: Tensor, z: Tensor) -> States:
     """What the model makes of states h (..., D), z (..., Z)."""
     features = torch.cat([h, z], -1)
-    reward = agent.model.predict_reward(features)[0] / agent.config.sac.reward_scale
+    reward = agent.in_world_units(agent.model.predict_reward(features)[0])
     return States(h.numpy(), z.numpy(), agent.model.decode(features).numpy(), reward.numpy())
 
 

@@ -190,7 +190,7 @@ class DreamGame:
             world=(angle, velocity),
             dreams=np.stack(angle_and_velocity(dreamt), -1),
             reward=reward,
-            dreamt_reward=float(mean) / self.agent.config.sac.reward_scale,
+            dreamt_reward=self.agent.in_world_units(float(mean)),
             drift=float(rms_error(dreamt[0], true, self.scale)),
             uncertainty=float(rms_error(dreamt.std(0, ddof=1), np.zeros(3), self.scale)),
         )

@@ -40,13 +40,13 @@ def imagined_and_real(agent: Dreamer, episodes: Sequence[Episode], starts: Seque
     Raises:
         ValueError: an episode is too short for a start.
     """
-    model, scale = agent.model, agent.config.sac.reward_scale
+    model = agent.model
     imagined, real = [], []
     for episode in episodes:
         following(episode, starts, steps)  # refuses starts too near to the end
         reached = dream_on(agent, believe(agent, episode, count), starts, steps)[:, :, 1:]  # (K, S, L, F)
         alive = alive_weight(torch.sigmoid(model.predict_continue(reached)).flatten(0, 1)).unflatten(0, reached.shape[:2])  # (K, S, L)
-        reward = model.predict_reward(reached)[0] / scale  # (K, S, L)
+        reward = agent.in_world_units(model.predict_reward(reached)[0])  # (K, S, L)
         imagined.extend((alive * reward).sum(2).mean(0).tolist())
         real.extend(float(episode.reward[start : start + steps].sum()) for start in starts)
     return Returns(np.array(imagined), np.array(real))

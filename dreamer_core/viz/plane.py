@@ -78,7 +78,7 @@ def exact_plane(agent: Dreamer, shape: tuple[int, int] = SHAPE) -> Plane:
     """
     check_world(agent)
     config = agent.config.sac
-    value = soft_bellman(config.gamma, agent.sac.alpha / config.reward_scale if config.soft else 0.0, shape)
+    value = soft_bellman(config.gamma, agent.in_world_units(agent.sac.alpha) if config.soft else 0.0, shape)
     angle, velocity = np.broadcast_arrays(*grid(shape))
     return Plane(value, best_torque(config.gamma * value, angle.ravel(), velocity.ravel()).reshape(shape))
 
@@ -121,7 +121,7 @@ def agent_plane(agent: Dreamer, shape: tuple[int, int] = SHAPE, rows: int = 4, s
         pre_tanh = mean + torch.exp(log_std) * torch.randn(1)
         value = value + agent.sac.target_value(state, Action(pre_tanh, actor.log_prob(state, pre_tanh))) / samples
         torque = torque + MAX_TORQUE * actor.mode(state)[:, 0] / samples
-    return Plane((value / agent.config.sac.reward_scale).numpy().reshape(shape), torque.numpy().reshape(shape))
+    return Plane(agent.in_world_units(value).numpy().reshape(shape), torque.numpy().reshape(shape))
 
 
 def plane_figure(agent: Plane, exact: Plane, visited: np.ndarray | None = None, title: str = "") -> Figure:

@@ -101,7 +101,7 @@ def state(carry: Carry) -> Tensor:
 
 def reward(agent: Dreamer, carry: Carry) -> Tensor:
     """The reward that arrives with this row, in the world's units: (N,)."""
-    return agent.model.predict_reward(state(carry))[0] / agent.config.sac.reward_scale
+    return agent.in_world_units(agent.model.predict_reward(state(carry))[0])
 
 
 def goes_on(agent: Dreamer, carry: Carry) -> Tensor:
@@ -116,7 +116,7 @@ def choice(agent: Dreamer, carry: Carry) -> Tensor:
 
 def value(agent: Dreamer, carry: Carry) -> Tensor:
     """The target critics' value of the actor's action, in the world's units: (N,)."""
-    return agent.sac.q_target(state(carry), choice(agent, carry)).amin(0) / agent.config.sac.reward_scale
+    return agent.in_world_units(agent.sac.q_target(state(carry), choice(agent, carry)).amin(0))
 
 
 # --- rungs ----------------------------------------------------------------------------------------
