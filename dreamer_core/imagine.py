@@ -24,7 +24,7 @@ def imagined_return(model: WorldModel, actor: Actor, observation: Tensor, steps:
         observation: (E, O), first observations.
 
     Returns:
-        (E,), in the units of the stored rewards.
+        (E,), in the agent's units of reward.
     """
     rssm = model.rssm
     h, _ = rssm.initial(len(observation))

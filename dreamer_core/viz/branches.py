@@ -1,6 +1,6 @@
 """The agent's belief along an episode, dreams that branch off it, and what really follows from the same actions.
 
-Rewards are in the environment's units here; inside the agent they are scaled by `sac.reward_scale`.
+Rewards are in the environment's units here; inside the agent they have a unit of its own (`Agent.in_world_units`).
 """
 
 from collections.abc import Sequence

@@ -5,9 +5,9 @@ Dynamic programming for the undiscounted return (`ceiling.py`) answers another q
 the soft Bellman equation itself is solved on a grid, with the agent's own discount and entropy
 weight (Haarnoja et al., Soft Q-learning, arXiv 1702.08165v2, theorem 1):
 
-    V(s) = tau log  integral_{-1}^{1} exp([r(s, a) + gamma V(f(s, a))] / tau) da,    tau = alpha / reward_scale
+    V(s) = tau log  integral_{-1}^{1} exp([r(s, a) + gamma V(f(s, a))] / tau) da
 
-in the environment's units of reward. tau = 0 is the maximum: no bonus.
+in the environment's units of reward, with tau = alpha in these units (`Agent.in_world_units`). tau = 0 is the maximum: no bonus.
 """
 
 from typing import NamedTuple
