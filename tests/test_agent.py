@@ -495,6 +495,15 @@ def test_the_first_unit_by_hand(kind, features):
             torch.testing.assert_close(after[name], 4 * before[name] + start, msg=lambda told, name=name: f"{name}: {told}")
 
 
+def test_only_the_mean_of_a_reward_is_restated():
+    """A learned standard deviation is in the new unit, whatever it was."""
+    agent = fill(make(sac=dict(reward_unit="returns"), model=dict(reward_std=0.0)))
+    state = torch.randn(20, 9)
+    before = agent.model.predict_reward(state)[1]
+    agent.measure_rewards()
+    assert torch.equal(agent.model.predict_reward(state)[1], before), "a new unit changed how sure the reward head is"
+
+
 @pytest.mark.parametrize("kind, features", [(Dreamer, 9), (ModelFree, 3)])
 def test_a_unit_grows_without_changing_an_opinion_and_never_shrinks(kind, features):
     agent = fill(make(kind, sac=dict(reward_unit="returns")))

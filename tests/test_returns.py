@@ -50,8 +50,8 @@ def test_the_spread_follows_the_units_of_rewards_and_not_a_constant_that_is_adde
 
 
 def test_returns_that_are_all_alike_have_no_spread():
-    """0.1 has no exact float, so its standard deviation is not quite 0; and with gamma = 1 no more than all rewards are added up."""
-    assert one_step_spread(torch.full((7,), 0.1), torch.ones(7), 0.5) == (pytest.approx(0.2), 0), "rewards of 0.1"
+    """0.7 has no exact float, so the mean of 24 of them is not quite that; and with gamma = 1 no more than all rewards are added up."""
+    assert one_step_spread(torch.full((24,), 0.7), torch.ones(24), 0.9) == (pytest.approx(7), 0), "rewards of 0.7"
     assert one_step_spread(torch.zeros(7), torch.ones(7), 0.9) == (0, 0), "no rewards at all"
     assert one_step_spread(torch.full((8,), 3.0), torch.ones(8), 1.0) == (24, 0), "without a discount"
 
