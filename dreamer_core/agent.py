@@ -66,21 +66,22 @@ class Agent:
     def measure_rewards(self) -> None:
         """With `sac.reward_unit="returns"`: choose the unit of rewards, and enlarge it whenever returns spread further.
 
-        The first time, which comes before the first learning, predictions start from the buffer's mean
-        reward and mean value (`one_step_spread`). Later ones stay what they are in the world's units. The
-        unit never shrinks, as those of observations do not: a good agent meets few returns.
+        Before the first learning, predictions start from the buffer's mean reward and mean value
+        (`one_step_spread`). What was learned stays what it is in the world's units. A unit never shrinks,
+        as those of observations do not: a good agent meets few returns.
         """
         replay = self.replay
         if self.config.sac.reward_unit == "fixed":
             return
         reward, cont = replay.arrivals()
         level, spread = one_step_spread(reward, cont, self.config.sac.gamma)
-        if replay.reward_rows == 0 and spread > 0:
-            self.restate(1.0, float(reward.mean()) / spread, level / spread)
-        elif spread > replay.reward_unit:
-            self.restate(replay.reward_unit / spread, 0.0, 0.0)
-        else:
+        first = replay.reward_rows == 0
+        if spread <= (0 if first else replay.reward_unit):
             return
+        if first and self.grad_steps == 0:
+            self.restate(1.0, float(reward.mean()) / spread, level / spread)
+        else:
+            self.restate(replay.reward_unit / spread, 0.0, 0.0)
         replay.reward_unit, replay.reward_rows = spread, replay.count
 
     def restate(self, factor: float, reward: float, value: float) -> None:

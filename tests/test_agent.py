@@ -537,6 +537,21 @@ def test_a_unit_waits_for_rewards_that_differ():
     )
 
 
+@pytest.mark.parametrize("kind, features", [(Dreamer, 9), (ModelFree, 3)])
+def test_a_first_unit_that_comes_late_changes_no_opinion(kind, features):
+    """Rewards were all alike while the agent learned, or its run was begun with a fixed unit."""
+    agent = fill(make(kind))
+    agent.learn()
+    state = torch.randn(20, features)
+    before = opinions(agent, state)
+    agent.config.sac.reward_unit = "returns"
+    agent.measure_rewards()
+    assert agent.replay.reward_rows == 40 and agent.replay.reward_unit != 1, "no unit was measured"
+    after = opinions(agent, state)
+    for name in before:
+        torch.testing.assert_close(after[name], before[name], msg=lambda told, name=name: f"the {name} prediction is another: {told}")
+
+
 @pytest.mark.parametrize("kind", [Dreamer, ModelFree])
 def test_a_fixed_unit_is_left_alone(kind):
     agent = fill(make(kind))
