@@ -28,11 +28,12 @@ from dreamer_core.classroom.call import Complaint, code_of, form, plain
 from dreamer_core.classroom.influence import reads
 from dreamer_core.classroom.mutants import Mutant, mutants
 from dreamer_core.classroom.relation import relation
-from dreamer_core.classroom.second_look import OWN, Case, Sight, alike, as_it_should, close, leaves, sight
-from dreamer_core.classroom.spec import Exercise, argument_names
+from dreamer_core.classroom.second_look import OWN, Case, Sight, alike, as_it_should, cases, close, leaves, sight
+from dreamer_core.classroom.spec import Exercise, Mistake, argument_names
 from dreamer_core.classroom.where import somewhere
 
 TRIED = 10  # cases in which an argument is given other values
+AGAIN = 4  # further draws of a look
 FEW = 12  # wrong numbers; with fewer, too many pairs of changes would explain them
 SEARCH = 3  # seconds of computing for trying right answers in which one thing or two were changed
 
@@ -66,7 +67,7 @@ def diagnose(exercise: Exercise, function: Callable, found: list[Found]) -> str:
         lambda: of_other_objects(sights),
         lambda: of_gradients(sights) if len(sights) == len(found) else "",
         lambda: of_values(exercise, sights) if len(sights) == len(found) else "",
-        lambda: somewhere(exercise, numbers) if overflown else "",
+        lambda: somewhere(exercise, more(exercise, function, numbers)) if overflown else "",
         lambda: always_the_same(found),
         lambda: ignored(exercise, function, found),
         lambda: like_a_mutant(exercise, function, found, end),
@@ -74,12 +75,25 @@ def diagnose(exercise: Exercise, function: Callable, found: list[Found]) -> str:
         lambda: reads(exercise, function, [(each.case, each.seen, each.wanted) for each in wrong]),
         lambda: of_slopes(exercise, function, found, by_a_rule=False),
         lambda: like_two_mistakes(exercise, found),
-        lambda: somewhere(exercise, numbers),
+        lambda: somewhere(exercise, more(exercise, function, numbers)),
         lambda: like_one_change_at_two_places(exercise, function, found, end),
         lambda: like_two_changes(exercise, function, found, end),
         lambda: at_one_number(exercise, found),
     )
     return next(filter(None, (ask() for ask in asked)), "")
+
+
+def more(exercise: Exercise, function: Callable, numbers: list[tuple[Case, Sight, Sight]]) -> list[tuple[Case, Sight, Sight]]:
+    """The same with further draws of every look: what is said of places has to hold there too."""
+    further = [each for each in drawn_again(exercise, function) if isinstance(each.seen, Sight) and isinstance(each.wanted, Sight)]
+    return numbers + [(each.case, each.seen, each.wanted) for each in further]
+
+
+def drawn_again(exercise: Exercise, function: Callable) -> Iterator[Found]:
+    """Further draws of every look: whoever says where a function is right should have seen more than two."""
+    for case in cases(exercise, again=AGAIN):
+        if not case.look.within:
+            yield Found(case, sight(exercise, function, case), sight(exercise, exercise.reference, case))
 
 
 def fickle(exercise: Exercise, function: Callable, wrong: list[Found]) -> str:
@@ -373,6 +387,26 @@ def behaves_like(exercise: Exercise, other: Callable, found: list[Found]) -> boo
     return all(alike(sight(exercise, other, each.case), each.seen, each.case.look.within) for each in order)
 
 
+def is_mistake(exercise: Exercise, mistake: Mistake, found: list[Found]) -> bool:
+    """Whether the function does what a named mistake does.
+
+    Where the mistake's own code breaks down (a division by 0, an empty loop), another way to make it may not.
+    """
+    same = all(each.right for each in found)  # then the hand-made inputs alone tell
+    for each in sorted(found, key=lambda each: each.right):  # the wrong ones first: most others differ there at once
+        other = sight(exercise, mistake.wrong, each.case)
+        if alike(other, each.seen, each.case.look.within):
+            same = same or not each.right
+        elif not broken(other) or broken(each.seen) or broken(each.wanted):
+            return False
+    return same
+
+
+def broken(shown: Sight | Complaint) -> bool:
+    """Whether a call gave an error, NaN or infinity."""
+    return isinstance(shown, Complaint) or not all(value.isfinite().all() for value in shown.values.values() if isinstance(value, Tensor))
+
+
 def changed_answers(exercise: Exercise) -> Iterator[Mutant]:
     """The mutants of the reference, and of right answers in other styles."""
     for answer in (exercise.reference, *right_answers.of(exercise.id)):
@@ -386,26 +420,77 @@ def like_a_mutant(exercise: Exercise, function: Callable, found: list[Found], en
     for mutant in in_time(changed_answers(exercise), end):
         if of_type and "is missing" not in mutant.what:
             continue  # many changes end in that type
-        if speaks_of_known_things(exercise, function, mutant.what) and behaves_like(exercise, mutant.function, found):
-            return f"It does exactly what a right answer does in which {mutant.what}."
+        if (what := in_known_words(exercise, function, mutant)) and behaves_like(exercise, mutant.function, found):
+            return f"It does exactly what a right answer does in which {what}."
     return ""
 
 
-def speaks_of_known_things(exercise: Exercise, function: Callable, words: str) -> bool:
-    """Whether every name in the code of a sentence is the exercise's, or one that the learner uses too."""
+def in_known_words(exercise: Exercise, function: Callable, mutant: Mutant) -> str:
+    """What was changed, if every name in its code is the exercise's, or one that the learner uses too; or nothing.
+
+    What a loop counts is the answer's own affair: `x[t]` of one is `x[t - 1]` of another. There the number of places is told.
+    """
     code = code_of(function)
     parts = [code] if code is not None else []
     parts += [part for part in getattr(code, "co_consts", ()) if inspect.iscode(part)]
     used = {name for part in parts for name in (*part.co_names, *part.co_varnames, *part.co_freevars)}
-    known = used | set(inspect.signature(exercise.reference).parameters) | COMMON
-    for quoted in words.split("`")[1::2]:
-        try:
-            tree = ast.parse(quoted, mode="eval")
-        except SyntaxError:
-            continue  # a sign, a decorator
-        if any(isinstance(node, ast.Name) and node.id not in known for node in ast.walk(tree)):
-            return False
-    return True
+    arguments = set(inspect.signature(exercise.reference).parameters)
+    counted = {name.id for node in ast.walk(mutant.tree) if isinstance(node, (ast.For, ast.comprehension)) for name in names(node.target)}
+    told = []
+    for what in mutant.what.split(", and "):
+        quoted = [code for code in map(parsed, what.split("`")[1::2]) if code is not None]
+        if any(name.id in counted for code in quoted for name in names(code)):
+            what = in_places(quoted, arguments) if "stands where" in what and len(quoted) == 2 else ""
+        elif any(name.id not in used | arguments | COMMON for code in quoted for name in names(code)):
+            what = ""
+        if not what:
+            return ""
+        told.append(what)
+    return ", and ".join(told)
+
+
+def names(node: ast.AST) -> list[ast.Name]:
+    """Every name in a piece of code."""
+    return [part for part in ast.walk(node) if isinstance(part, ast.Name)]
+
+
+def parsed(code: str) -> ast.expr | None:
+    """The code of an expression; None for what is none: a sign, a decorator."""
+    with contextlib.suppress(SyntaxError):
+        return ast.parse(code, mode="eval").body
+    return None
+
+
+def in_places(now_and_was: list[ast.expr], arguments: set[str]) -> str:
+    """An argument that is read at other places than it should be, by how many; nothing if that is not the whole change.
+
+    Args:
+        now_and_was: the code that stands there, and the code that belongs there.
+    """
+    now, was = now_and_was
+    if not all(isinstance(code, ast.Subscript) and isinstance(code.value, ast.Name) for code in now_and_was):
+        return ""
+    if now.value.id != was.value.id or now.value.id not in arguments:
+        return ""
+    parts = [code.slice.elts if isinstance(code.slice, ast.Tuple) else [code.slice] for code in now_and_was]
+    apart = [pair for pair in zip(*parts) if ast.dump(pair[0]) != ast.dump(pair[1])]
+    if len(parts[0]) != len(parts[1]) or len(apart) != 1 or any(isinstance(each, ast.Slice) for each in apart[0]):
+        return ""
+    gaps = {distance(*apart[0], at) for at in (1000.0, 3000.0)}
+    gap = gaps.pop()
+    if gaps or gap is None or gap != int(gap):
+        return ""
+    places = "one place" if abs(gap) == 1 else f"{abs(gap):.0f} places"
+    return f"`{now.value.id}` is read {places} {'later' if gap > 0 else 'earlier'} than it should be"
+
+
+def distance(one: ast.expr, other: ast.expr, at: float) -> float | None:
+    """one - other, where every name stands for a number; None where they hold more than names, numbers and signs."""
+    whole = ast.Expression(ast.BinOp(one, ast.Sub(), other))
+    plain = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.Name, ast.Load, ast.Constant)
+    if not all(isinstance(node, plain) for node in ast.walk(whole)):
+        return None
+    return eval(compile(ast.fix_missing_locations(whole), "<places>", "eval"), {name.id: at for name in names(whole)})
 
 
 def telling(found: list[Found]) -> bool:
@@ -458,9 +543,9 @@ def like_one_change_at_two_places(exercise: Exercise, function: Callable, found:
     for first in in_time(made, end):
         if places[first.what] > 1:
             for second in mutants(exercise.reference, first, exercise.gradients):
-                known = second.last == first.last and speaks_of_known_things(exercise, function, second.what)
-                if known and behaves_like(exercise, second.function, found):
-                    return f"It does exactly what a right answer does in which, at two places, {first.what}."
+                what = in_known_words(exercise, function, first) if second.last == first.last else ""
+                if what and behaves_like(exercise, second.function, found):
+                    return f"It does exactly what a right answer does in which, at two places, {what}."
     return ""
 
 
@@ -470,8 +555,8 @@ def like_two_changes(exercise: Exercise, function: Callable, found: list[Found],
         return ""
     for first in in_time(mutants(exercise.reference, gradients=exercise.gradients), end):
         for second in in_time(mutants(exercise.reference, first, exercise.gradients), end):
-            if speaks_of_known_things(exercise, function, second.what) and behaves_like(exercise, second.function, found):
-                return f"Two things at once: it does exactly what a right answer does in which {second.what}."
+            if (what := in_known_words(exercise, function, second)) and behaves_like(exercise, second.function, found):
+                return f"Two things at once: it does exactly what a right answer does in which {what}."
     return ""
 
 
@@ -496,17 +581,19 @@ def at_one_number(exercise: Exercise, found: list[Found]) -> str:
     return ""
 
 
-def in_some_cases(found: list[Found]) -> str:
-    """Right with some inputs, wrong with others. Speaks of the case that `shown` shows."""
-    wrong = [each for each in found if not each.right]
-    bad = {each.case.look.name for each in wrong}
-    good = [name for name in dict.fromkeys(each.case.look.name for each in found) if name not in bad]
+def in_some_cases(exercise: Exercise, found: list[Found]) -> str:
+    """Right with some inputs, wrong with others. Speaks of the case that `shown` shows.
+
+    What is drawn by chance and compared in law is not spoken of: a small mistake hides in it.
+    """
+    bad = {each.case.look.name for each in found if not each.right}
+    good = [look.name for look in exercise.looks if look.name not in bad and not look.within]
     if not good or not bad:
         return ""
     *most, last = [f"with {name}" for name in good[:3]]
     fine = f"{', '.join(most)} and {last}" if most else last
     if len(bad) == 1:
-        return f"It is right {fine}, but not with {smallest(wrong).case.look.name}."
+        return f"It is right {fine}, but not with {bad.pop()}."
     return f"It is right {fine}{' alone' if len(good) <= 3 else ''}, and wrong with {len(bad)} other kinds of input."
 
 
@@ -514,9 +601,19 @@ def in_some_cases(found: list[Found]) -> str:
 
 
 def shown(exercise: Exercise, found: list[Found]) -> str:
-    """The smallest case that is wrong, with a number of it, or what is to be complained of there."""
-    each = smallest([each for each in found if not each.right])
-    where = f"With {each.case.look.name}"
+    """The smallest case that is wrong, with a number of it, or what is to be complained of there.
+
+    Looks stand in the order from ordinary to special. What is special about a case is only named where ordinary inputs come out
+    right, and of the special ones it is the least: else it is not the reason.
+    """
+    wrong = [each for each in found if not each.right]
+    first = min(exercise.looks.index(each.case.look) for each in wrong)
+    if first == 0:
+        each = smallest(wrong)
+        where = f"With {each.case.look.name}" if each.case.look is exercise.looks[0] else "For example"
+    else:
+        each = smallest([each for each in wrong if each.case.look is exercise.looks[first]])
+        where = f"With {each.case.look.name}"
     if isinstance(each.seen, Complaint):
         return f"{where}: {each.seen}"
     given = told(exercise, each.case)

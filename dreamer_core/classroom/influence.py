@@ -4,9 +4,11 @@ Found by changing the entries of an input one by one, for a learner's function a
 """
 
 import collections
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,9 +32,14 @@ def reads(exercise: Exercise, function: Callable, wrong: list[tuple[Case, Sight 
     if not fitting:
         return ""
     largest = sorted(fitting, key=lambda each: -sum(sizes(each[0])))[:CASES]
-    told = [{general(what): what for what in misread_in(exercise, function, case, wanted)} for case, _, wanted in largest]
-    often = collections.Counter(what for sentences in told for what in sentences)
-    looks = {what: {each[0].look.name for each, sentences in zip(largest, told) if what in sentences} for what in often}
+    tables = [list(tables_of(exercise, function, case, wanted)) for case, _, wanted in largest]
+    usual: dict[tuple[str, str], tuple[Steps, Steps]] = collections.defaultdict(lambda: (set(), set()))
+    for table in (each for each in itertools.chain(*tables) if math.prod(each.out) > 1):
+        for whose, steps in zip((table.mine, table.right), usual[table.name, table.part]):
+            steps |= set(map(tuple, signs(whose.nonzero(), table.into, table.out).tolist()))
+    told = [{general(what): what for what in sentences(each, usual)} for each in tables]
+    often = collections.Counter(what for said in told for what in said)
+    looks = {what: {each[0].look.name for each, said in zip(largest, told) if what in said} for what in often}
     # A row that is left out in two draws of the same look may be left out by chance: by what else stands there.
     sure = [
         what for what, count in often.items() if count > 1 and ("left out" not in what or (len(looks[what]) > 1 and count > len(told) / 2))
@@ -40,17 +47,33 @@ def reads(exercise: Exercise, function: Callable, wrong: list[tuple[Case, Sight 
     twice = sorted(sure, key=lambda what: ("left out" in what, -often[what]))
     if not twice:
         return ""
-    same = [sentences[twice[0]] for sentences in told if twice[0] in sentences]
+    same = [said[twice[0]] for said in told if twice[0] in said]
     return same[0] if len(set(same)) == 1 or "(as " in same[0] else twice[0]
 
 
-def general(sentence: str) -> str:
-    """The sentence without what may differ from case to case: an example, or on which side other rows lie."""
-    return re.sub(r" \(as [^()]*(\([^()]*\))?[^()]*\)", "", re.sub(r"\b(later|earlier) ", "other ", sentence))
+Steps = set[tuple[int, ...]]  # from an entry of a result to the entries of an input that reach it: the sign along each axis
 
 
-def misread_in(exercise: Exercise, function: Callable, case: Case, wanted: Sight) -> Iterator[str]:
-    """The same for one case, everything that can be said."""
+class Table(NamedTuple):
+    """Which entries of an argument reach which entries of a part of the result, in one case."""
+
+    name: str
+    """The argument."""
+    part: str
+    whole: str
+    """The part, in words."""
+    into: tuple[int, ...]
+    out: tuple[int, ...]
+    """Shapes of the argument and of the part."""
+    mine: Tensor
+    right: Tensor
+    """(entries of the part, entries of the argument), booleans: of the function and of the reference."""
+    masks: dict[str, Tensor]
+    """What may say which entries of the argument count, flat, by name."""
+
+
+def tables_of(exercise: Exercise, function: Callable, case: Case, wanted: Sight) -> Iterator[Table]:
+    """The tables of one case, for every argument of numbers and every part of the result."""
     args, _ = case.inputs()
     for number, (name, value) in enumerate(zip(argument_names(exercise, args), args)):
         if not is_numbers(value):
@@ -64,13 +87,28 @@ def misread_in(exercise: Exercise, function: Callable, case: Case, wanted: Sight
                 whole = f"the gradient that reaches `{part.removeprefix(GRADIENT)}`" if slope else "your result"
                 if not slope and len(wanted.values) > 1:
                     whole = f"{part} of your result" if part.startswith("part ") else f"`{part}` of your result"
-                shapes = tuple(value.shape), shape_of(wanted, part)
-                if math.prod(shapes[1]) > 1:
-                    what = misread(whole, name, *shapes, mine[part], right[part])
-                else:
-                    what = miscounted(whole, name, masks_beside(exercise, args, value.shape), shapes[0], mine[part][0], right[part][0])
-                if what:
-                    yield what
+                masks = masks_beside(exercise, args, value.shape)
+                yield Table(name, part, whole, tuple(value.shape), shape_of(wanted, part), mine[part], right[part], masks)
+
+
+def sentences(tables: list[Table], usual: dict[tuple[str, str], tuple[Steps, Steps]]) -> Iterator[str]:
+    """Everything that can be said of one case.
+
+    Args:
+        usual: of an argument and a part, the steps along which entries are reached in any case: the function's, and the reference's.
+    """
+    for table in tables:
+        if math.prod(table.out) > 1:
+            what = misread(table, *usual[table.name, table.part])
+        else:
+            what = miscounted(table.whole, table.name, table.masks, table.into, table.mine[0], table.right[0])
+        if what:
+            yield what
+
+
+def general(sentence: str) -> str:
+    """The sentence without what may differ from case to case: an example, or on which side other rows lie."""
+    return re.sub(r" \(as [^()]*(\([^()]*\))?[^()]*\)", "", re.sub(r"\b(later|earlier) ", "other ", sentence))
 
 
 def sizes(case: Case) -> list[int]:
@@ -116,21 +154,22 @@ def shape_of(wanted: Sight, part: str) -> tuple[int, ...]:
     return tuple((wanted.gradients if part.startswith(GRADIENT) else wanted.values)[part.removeprefix(GRADIENT)].shape)
 
 
-def misread(whole: str, name: str, into: tuple[int, ...], out: tuple[int, ...], mine: Tensor, right: Tensor) -> str:
+def misread(table: Table, usual_mine: Steps, usual_right: Steps) -> str:
     """In words, what the entries of an input reach that they should not, or fail to reach.
 
+    A step that is right elsewhere is not said to be wrong here: a return has to read later columns, and where it should not
+    another mistake is the reason.
+
     Args:
-        whole: what depends on the input, in words.
-        into, out: shapes of the input and of the part. mine, right: (entries of the part, entries of the input), booleans.
+        usual_mine, usual_right: the steps along which entries are reached in any case, by the function and by the reference.
     """
+    name, _, whole, into, out, mine, right, _ = table
     extra, missing = (mine & ~right).nonzero(), (right & ~mine).nonzero()
     if len(extra):
-        axis, which = apart(extra, into, out)
+        axis, which = apart(unusual(extra, into, out, usual_right), into, out)
         if which:
             lines = line_of(axis, into, many=True)
             rest = f"{line_of(axis, out, index='t')} of {whole} also depends on {which} {lines} of `{name}`"
-            if reaches(right.nonzero(), into, out, axis, which):  # in general they may: here they should not
-                return f"{rest[:1].upper()}{rest[1:]} in a place where it should not."
             return f"{lines[:1].upper()}{lines[1:]} are mixed that have nothing to do with each other: {rest}."
         if into == out and bool((right.sum(1) <= 1).all()) and bool((extra[:, 0] != extra[:, 1]).any()) and bool(mine.all()):
             whole = "is it reduced to one number on the way (a mean, a maximum, a norm)?"
@@ -138,12 +177,23 @@ def misread(whole: str, name: str, into: tuple[int, ...], out: tuple[int, ...], 
         return ""
     if row := left_out(into, mine, right):
         return f"Something is left out: the {row} of `{name}` plays no part in {whole}."
-    if len(missing):
-        axis, which = apart(missing, into, out)
-        if which:
-            lines = line_of(axis, into, many=True)
-            return f"Something is left out: {line_of(axis, out, index='t')} of {whole} should also depend on {which} {lines} of `{name}`."
+    axis, which = apart(unusual(missing, into, out, usual_mine), into, out)
+    if which:
+        lines = line_of(axis, into, many=True)
+        return f"Something is left out: {line_of(axis, out, index='t')} of {whole} should also depend on {which} {lines} of `{name}`."
     return ""
+
+
+def signs(pairs: Tensor, into: tuple[int, ...], out: tuple[int, ...]) -> Tensor:
+    """The steps of pairs (entry of the part, entry of the input): the sign along each axis that both have."""
+    outs, ins = places(pairs[:, 0], out), places(pairs[:, 1], into)
+    along = [(other - one).sign() * (size == other_size) for one, other, size, other_size in zip(outs, ins, out, into)]
+    return torch.stack(along, 1) if along else torch.zeros(len(pairs), 0, dtype=torch.long)
+
+
+def unusual(pairs: Tensor, into: tuple[int, ...], out: tuple[int, ...], usual: Steps) -> Tensor:
+    """The pairs whose step is none of the usual ones."""
+    return pairs[[tuple(step) not in usual for step in signs(pairs, into, out).tolist()]]
 
 
 def masks_beside(exercise: Exercise, args: tuple, shape: tuple[int, ...]) -> dict[str, Tensor]:
@@ -172,13 +222,14 @@ def miscounted(whole: str, name: str, masks: dict[str, Tensor], into: tuple[int,
             for mask, values in masks.items()
             if bool((values[entries] == values[first]).all()) and bool((values != values[first]).any())
         ]
-        where = f" where {' and '.join(common)}" if common else ""
-        return f"entries of `{name}`{where}", f"(as entry {index[0] if len(index) == 1 else index})"
+        return f"entries of `{name}` where {' and '.join(common)}" if common else "", f"(as entry {index[0] if len(index) == 1 else index})"
 
     parts = []
     for entries, what in ((mine & ~right, "count in {}, and should not"), (right & ~mine, "do not count in {}, and should")):
         if bool(entries.any()):
             which, example = told(entries)
+            if not which:
+                return ""  # nothing says why these
             parts.append(f"{which} {what.format(whole if not parts else 'it')} {example}")
     sentence = "; ".join(parts)
     return f"{sentence[:1].upper()}{sentence[1:]}."
@@ -186,17 +237,13 @@ def miscounted(whole: str, name: str, masks: dict[str, Tensor], into: tuple[int,
 
 def apart(pairs: Tensor, into: tuple[int, ...], out: tuple[int, ...]) -> tuple[int, str]:
     """The first axis along which all pairs (entry of the part, entry of the input) lie in different rows, and where the input's lie."""
+    if not len(pairs):
+        return 0, ""
     outs, ins = places(pairs[:, 0], out), places(pairs[:, 1], into)
     for axis, (one, other) in enumerate(zip(outs, ins)):
         if out[axis] == into[axis] and bool((one != other).all()):
             return axis, "later" if bool((other > one).all()) else "earlier" if bool((other < one).all()) else "other"
     return 0, ""
-
-
-def reaches(pairs: Tensor, into: tuple[int, ...], out: tuple[int, ...], axis: int, which: str) -> bool:
-    """Whether among pairs (entry of the part, entry of the input) an input row reaches another row from this side."""
-    one, other = places(pairs[:, 0], out)[axis], places(pairs[:, 1], into)[axis]
-    return bool({"later": other > one, "earlier": other < one, "other": other != one}[which].any())
 
 
 def left_out(into: tuple[int, ...], mine: Tensor, right: Tensor) -> str:

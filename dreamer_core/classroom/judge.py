@@ -7,7 +7,7 @@ come back. None of this may reach the learner as a traceback of ours: every call
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -16,13 +16,15 @@ from torch import Tensor
 from dreamer_core.classroom import second_look
 from dreamer_core.classroom.call import ROUNDING, Complaint, equal, guarded, one_line, plain
 from dreamer_core.classroom.contain import GRACE, Lost, OutOfTime, apart, contained, quiet, time_limit
-from dreamer_core.classroom.diagnosis import Found, behaves_like, diagnose, in_some_cases, shown
+from dreamer_core.classroom.diagnosis import Found, diagnose, drawn_again, in_some_cases, is_mistake, shown
 from dreamer_core.classroom.second_look import cases, sight
 from dreamer_core.classroom.spec import Exercise, Observations
 
+Result = TypeVar("Result")
 SECONDS = 20  # a check takes a fifth of a second: whatever runs for this long will not end
 BROKEN_OFF = "Your function does not give what it should, and it broke off the search for the reason."
-PATIENCE = 12  # for the search after the kind of a difference; without it there are still the numbers
+PATIENCE = 15  # for the search after the kind of a difference; without it there are still the numbers
+REST = 4  # for naming the cases in which it is right, after that; together less than SECONDS, after which the process is killed
 
 
 class Verdict(NamedTuple):
@@ -117,25 +119,25 @@ def compare(exercise: Exercise, function: Callable, seen: Observations | Complai
     stopped = next((each.stopped for each in complaints if each.stopped), "")
     example = difference or shown(exercise, found)
     for mistake in exercise.mistakes:
-        if alike(seen, outcome(exercise, mistake.wrong)) and behaves_like(exercise, mistake.wrong, found):
+        if alike(seen, outcome(exercise, mistake.wrong)) and is_mistake(exercise, mistake, found):
             numbers = "" if isinstance(seen, Complaint) else f" {example}"
             return Verdict(False, f"{mistake.message}{numbers}", mistake.name, stopped=stopped)
-    kind = kind_of_difference(exercise, function, found)
-    if not kind and (kind := in_some_cases(found)):
-        example = shown(exercise, found)  # of the inputs that the sentence speaks of
+    kind = in_time(lambda: diagnose(exercise, function, found), PATIENCE) or "" if not all(each.right for each in found) else ""
+    if not kind and not all(each.right for each in found):
+        more = in_time(lambda: [*found, *drawn_again(exercise, function)], REST) or found
+        if kind := in_some_cases(exercise, more):
+            example = shown(exercise, more)  # of the inputs that the sentence speaks of
     said = next((str(each) for each in complaints if not all(part in ("form", "unusable") for part in each.kind[1:2])), "")
     return Verdict(False, " ".join(filter(None, (kind, example))), stopped=stopped, kind=kind or said)
 
 
-def kind_of_difference(exercise: Exercise, function: Callable, found: list[Found]) -> str:
-    """One sentence on it, if one can be found in time."""
-    if all(each.right for each in found):
-        return ""
+def in_time(search: Callable[[], Result], seconds: float) -> Result | None:
+    """What a search finds; None if it takes too long."""
     try:
-        with quiet(), time_limit(PATIENCE):
-            return diagnose(exercise, function, found)
+        with quiet(), time_limit(seconds):
+            return search()
     except OutOfTime:
-        return ""
+        return None
 
 
 def passes(exercise: Exercise, function: Callable) -> bool:

@@ -480,6 +480,10 @@ def edits_of_call(node: ast.Call, own: set[str]) -> Iterator[Change]:
     for other in NAMES.get(name, ()):
         if isinstance(node.func, ast.Attribute):
             yield f"`{other}` stands where `{name}` belongs", lambda old, new=other: renamed(old, new)
+    if name == "mode" and receiver is not None and ast.unparse(receiver).endswith("latent"):
+        yield "a random sample of z stands where its mode belongs", sampled
+    if name == "sample" and len(node.args) == 2:
+        yield "the mode of z stands where a random sample belongs", lambda old: renamed(with_argument(old, 1, None), "mode")
     if name in UNWRAPPED and subject is not None:
         missing = f"`{name}` is missing" + (f" at {mention(subject, own)}" if own & names_in(subject) else "")
         yield missing, (lambda old: old.func.value) if receiver is not None else (lambda old: old.args[0])
@@ -520,6 +524,14 @@ def edits_of_call(node: ast.Call, own: set[str]) -> Iterator[Change]:
     for position, argument in enumerate(node.args):
         if own & names_in(argument) and id(argument) not in sized and name not in ("range", "reversed", "enumerate"):
             yield f"{mention(argument, own)} is detached on its way into `{name}`", lambda old, p=position: cut_argument(old, p)
+
+
+def sampled(node: ast.Call) -> ast.Call:
+    """latent.mode(params) as latent.sample(params, latent.noise(...)), with a noise for each row."""
+    latent, params = node.func.value, node.args[0]
+    shape = ast.parse(f"({ast.unparse(params)}).shape[:-1]", mode="eval").body
+    noise = ast.Call(ast.Attribute(latent, "noise", ast.Load()), [ast.Starred(shape, ast.Load())], [])
+    return ast.Call(ast.Attribute(latent, "sample", ast.Load()), [params, noise], [])
 
 
 IN_ORDER = set("mean sum amin amax min max std prod cumsum cumprod abs square sqrt exp log tanh sigmoid softplus clamp diff norm".split())

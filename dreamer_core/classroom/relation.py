@@ -153,7 +153,8 @@ def by_its_own_measure(seen: list[Tensor], wanted: list[Tensor]) -> str:
     pairs = [(s, w) for s, w in zip(seen, wanted) if w.numel() > 2 and bool(w.isfinite().all()) and float(w.std()) > 1e-3]
     if len(pairs) < 2 or not all(bool(s.isfinite().all()) for s, _ in pairs) or all(close(s, w) for s, w in pairs):
         return ""
-    if any(bool(s.isfinite().all()) and not close(s, w) for s, w in zip(seen, wanted) if not any(w is each for _, each in pairs)):
+    others = [(s, w) for s, w in zip(seen, wanted) if w.numel() > 1 and not any(w is each for _, each in pairs)]  # one number has no spread
+    if any(bool(s.isfinite().all()) and not close(s, w) for s, w in others):
         return ""  # something else is wrong too
     return next((words for words, rule in MEASURES.items() if follows(rule, *map(list, zip(*pairs)))), "")
 

@@ -11,11 +11,12 @@ import math
 from types import SimpleNamespace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dreamer_core.classroom.spec import Draw
 from dreamer_core.config import SACConfig, WorldModelConfig
 from dreamer_core.latents import GaussianLatent
+from dreamer_core.rssm import RSSM
 from dreamer_core.sac import Action, Actor, squashed_sample
 from dreamer_core.world_model import WorldModel
 
@@ -40,12 +41,14 @@ class ToyLatent:
         return params[..., :1]
 
 
-class ToyRSSM:
+class ToyRSSM(RSSM):
     """h and z by hand; `half` carries a gradient, so that a rollout which keeps it can be told."""
 
-    deter, features = 2, 3
+    batched, deter = False, 2
 
     def __init__(self) -> None:
+        nn.Module.__init__(self)  # it has no networks
+        self.config = WorldModelConfig()
         self.latent = ToyLatent()
         self.half = torch.tensor(0.5, requires_grad=True)
 
@@ -73,10 +76,11 @@ class ToyRSSM:
         return h, self.latent.sample(self.prior(h), noise)
 
 
-class ToyModel:
-    """What a world model offers to those who dream in it."""
+class ToyModel(WorldModel):
+    """What a world model offers to those who dream in it, and to those who filter a window with it."""
 
     def __init__(self) -> None:
+        nn.Module.__init__(self)
         self.rssm = ToyRSSM()
 
     def encode(self, observation: Tensor) -> Tensor:
@@ -91,6 +95,10 @@ class ToyModel:
     def predict_continue(self, features: Tensor) -> Tensor:
         """(..., 3) -> logit (...)."""
         return features[..., 1] - features[..., 2]
+
+    def decode(self, features: Tensor) -> Tensor:
+        """(..., 3) -> (..., 1)."""
+        return features[..., :1] / 4 + features[..., 2:]
 
 
 class ToyActor:

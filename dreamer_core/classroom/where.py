@@ -40,8 +40,20 @@ def somewhere(exercise: Exercise, cases: list[tuple[Case, Sight, Sight]]) -> str
         if what := of_part([table for table in tables if table.part == part]):
             whole = len({table.part for table in tables}) == 1
             name = part if part.startswith("part ") else f"part `{part}`"
-            return f"{what[:1].upper()}{what[1:]}, and nowhere else." if whole else f"In {name} {what}."
-    return by_row(cases)
+            return f"{what[:1].upper()}{what[1:]}, and nowhere else in what was tried." if whole else f"In {name} {what}."
+    return by_row(cases) or overflow(tables)
+
+
+def overflow(tables: list[Entries]) -> str:
+    """Is it wrong only together with NaN or infinity, in places that no single condition tells?"""
+    wrong = [table for table in tables if bool(table.wrong.any())]
+    if not wrong or any(bool(table.seen.isfinite().all()) for table in wrong):
+        return ""
+    word = "NaN" if any(bool(table.seen.isnan().any()) for table in wrong) else "Infinity"
+    return (
+        f"{word} comes out in some cases, and only in these it is wrong: is something divided by a number that may be 0, or that "
+        f"shrinks to 0 on the way, or does one grow beyond what a float can hold?"
+    )
 
 
 def of_part(tables: list[Entries]) -> str:

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import nn
 
+from dreamer_core.classroom.diagnosis import AGAIN, Found
 from dreamer_core.classroom.exercises import collect
-from dreamer_core.classroom.influence import LARGEST, misread
+from dreamer_core.classroom.influence import LARGEST, Table, misread, signs
 from dreamer_core.classroom.judge import judge
-from dreamer_core.classroom.second_look import cases
+from dreamer_core.classroom.second_look import cases, close, sight, truth
 from dreamer_core.rssm import Beliefs
 from dreamer_core.sac import Action
 
@@ -158,7 +159,7 @@ KINDS = {
     "its own spread": ("8.4", spread_taken_out, "divided by its own standard deviation"),
     "one slope": ("8.1", bootstrap_one_gamma_short, "the slope of `last` is divided by `gamma`"),
     "a column left out": ("8.1", without_the_first_reward, "the first column of `reward` plays no part"),
-    "an index": ("8.2", one_value_late, "`value[:, t]` stands where `value[:, t - 1]` belongs"),
+    "an index": ("8.2", one_value_late, "`value` is read one place later than it should be"),
     "read in a wrong way": ("9.1", reset_together, "also depends on other entries of `first`"),
     "shared chance": ("9.1", one_noise_for_all, "how far neighbouring environments lie apart"),
     "an offset": ("4.2", log_2_too_much, "by a constant, log 2"),
@@ -185,7 +186,7 @@ KINDS = {
     "beyond a value": (
         "0.2",
         lambda one, other: np.abs(one % 360 - other % 360),
-        "where your result is large (right up to 180, wrong from 184 on)",
+        "where your result is large (right up to 180, wrong from 183 on)",
     ),
     "only in one case": ("5.2", with_or, "a weight of 0"),
     "new parameters": ("2.6", replaced_parameters, "new parameters into `target`"),
@@ -252,15 +253,124 @@ def test_only_the_gradient_counts_where_the_value_is_free():
     assert not judge(EXERCISES["8.5"], lambda advantage, log_prob, weight: by_ratio(advantage, log_prob.detach(), weight)).right
 
 
+def table(mine, right, shape=(3,)):
+    """A table of an input `x` and a result of the same shape."""
+    return Table("x", "the result", "it", shape, shape, mine.bool(), right.bool(), {})
+
+
+SIDES = (lambda each: each.mine, lambda each: each.right)
+
+
+def words_for(*tables):
+    """What is said of the first table, where the others are of other cases."""
+
+    def steps(whose):
+        pairs = (signs(whose(each).nonzero(), each.into, each.out).tolist() for each in tables)
+        return {tuple(step) for of_one in pairs for step in of_one}
+
+    return misread(tables[0], *map(steps, SIDES))
+
+
 def test_what_reaches_what_is_read_off_two_tables():
     """A result of three rows: row t should read rows 0 .. t of an input; one that reads row t alone, and one that reads all."""
-    right = torch.tril(torch.ones(3, 3)).bool()
-    assert "entry t of it also depends on later entries of `x`" in misread("it", "x", (3,), (3,), torch.ones(3, 3).bool(), right)
-    assert "entry t of it should also depend on earlier entries of `x`" in misread("it", "x", (3,), (3,), torch.eye(3).bool(), right)
+    right = torch.tril(torch.ones(3, 3))
+    assert "entry t of it also depends on later entries of `x`" in words_for(table(torch.ones(3, 3), right))
+    assert "entry t of it should also depend on earlier entries of `x`" in words_for(table(torch.eye(3), right))
     without_the_last = right.clone()
-    without_the_last[2, 2] = False
-    assert "the last entry of `x`" in misread("it", "x", (3,), (3,), without_the_last, right)
-    assert misread("it", "x", (3,), (3,), right, right) == ""
+    without_the_last[2, 2] = 0
+    assert "the last entry of `x`" in words_for(table(without_the_last, right))
+    assert words_for(table(right, right)) == ""
+
+
+def test_what_is_right_in_another_case_is_not_said_to_be_wrong_in_this_one():
+    """A dream that ends at once reads one reward; that a wrong answer reads later ones is no fault of reading, for it should elsewhere."""
+    upper = torch.triu(torch.ones(3, 3))
+    ended, goes_on = table(upper, torch.eye(3)), table(upper, upper)
+    assert words_for(ended, goes_on) == ""
+    assert "later entries" in words_for(ended)
+
+
+def test_rows_that_leak_are_told_where_columns_may_be_read():
+    """Column t of a weight is read off the earlier columns of the same row. One that also reads other rows is wrong by rows."""
+    right = torch.zeros(2, 3, 2, 3)
+    for row in range(2):
+        right[row, :, row] = torch.tril(torch.ones(3, 3), -1)
+    after_an_end = right.clone()
+    after_an_end[:, 2, :, 0] = 0  # nothing counts after a 0: there even the own row leaks
+    leaks = torch.tril(torch.ones(3, 3), -1).view(1, 3, 1, 3).expand(2, 3, 2, 3)
+    tables = [table(leaks.reshape(6, 6), right.reshape(6, 6), (2, 3)) for right in (after_an_end, right)]
+    assert "row t of it also depends on other rows of `x`" in words_for(*tables)
+
+
+def test_what_a_loop_counts_is_not_quoted():
+    """`bonus[:, t - 1]` is right where t counts the later row and wrong where it counts the earlier one: learners count either way."""
+
+    def one_bonus_late(reward, cont, value, bonus, gamma, lam):
+        late = torch.cat([bonus[:, 1:], bonus[:, -1:]], 1)
+        return EXERCISES["8.2"].reference(reward, cont, value, late, gamma, lam)
+
+    message = judge(EXERCISES["8.2"], one_bonus_late).message
+    assert "`bonus` is read one place later than it should be" in message and "t - 1" not in message, message
+
+
+def test_no_more_is_said_of_a_case_than_that_it_is_an_example_where_ordinary_ones_are_wrong_too():
+    """Wrong wherever the result is row 0, not because the patience is long."""
+
+    def none_at_row_0(real, low, high, margin=0.0, patience=3):
+        return EXERCISES["7.3"].reference(real, low, high, margin, patience) or None
+
+    message = judge(EXERCISES["7.3"], none_at_row_0).message
+    assert "For example" in message and "With a patience" not in message, message
+
+
+def test_right_with_is_only_said_where_further_draws_are_right_too():
+    """Wrong for one number in ten: two draws of a look may miss it, and then one would look for the reason in the others."""
+    exercise = EXERCISES["0.2"]
+
+    def sometimes(one, other):
+        return np.where(np.floor(np.abs(np.asarray(one)) * 10) % 10 == 3, 0.0, exercise.reference(one, other))
+
+    def right(case):
+        return close(*(sight(exercise, function, case).values["the result"] for function in (sometimes, exercise.reference)))
+
+    found = [Found(case, sight(exercise, sometimes, case), truth(exercise, case)) for case in cases(exercise)]
+    by_chance = {each.case.look.name for each in found if each.right} - {case.look.name for case in cases(exercise) if not right(case)}
+    by_chance = {case.look.name for case in cases(exercise, again=AGAIN) if case.look.name in by_chance and not right(case)}
+    assert by_chance, "no look is right by chance: the test shows nothing"
+    told = judge(exercise, sometimes).message
+    said_to_be_right = told.split(", and wrong with")[0].split(", but not with")[0]
+    assert not [name for name in by_chance if f"with {name}" in said_to_be_right], told
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=list(EXERCISES))
+def test_every_named_mistake_is_named(exercise):
+    """Also after a look was added: one in which the mistake does something of its own would take its name away."""
+    for mistake in exercise.mistakes:
+        verdict = judge(exercise, mistake.wrong)
+        assert verdict.mistake == mistake.name, f"{mistake.name} is told as {verdict.mistake or verdict.message}"
+
+
+def test_a_mistake_is_named_where_its_own_code_divides_by_nothing():
+    """The lengths are added up; of gradients of 0 the course's way to do so gives NaN, and this one 0."""
+
+    def lengths_added(gradients, limit):
+        length = sum(float(gradient.norm()) for gradient in gradients)
+        return [gradient * (limit / length if length > limit else 1.0) for gradient in gradients]
+
+    assert judge(EXERCISES["5.5"], lengths_added).mistake == "sum_of_lengths"
+
+
+def test_a_guard_for_gamma_0_alone_does_not_mend_a_division_by_powers_of_gamma():
+    """In float32 the powers of 1/2 end at the 150th: 0 / 0 from there on."""
+
+    def divided(reward, gamma):
+        if gamma == 0:
+            return reward.clone()
+        weight = gamma ** torch.arange(len(reward))
+        return torch.flip(torch.cumsum(torch.flip(weight * reward, [0]), 0), [0]) / weight
+
+    verdict = judge(EXERCISES["1.2"], divided)
+    assert not verdict.right and "high powers" in verdict.message, verdict
 
 
 @pytest.mark.parametrize("exercise", EXERCISES.values(), ids=list(EXERCISES))

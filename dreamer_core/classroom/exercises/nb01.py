@@ -222,6 +222,7 @@ RETURNS = Exercise(
         Look("gamma = 0", lambda d: (d.normal(5), 0.0)),
         Look("gamma = 1", lambda d: (d.normal(6), 1.0)),
         Look("40 rewards", lambda d: (d.normal(40), 0.97)),
+        Look("300 rewards, and a gamma whose high powers are too small for a number", lambda d: (d.normal(300), d.number(0.4, 0.6))),
     ),
     mistakes=(
         Mistake(

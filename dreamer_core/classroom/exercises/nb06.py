@@ -6,8 +6,9 @@ from torch import Tensor, nn
 from dreamer_core import replay
 from dreamer_core.classroom.spec import Draw, Exercise, Look, Mistake, Observations
 from dreamer_core.classroom.toy import small_model
+from dreamer_core.config import WorldModelConfig
 from dreamer_core.replay import Window
-from dreamer_core.rssm import Beliefs
+from dreamer_core.rssm import RSSM, Beliefs
 from dreamer_core.viz import staleness
 from dreamer_core.world_model import WorldModel
 
@@ -333,6 +334,7 @@ AGES = Exercise(
     gradients=False,
     looks=(
         Look("a ring of 7 slots that has gone round", lambda d: (d.integers(0, 50, 7).float(), 17, 60)),
+        Look("rows that were written at update 0", lambda d: (d.integers(0, 3, 8).float(), 8, 3)),
         Look("a ring that is not full", lambda d: (d.integers(0, 50, 9).float(), 5, 60)),
         Look("a ring that is just full", lambda d: (d.integers(0, 50, 6).float(), 6, 51)),
         Look("a ring that has gone round exactly twice", lambda d: (d.integers(0, 50, 5).float(), 10, 55)),
@@ -495,23 +497,32 @@ RELATIVE_L2 = Exercise(
 # --- 6.6 burn-in -------------------------------------------------------------------------------
 
 
-class Digits(nn.Module):
-    """A stand-in for a world model: h = 10 h + a, so that h spells out which actions it has seen."""
+class DigitRSSM(RSSM):
+    """h = 10 h + a, so that h spells out which actions it has seen; z does nothing."""
+
+    batched = False
 
     def __init__(self) -> None:
-        super().__init__()
-        self.one = nn.Parameter(torch.ones(()))
+        super().__init__(WorldModelConfig(deter=1, stoch=1, units=1), embed=1, action=1)
+        self.ten = nn.Parameter(torch.tensor(10.0))
         self.calls = 0
 
-    def observe(self, window: Window) -> Beliefs:
-        """h of every row (B, T, 1), with a gradient towards `one`."""
+    def step(self, h: Tensor, z: Tensor, action: Tensor) -> Tensor:
+        """(B, 1), (B, 1), (B, 1) -> (B, 1), with a gradient towards `ten`."""
+        return self.ten * h + action
+
+    def observe(self, *window: Tensor) -> Beliefs:
+        """As its parent's, counted."""
         self.calls += 1
-        keep = 1 - window.first.unsqueeze(-1)
-        h = [self.one * window.h * keep[:, 0]]
-        for t in range(1, window.first.shape[1]):
-            h.append((10 * h[-1] + window.action[:, t - 1]) * keep[:, t])
-        h = torch.stack(h, 1)
-        return Beliefs(h, h, h)
+        return super().observe(*window)
+
+
+def digits() -> WorldModel:
+    """A small world model whose h is known by hand; all that a world model offers can be used."""
+    with torch.random.fork_rng(devices=[]):
+        model = WorldModel(WorldModelConfig(deter=1, stoch=1, units=1), 1, 1)
+        model.rssm = DigitRSSM()
+    return model
 
 
 def observe_warm_up(f) -> Observations:
@@ -526,8 +537,8 @@ def observe_warm_up(f) -> Observations:
         h=torch.tensor([[1.0], [1.0]]),
         index=torch.tensor([[10], [20]]) + number,
     )
-    rest = f(Digits(), window, 2)
-    idle = Digits()
+    rest = f(digits(), window, 2)
+    idle = digits()
     same = f(idle, window, 0)
     return {
         "the h handed over after 2 rows": rest.h.detach(),
@@ -535,7 +546,7 @@ def observe_warm_up(f) -> Observations:
         "the row numbers that are left": rest.index,
         "whether the h handed over carries a gradient": rest.h.requires_grad,
         "the h handed over after 0 rows": same.h.detach(),
-        "how often a warm-up of 0 rows filters": idle.calls,
+        "how often a warm-up of 0 rows filters": idle.rssm.calls,
     }
 
 
@@ -578,6 +589,14 @@ def warming(d: Draw, batch: int, length: int, rows: int) -> tuple:
     return model, Window(*map(d.data, window)), rows
 
 
+def starting(d: Draw, args: tuple, row: int) -> tuple:
+    """The same arguments, with an episode that starts in this row of the first window, and no other start."""
+    model, window, rows = args
+    first = torch.zeros_like(window.first)
+    first[0, row] = 1
+    return model, window._replace(first=d.data(first)), rows
+
+
 WARM_UP = Exercise(
     id="6.6",
     title="Burn-in: hand over a warm h",
@@ -592,7 +611,9 @@ WARM_UP = Exercise(
         Look("3 windows of 7 rows, 4 of them for burn-in", lambda d: warming(d, 3, 7, 4)),
         Look("no burn-in", lambda d: warming(d, 3, 5, 0)),
         Look("a burn-in of one row", lambda d: warming(d, 4, 5, 1)),
-        Look("a single window", lambda d: warming(d, 1, 6, 3)),
+        Look("an episode that starts where the burn-in ends", lambda d: starting(d, warming(d, 3, 6, 2), 2)),
+        Look("an episode that starts in the first row", lambda d: starting(d, warming(d, 3, 6, 2), 0)),
+        Look("a single window", lambda d: starting(d, warming(d, 1, 6, 3), 5)),
         Look("one row left", lambda d: warming(d, 2, 5, 4)),
         Look("a long window", lambda d: warming(d, 2, 22, 3), draws=1),
     ),

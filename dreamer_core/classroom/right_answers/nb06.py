@@ -50,11 +50,21 @@ def warm_up_detached(model, window, rows):
     return rest._replace(h=h)
 
 
+@torch.no_grad()
+def warm_up_step_by_step(model, window, rows):
+    h = window.h * (1 - window.first[:, :1])
+    embed, rssm = model.encode(window.observation), model.rssm
+    for t in range(rows):
+        z = rssm.latent.sample(rssm.posterior(h, embed[:, t]), rssm.latent.noise(len(h)))
+        h = rssm.step(h, z, window.action[:, t]) * (1 - window.first[:, t + 1, None])
+    return window.rows(rows, None)._replace(h=h) if rows else window
+
+
 RIGHT = {
     "6.1": [latest_start, late_ones_moved],
     "6.2": [grid_by_search, grid_by_range],
     "6.3": [split_off_first],
     "6.4": [ages_row_by_row, ages_by_turning],
     "6.5": [relative_by_hand],
-    "6.6": [warm_up_detached],
+    "6.6": [warm_up_detached, warm_up_step_by_step],
 }

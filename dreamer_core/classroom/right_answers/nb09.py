@@ -20,6 +20,17 @@ def see_and_act_where(model, actor, carry, observation, first, explore):
     return Carry(h=h, z=z, action=action)
 
 
+@torch.no_grad()
+def see_and_act_by_a_window(model, actor, carry, observation, first, explore):
+    """The row as a window of one row."""
+    rssm = model.rssm
+    h = rssm.step(carry.h, carry.z, carry.action)
+    seen = rssm.observe(h, model.encode(observation)[:, None], carry.action[:, None], first[:, None])
+    h, z = seen.h[:, 0], seen.z[:, 0] if explore else rssm.latent.mode(seen.posterior[:, 0])
+    state = torch.cat([h, z], -1)
+    return Carry(h, z, torch.tanh(actor.draw(state)) if explore else actor.mode(state))
+
+
 def dream_starts_select(h, z, terminal):
     """By index, and the weight from a comparison."""
     last = h.shape[1] - 1
@@ -41,7 +52,7 @@ def rate_factor_fraction(grad_steps, halving):
 
 
 RIGHT = {
-    "9.1": [see_and_act_where],
+    "9.1": [see_and_act_where, see_and_act_by_a_window],
     "9.2": [dream_starts_select],
     "9.3": [turns_zip],
     "9.4": [rate_factor_fraction],
