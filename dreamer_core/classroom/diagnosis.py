@@ -60,6 +60,9 @@ def diagnose(exercise: Exercise, function: Callable, found: list[Found]) -> str:
     exact = [each for each in sights if isinstance(each.wanted, Sight) and not each.case.look.within]
     numbers = [(each.case, each.seen, each.wanted) for each in exact]
     overflown = any(not value.isfinite().all() for _, seen, _ in numbers for value in seen.values.values() if isinstance(value, Tensor))
+    sober = [each for each in found if not broken(each.seen)]
+    if overflown and any(not each.right for each in sober) and len(sober) < len(found):
+        return diagnose(exercise, function, sober)  # what is wrong without NaN is the reason for it too, or the graver mistake
     end = time.process_time() + SEARCH
     asked = (
         lambda: fickle(exercise, function, wrong),
@@ -78,7 +81,7 @@ def diagnose(exercise: Exercise, function: Callable, found: list[Found]) -> str:
         lambda: somewhere(exercise, more(exercise, function, numbers)),
         lambda: like_one_change_at_two_places(exercise, function, found, end),
         lambda: like_two_changes(exercise, function, found, end),
-        lambda: at_one_number(exercise, found),
+        lambda: at_one_number(exercise, [*found, *drawn_again(exercise, function)]),
     )
     return next(filter(None, (ask() for ask in asked)), "")
 
@@ -182,11 +185,16 @@ def of_gradients(sights: list[Found]) -> str:
         rest = [f"none reaches {some(missing)}"] * bool(missing) + [f"one reaches {some(extra)}, where none should"] * bool(extra)
         return f"{value or 'The value is free here, but '}the gradient is not: {', and '.join(rest)}."
     flat = [([each[0] for each in p], [each[1] for each in p]) for p in pairs.values()]
-    words = {relation(s, w, [{}] * len(s)) for s, w in flat}
+    words = {of_slope(relation(s, w, [{}] * len(s))) for s, w in flat}
     if len(words) == 1 and (what := words.pop()):
         start = f"{value}the gradient that reaches {some(bad)} is not" if value else f"The gradient that reaches {some(bad)} is wrong"
         return f"{start}: it {what}{'' if what.endswith('?') else '.'}"
     return f"{value}the gradient that reaches {some(bad)} is another." if value else ""
+
+
+def of_slope(words: str) -> str:
+    """What is said of a gradient's numbers: its sign hangs on the mixture of the result that is looked at."""
+    return re.sub("cut off (above|below)", "cut off at", words).replace("without its negative part", "cut off at 0")
 
 
 def values_right(each: Found) -> bool:
@@ -301,7 +309,7 @@ def of_slopes(exercise: Exercise, function: Callable, found: list[Found], by_a_r
     bad = [name for name, each in pairs.items() if not all(close(s, w) for s, w, _ in each)]
     if not good or not bad or {some([name]) for name in good} & {some([name]) for name in bad}:
         return ""
-    rules = {name: relation(*map(list, zip(*pairs[name]))) for name in bad}
+    rules = {name: of_slope(relation(*map(list, zip(*pairs[name])))) for name in bad}
     name, words = next(((name, words) for name, words in rules.items() if words), ("", ""))
     if by_a_rule and not words:
         return ""
@@ -417,9 +425,12 @@ def changed_answers(exercise: Exercise) -> Iterator[Mutant]:
 def like_a_mutant(exercise: Exercise, function: Callable, found: list[Found], end: float) -> str:
     """Does it behave as a right answer does in which one thing was changed? Tried until the process has computed for `end` seconds."""
     of_type = all(isinstance(each.seen, Complaint) and "numbers of type" in str(each.seen) for each in found if not each.right)
+    enough = of_type or any(isinstance(value, Tensor) for each in found for value in each.wanted.values.values())
     for mutant in in_time(changed_answers(exercise), end):
         if of_type and "is missing" not in mutant.what:
             continue  # many changes end in that type
+        if "stands where" in mutant.what and not enough:
+            continue  # one name in the place of another explains a few words too easily
         if (what := in_known_words(exercise, function, mutant)) and behaves_like(exercise, mutant.function, found):
             return f"It does exactly what a right answer does in which {what}."
     return ""
@@ -577,7 +588,7 @@ def at_one_number(exercise: Exercise, found: list[Found]) -> str:
             continue
         if len(looks) > 1 or value in (0, 1):  # of a single look with sizes of its own, any of these could be the reason
             hint = ": is a size written as a number?" if name.startswith("the size") and value > 1 else "."
-            return f"It is right only where {name} is {value:g}{hint}"
+            return f"Of all that was tried, it is right only where {name} is {value:g}{hint}"
     return ""
 
 
@@ -586,15 +597,15 @@ def in_some_cases(exercise: Exercise, found: list[Found]) -> str:
 
     What is drawn by chance and compared in law is not spoken of: a small mistake hides in it.
     """
-    bad = {each.case.look.name for each in found if not each.right}
+    exact = [each for each in found if not each.case.look.within]
+    bad = {each.case.look.name for each in exact if not each.right}
     good = [look.name for look in exercise.looks if look.name not in bad and not look.within]
-    if not good or not bad:
-        return ""
-    *most, last = [f"with {name}" for name in good[:3]]
-    fine = f"{', '.join(most)} and {last}" if most else last
-    if len(bad) == 1:
-        return f"It is right {fine}, but not with {bad.pop()}."
-    return f"It is right {fine}{' alone' if len(good) <= 3 else ''}, and wrong with {len(bad)} other kinds of input."
+    if len(bad) == 1 and len(good) > 1:
+        *most, last = [f"with {name}" for name in good[:3]]
+        return f"It is right {', '.join(most)} and {last}, but not with {bad.pop()}."
+    if len(good) == 1 and len(bad) > 1:
+        return f"It is right with {good[0].removesuffix(' alone')} alone, and wrong with {len(bad)} other kinds of input."
+    return ""  # then it is right here and there by chance
 
 
 # --- the smallest numbers that show it ----------------------------------------------------------------
@@ -603,17 +614,13 @@ def in_some_cases(exercise: Exercise, found: list[Found]) -> str:
 def shown(exercise: Exercise, found: list[Found]) -> str:
     """The smallest case that is wrong, with a number of it, or what is to be complained of there.
 
-    Looks stand in the order from ordinary to special. What is special about a case is only named where ordinary inputs come out
-    right, and of the special ones it is the least: else it is not the reason.
+    What is special about a case is only named where no other kind of input comes out wrong: else it is not the reason. The first
+    look is the ordinary one, and may be named.
     """
     wrong = [each for each in found if not each.right]
-    first = min(exercise.looks.index(each.case.look) for each in wrong)
-    if first == 0:
-        each = smallest(wrong)
-        where = f"With {each.case.look.name}" if each.case.look is exercise.looks[0] else "For example"
-    else:
-        each = smallest([each for each in wrong if each.case.look is exercise.looks[first]])
-        where = f"With {each.case.look.name}"
+    each = smallest(wrong)
+    named = each.case.look is exercise.looks[0] or len({other.case.look.name for other in wrong}) == 1
+    where = f"With {each.case.look.name}" if named else "For example"
     if isinstance(each.seen, Complaint):
         return f"{where}: {each.seen}"
     given = told(exercise, each.case)

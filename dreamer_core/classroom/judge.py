@@ -127,8 +127,10 @@ def compare(exercise: Exercise, function: Callable, seen: Observations | Complai
         more = in_time(lambda: [*found, *drawn_again(exercise, function)], REST) or found
         if kind := in_some_cases(exercise, more):
             example = shown(exercise, more)  # of the inputs that the sentence speaks of
+    if not kind and all(each.right or each.case.look.within for each in found):
+        kind = example  # what is drawn by chance is compared by measures that have telling names
     said = next((str(each) for each in complaints if not all(part in ("form", "unusable") for part in each.kind[1:2])), "")
-    return Verdict(False, " ".join(filter(None, (kind, example))), stopped=stopped, kind=kind or said)
+    return Verdict(False, " ".join(dict.fromkeys(filter(None, (kind, example)))), stopped=stopped, kind=kind or said)
 
 
 def in_time(search: Callable[[], Result], seconds: float) -> Result | None:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dreamer_core.classroom.call import ROUNDING
 from dreamer_core.classroom.influence import line_of
 from dreamer_core.classroom.second_look import Case, Sight
 from dreamer_core.classroom.spec import Exercise, argument_names
@@ -22,6 +23,7 @@ LEAST = 3  # right entries that must lie outside a condition, before it is belie
 class Entries(NamedTuple):
     """One part of one case, flat."""
 
+    look: str
     part: str
     wrong: Tensor  # (n,), booleans
     seen: Tensor  # (n,)
@@ -71,7 +73,8 @@ def of_part(tables: list[Entries]) -> str:
             if name == "the right result" and float(wrong.double().mean()) > MOST:
                 continue  # it goes wrong nearly everywhere: where it does not, it could hardly go wrong
             scalar = all(bool((table.beside[name] == table.beside[name][0]).all()) for table in inside)
-            what = condition(values, wrong, own=name == "your result", scalar=scalar)
+            looks = len({table.look for table in inside if bool(table.wrong.any())})
+            what = condition(values, wrong, own=name == "your result", scalar=scalar, looks=looks)
             if what:
                 return f"{subject} {what.format(name)}"
     return ""
@@ -85,11 +88,12 @@ def entries(exercise: Exercise, case: Case, seen: Sight, wanted: Sight) -> Itera
         mine = seen.values.get(part)
         if isinstance(right, str) or isinstance(mine, str) or mine is None or mine.shape != right.shape or not right.numel():
             continue
-        room = max(case.look.within, 1e-4)
-        wrong = ~torch.isclose(mine, right, rtol=1e-3, atol=room, equal_nan=True)
+        finite = right[right.isfinite()]
+        room = max(case.look.within, ROUNDING["atol"] * max(1.0, float(finite.abs().max()) if finite.numel() else 0.0))  # as in `close`
+        wrong = ~torch.isclose(mine, right, rtol=ROUNDING["rtol"], atol=room, equal_nan=True)
         beside = {f"`{name}`": spread for name, value in named if (spread := spread_over(value, right.shape)) is not None}
         beside |= {"the right result": right.flatten(), "your result": mine.nan_to_num(nan=0.0).flatten()}
-        yield Entries(part, wrong.flatten(), mine.flatten(), beside)
+        yield Entries(case.look.name, part, wrong.flatten(), mine.flatten(), beside)
 
 
 def spread_over(value: object, shape: torch.Size) -> Tensor | None:
@@ -115,24 +119,27 @@ CONDITIONS = {
 }
 
 
-def condition(values: Tensor, wrong: Tensor, own: bool = False, scalar: bool = False) -> str:
+def condition(values: Tensor, wrong: Tensor, own: bool = False, scalar: bool = False, looks: int = 2) -> str:
     """The condition on these values that holds of every wrong entry, and of hardly a right one, in words with a place for their name.
 
     Args:
         own: these are what the function returned itself: whether it is 0 or 1 there says little.
         scalar: these are the same in all of a case, so that a single wrong case proves nothing.
+        looks: how many kinds of input hold wrong entries: in one kind alone any number may stand beside them by chance.
     """
     if not bool(wrong.any()) or int((~wrong).sum()) < LEAST:
         return ""
     for words, test in CONDITIONS.items():
-        if own and "negative" not in words:
-            continue
+        if (own and "negative" not in words) or (scalar and not words.endswith(("is 0", "is 1", "is negative"))):
+            continue  # of a scalar the others say no more than: everywhere but at an edge
         holds = test(values)
         if bool(holds[wrong].all()) and int((~holds).sum()) >= LEAST and float(wrong[holds].double().mean()) >= 0.8:
             return words
     high, low = values[wrong], values[~wrong]
     least, most = float(high.min()), float(high.max())
     if scalar and least == most:
+        return ""
+    if least == most and looks < 2:
         return ""
     if least == most and not bool((low == least).any()):
         return "where {} is " + f"{least:.4g}"

@@ -422,6 +422,7 @@ BACKUP = Exercise(
     gradients=False,
     looks=(
         Look("3 x 4 steps", lambda d: (d.normal(3, 4), d.uniform(0, 1, 3, 4), d.normal(3, 4), d.number(0.5, 0.95))),
+        Look("7 x 3 steps", lambda d: (d.normal(7, 3), d.uniform(0, 1, 7, 3), d.normal(7, 3), d.number(0.5, 0.95))),
         Look("steps that end", lambda d: (d.normal(7), d.mask(7, share=0.5), d.normal(7), 0.9)),
         Look("a single step", lambda d: (d.normal(1), d.uniform(0, 1, 1), d.normal(1), 0.8)),
         Look("nothing but ends", lambda d: (d.normal(5), torch.zeros(5), d.normal(5), 0.9)),
@@ -519,6 +520,7 @@ CRITIC_LOSS = Exercise(
     expected=expected_critic_loss,
     looks=(
         Look("3 dreams of 5 steps", lambda d: (d.normal(2, 3, 5), d.normal(3, 5), d.data(d.uniform(0, 1, 3, 5)))),
+        Look("7 dreams of 4 steps", lambda d: (d.normal(2, 7, 4), d.normal(7, 4), d.data(d.uniform(0, 1, 7, 4)))),
         Look("a single dream", lambda d: (d.normal(2, 1, 4), d.normal(1, 4), d.data(d.uniform(0, 1, 1, 4)))),
         Look("dreams of one step", lambda d: (d.normal(2, 6, 1), d.normal(6, 1), d.data(d.uniform(0, 1, 6, 1)))),
         Look("2 dreams of 2 steps", lambda d: (d.normal(2, 2, 2), d.normal(2, 2), d.data(d.uniform(0, 1, 2, 2)))),

@@ -75,6 +75,12 @@ SQUARED_ERROR = Exercise(
 # --- 5.2 one loss -----------------------------------------------------------------------------
 
 
+def with_a_mean(d: Draw) -> tuple:
+    """Rows of which one part, any, is a mean already."""
+    rows = rows_of(d, 4, 3)
+    return rows | {list(rows)[int(d.integers(0, len(rows), 1))]: d.normal()}, {"reward": 0.4}
+
+
 def observe_one_loss(f):
     """Three parts of 2 x 2 rows, two of them weighted, and a part that is a mean already."""
     error = torch.tensor([[1.0, 2.0], [3.0, 6.0]], requires_grad=True)
@@ -149,7 +155,7 @@ ONE_LOSS = Exercise(
         Look("a weight of 0", lambda d: (rows_of(d, 2, 6), {"kl": 0.0, "cont": 1.5})),
         Look("weights for names that are not there", lambda d: (rows_of(d, 5, 3), {"kl": 0.7, "other": 9.0})),
         Look("negative and whole-number weights", lambda d: (rows_of(d, 3, 4), {"kl": -2, "cont": 3})),
-        Look("a part that is a mean already", lambda d: (rows_of(d, 4, 3) | {"reward": d.normal()}, {"reward": 0.4})),
+        Look("a part that is a mean already", with_a_mean, draws=3),
         Look("a single part", lambda d: ({"kl": d.normal(3, 5)}, {"kl": 0.6})),
     ),
     mistakes=(
@@ -426,6 +432,7 @@ UNROLL = Exercise(
     expected=expect_unroll,
     looks=(
         Look("3 windows of 5 rows", lambda d: unrolling(d, 3, 5)),
+        Look("7 windows of 4 rows", lambda d: unrolling(d, 7, 4)),
         Look("z that is not cut", lambda d: unrolling(d, 2, 4, detach_z=False)),
         Look("z in groups of classes", lambda d: unrolling(d, 2, 4, kind="categorical")),
         Look("a single window of one row", lambda d: unrolling(d, 1, 1)),

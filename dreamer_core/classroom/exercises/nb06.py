@@ -45,6 +45,7 @@ FREE_STARTS = Exercise(
     looks=(
         Look("20 draws from 13 rows, windows of 5", lambda d: (d.integers(0, 13, 20), 13, 5)),
         Look("every row drawn once", lambda d: (d.order(11), 11, 4), draws=1),
+        Look("fewer rows than two windows need", lambda d: (d.order(8), 8, 6)),
         Look("windows of 1 row", lambda d: (d.integers(0, 9, 15), 9, 1)),
         Look("a window as long as what is stored", lambda d: (d.integers(0, 6, 8), 6, 6)),
         Look("a single draw, the last row", lambda d: (torch.tensor([6]), 7, 3), draws=1),
@@ -237,6 +238,7 @@ RECOMPUTED = Exercise(
     expected=expected_recomputed,
     looks=(
         Look("3 windows of 5 rows", lambda d: (d.integers(0, 90, 3, 5), d.normal(3, 5, 4), d.normal(3, 5, 2))),
+        Look("7 windows of 4 rows", lambda d: (d.integers(0, 90, 7, 4), d.normal(7, 4, 3), d.normal(7, 4, 2))),
         Look("a single window", lambda d: (d.integers(0, 90, 1, 6), d.normal(1, 6, 3), d.normal(1, 6, 2))),
         Look("windows of two rows", lambda d: (d.integers(0, 90, 4, 2), d.normal(4, 2, 3), d.normal(4, 2, 5))),
         Look("as many windows as rows", lambda d: (d.integers(0, 90, 3, 3), d.normal(3, 3, 3), d.normal(3, 3, 3))),

@@ -241,6 +241,7 @@ ALIVE_WEIGHT = Exercise(
     gradients=False,
     looks=(
         Look("3 dreams of 5 steps", lambda d: (d.uniform(0, 1, 3, 5),)),
+        Look("7 dreams of 4 steps", lambda d: (d.uniform(0, 1, 7, 4),)),
         Look("a single dream", lambda d: (d.uniform(0, 1, 1, 6),)),
         Look("dreams of one step", lambda d: (d.uniform(0, 1, 4, 1),)),
         Look("dreams that end for sure", lambda d: (1 - d.mask(6, 4),)),

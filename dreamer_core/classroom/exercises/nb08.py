@@ -66,6 +66,7 @@ H_STEP_RETURN = Exercise(
     gradients=False,
     looks=(
         Look("3 dreams of 5 steps", lambda d: (d.normal(3, 5), d.uniform(0, 1, 3, 5), d.normal(3), d.number(0.5, 0.95))),
+        Look("7 dreams of 4 steps", lambda d: (d.normal(7, 4), d.uniform(0, 1, 7, 4), d.normal(7), d.number(0.5, 0.95))),
         Look("a dream of 1 step", lambda d: (d.normal(4, 1), d.uniform(0, 1, 4, 1), d.normal(4), 0.7)),
         Look("a single dream", lambda d: (d.normal(1, 6), d.uniform(0, 1, 1, 6), d.normal(1), 0.9)),
         Look("dreams that end", lambda d: (d.normal(5, 7), 1 - d.mask(5, 7), d.normal(5), 0.8)),
@@ -195,6 +196,7 @@ LAMBDA_RETURN = Exercise(
     gradients=False,
     looks=(
         Look("3 dreams of 5 steps", lambda d: (d.normal(3, 5), d.uniform(0, 1, 3, 5), d.normal(3, 5), d.normal(3, 5), 0.9, 0.6)),
+        Look("7 dreams of 4 steps", lambda d: (d.normal(7, 4), d.uniform(0, 1, 7, 4), d.normal(7, 4), d.normal(7, 4), 0.8, 0.7)),
         Look("a dream of 1 step", lambda d: (d.normal(4, 1), d.uniform(0, 1, 4, 1), d.normal(4, 1), d.normal(4, 1), 0.7, 0.3)),
         Look("a single dream", lambda d: (d.normal(1, 6), d.uniform(0, 1, 1, 6), d.normal(1, 6), d.normal(1, 6), 0.8, 0.95)),
         Look("dreams that end", lambda d: (d.normal(5, 7), 1 - d.mask(5, 7), d.normal(5, 7), d.normal(5, 7), 0.8, 0.5)),
@@ -382,10 +384,11 @@ SOFT_ADVANTAGE = Exercise(
         "the advantage without entropy (alpha = 0)": torch.tensor([[-2.0], [1.0]]),
     },
     looks=(
-        Look("3 dreams of 5 steps", lambda d: (d.data(d.normal(3, 5)), d.normal(3, 5), d.data(d.normal(3, 5)), d.number(0.1, 0.9))),
-        Look("a single number", lambda d: (d.data(d.normal(1)), d.normal(1), d.data(d.normal(1)), 0.4)),
-        Look("alpha = 0", lambda d: (d.data(d.normal(4, 2)), d.normal(4, 2), d.data(d.normal(4, 2)), 0.0)),
-        Look("alpha = 2", lambda d: (d.data(d.normal(4, 2)), d.normal(4, 2), d.data(d.normal(4, 2)), 2.0)),
+        Look("3 dreams of 5 steps", lambda d: (d.normal(3, 5), d.normal(3, 5), d.normal(3, 5), d.number(0.1, 0.9))),
+        Look("7 dreams of 4 steps", lambda d: (d.normal(7, 4), d.normal(7, 4), d.normal(7, 4), d.number(0.1, 0.9))),
+        Look("a single number", lambda d: (d.normal(1), d.normal(1), d.normal(1), 0.4)),
+        Look("alpha = 0", lambda d: (d.normal(4, 2), d.normal(4, 2), d.normal(4, 2), 0.0)),
+        Look("alpha = 2", lambda d: (d.normal(4, 2), d.normal(4, 2), d.normal(4, 2), 2.0)),
     ),
     mistakes=(
         Mistake(
@@ -483,6 +486,7 @@ SCORE_ACTOR_LOSS = Exercise(
     value_is_free=True,
     looks=(
         Look("3 dreams of 5 steps", lambda d: (d.data(d.normal(3, 5)), d.normal(3, 5), d.data(d.uniform(0, 1, 3, 5)))),
+        Look("7 dreams of 4 steps", lambda d: (d.data(d.normal(7, 4)), d.normal(7, 4), d.data(d.uniform(0, 1, 7, 4)))),
         Look("a single dream", lambda d: (d.data(d.normal(1, 4)), d.normal(1, 4), d.data(d.uniform(0, 1, 1, 4)))),
         Look("dreams of 1 step", lambda d: (d.data(d.normal(6, 1)), d.normal(6, 1), d.data(d.uniform(0, 1, 6, 1)))),
         Look("steps that do not count", lambda d: (d.data(d.normal(4, 6)), d.normal(4, 6), d.data(d.mask(4, 6)))),

@@ -54,8 +54,10 @@ def soft_advantage(returns, log_prob, baseline, alpha):
         return returns - baseline - alpha * log_prob
 
 
-def soft_advantage_detached_part(returns, log_prob, baseline, alpha):
-    return returns - alpha * log_prob.detach() - baseline
+def soft_advantage_parts_detached(returns, log_prob, baseline, alpha):
+    """Each part detached by itself."""
+    soft = returns.detach() - alpha * log_prob.detach()
+    return soft.sub(baseline.detach())
 
 
 def score_actor_loss(advantage, log_prob, weight):
@@ -75,7 +77,7 @@ RIGHT = {
     "8.1": [h_step_return, h_step_return_at_once],
     "8.2": [lambda_return, lambda_return_forward],
     "8.3": [soft_baseline],
-    "8.4": [soft_advantage, soft_advantage_detached_part],
+    "8.4": [soft_advantage, soft_advantage_parts_detached],
     "8.5": [score_actor_loss, score_actor_loss_summed],
     "8.6": [pathwise_actor_loss],
 }
