@@ -425,7 +425,7 @@ def changed_answers(exercise: Exercise) -> Iterator[Mutant]:
 def like_a_mutant(exercise: Exercise, function: Callable, found: list[Found], end: float) -> str:
     """Does it behave as a right answer does in which one thing was changed? Tried until the process has computed for `end` seconds."""
     of_type = all(isinstance(each.seen, Complaint) and "numbers of type" in str(each.seen) for each in found if not each.right)
-    enough = of_type or any(isinstance(value, Tensor) for each in found for value in each.wanted.values.values())
+    enough = of_type or any(isinstance(value, Tensor) and value.numel() for each in found for value in each.wanted.values.values())
     for mutant in in_time(changed_answers(exercise), end):
         if of_type and "is missing" not in mutant.what:
             continue  # many changes end in that type
