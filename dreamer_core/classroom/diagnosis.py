@@ -33,6 +33,7 @@ from dreamer_core.classroom.spec import Exercise, Mistake, argument_names
 from dreamer_core.classroom.where import somewhere
 
 TRIED = 10  # cases in which an argument is given other values
+LAST = 3e-6  # the last digits of 32-bit numbers after a few sums
 AGAIN = 4  # further draws of a look
 FEW = 12  # wrong numbers; with fewer, too many pairs of changes would explain them
 SEARCH = 3  # seconds of computing for trying right answers in which one thing or two were changed
@@ -539,10 +540,18 @@ def like_two_mistakes(exercise: Exercise, found: list[Found]) -> str:
         ]
         if not triples or any(isinstance(part, str) or part.shape != parts[3].shape for parts in triples for part in parts):
             continue
+        if any(cancelled(*parts) for parts in triples):
+            continue
         if all(close(s, a + b - w) for s, a, b, w in triples) or all(close(s * w, a * b) for s, a, b, w in triples):
             messages = {mistake.name: mistake.message for mistake in exercise.mistakes}
             return f"Two things at once. {messages[one]} And: {messages[other]}"
     return ""
+
+
+def cancelled(seen: Tensor, one: Tensor, other: Tensor, wanted: Tensor) -> bool:
+    """Whether a number is right that a mistake would make wrong: then that mistake was not made."""
+    right = torch.isclose(seen, wanted, rtol=1e-3, atol=1e-4)
+    return any(bool((right & ~torch.isclose(mistaken, wanted, rtol=1e-3, atol=1e-4)).any()) for mistaken in (one, other))
 
 
 def like_one_change_at_two_places(exercise: Exercise, function: Callable, found: list[Found], end: float) -> str:
@@ -598,6 +607,8 @@ def in_some_cases(exercise: Exercise, found: list[Found]) -> str:
     What is drawn by chance and compared in law is not spoken of: a small mistake hides in it.
     """
     exact = [each for each in found if not each.case.look.within]
+    if any(each.right and not is_exact(each) for each in exact):
+        return ""  # it is wrong there too, by less than is asked for
     bad = {each.case.look.name for each in exact if not each.right}
     good = [look.name for look in exercise.looks if look.name not in bad and not look.within]
     if len(bad) == 1 and len(good) > 1:
@@ -606,6 +617,16 @@ def in_some_cases(exercise: Exercise, found: list[Found]) -> str:
     if len(good) == 1 and len(bad) > 1:
         return f"It is right with {good[0].removesuffix(' alone')} alone, and wrong with {len(bad)} other kinds of input."
     return ""  # then it is right here and there by chance
+
+
+def is_exact(each: Found) -> bool:
+    """Whether every number is right to the last digits."""
+    if isinstance(each.seen, Complaint) or isinstance(each.wanted, Complaint):
+        return True
+    both = [(each.seen.values, each.wanted.values), (each.seen.gradients, each.wanted.gradients)]
+    pairs = [(seen[name], wanted[name]) for seen, wanted in both for name in seen.keys() & wanted.keys()]
+    numbers = [(s, w) for s, w in pairs if not isinstance(s, str) and not isinstance(w, str) and w.numel()]
+    return all(torch.allclose(s, w, rtol=LAST, atol=LAST * max(1.0, float(w.nan_to_num().abs().max())), equal_nan=True) for s, w in numbers)
 
 
 # --- the smallest numbers that show it ----------------------------------------------------------------
@@ -666,6 +687,8 @@ def told(exercise: Exercise, case: Case) -> str:
             parts.append(f"{name} = {plain(torch.as_tensor(value))}")
         elif isinstance(value, (Tensor, np.ndarray)):
             parts.append(f"{name} {tuple(value.shape)}")
+        elif isinstance(value, tuple) and hasattr(value, "_fields") and isinstance(value[0], Tensor):
+            parts.append(f"{name}, whose {value._fields[0]} is {tuple(value[0].shape)}")
         elif not inspect.isfunction(value) and name != "self":
             parts.append(f"{name}, {form(value)}")
     return "; ".join(parts)

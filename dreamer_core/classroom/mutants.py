@@ -336,7 +336,8 @@ def edits_of_node(node: ast.AST, own: set[str], kinds: dict[str, str]) -> Iterat
             yield f"the line `{ast.unparse(node)}` has no effect", lambda old: ast.Pass()
             for new in {OTHER_SIGN.get(type(node.op))} - {None}:
                 yield f"a {SIGNS.get(new, 'sign')} stands in the wrong place", lambda old, n=new: ast.AugAssign(old.target, n(), old.value)
-            yield "something is overwritten that should be added to", lambda old: ast.Assign([old.target], old.value)
+            done = {ast.Add: "added to", ast.Sub: "taken from", ast.Mult: "multiplied", ast.Div: "divided"}.get(type(node.op), "changed")
+            yield f"something is overwritten that should be {done}", lambda old: ast.Assign([old.target], old.value)
         case ast.Constant(value=value) if isinstance(value, (int, float)):
             yield from edits_of_number(value)
         case ast.Slice():

@@ -70,11 +70,14 @@ def of_part(tables: list[Entries]) -> str:
         if all(name in table.beside for table in bad):
             inside = [table for table in tables if name in table.beside]
             values, wrong = (torch.cat(parts) for parts in zip(*((table.beside[name], table.wrong) for table in inside)))
+            of_result = name in ("the right result", "your result")
             if name == "the right result" and float(wrong.double().mean()) > MOST:
                 continue  # it goes wrong nearly everywhere: where it does not, it could hardly go wrong
+            if of_result and all(table.wrong.numel() == 1 for table in inside):
+                continue  # a single number each time: whatever its size, the reason lies in the inputs
             scalar = all(bool((table.beside[name] == table.beside[name][0]).all()) for table in inside)
             looks = len({table.look for table in inside if bool(table.wrong.any())})
-            what = condition(values, wrong, own=name == "your result", scalar=scalar, looks=looks)
+            what = condition(values, wrong, own=name == "your result", scalar=scalar, right=name == "the right result", looks=looks)
             if what:
                 return f"{subject} {what.format(name)}"
     return ""
@@ -119,12 +122,13 @@ CONDITIONS = {
 }
 
 
-def condition(values: Tensor, wrong: Tensor, own: bool = False, scalar: bool = False, looks: int = 2) -> str:
+def condition(values: Tensor, wrong: Tensor, own: bool = False, scalar: bool = False, right: bool = False, looks: int = 2) -> str:
     """The condition on these values that holds of every wrong entry, and of hardly a right one, in words with a place for their name.
 
     Args:
         own: these are what the function returned itself: whether it is 0 or 1 there says little.
         scalar: these are the same in all of a case, so that a single wrong case proves nothing.
+        right: these are what it should return.
         looks: how many kinds of input hold wrong entries: in one kind alone any number may stand beside them by chance.
     """
     if not bool(wrong.any()) or int((~wrong).sum()) < LEAST:
@@ -132,13 +136,15 @@ def condition(values: Tensor, wrong: Tensor, own: bool = False, scalar: bool = F
     for words, test in CONDITIONS.items():
         if (own and "negative" not in words) or (scalar and not words.endswith(("is 0", "is 1", "is negative"))):
             continue  # of a scalar the others say no more than: everywhere but at an edge
+        if right and " not " in words:
+            continue  # nor does this of the right result
         holds = test(values)
         if bool(holds[wrong].all()) and int((~holds).sum()) >= LEAST and float(wrong[holds].double().mean()) >= 0.8:
             return words
     high, low = values[wrong], values[~wrong]
     least, most = float(high.min()), float(high.max())
-    if scalar and least == most:
-        return ""
+    if scalar:
+        return ""  # a few values that were tried are no range
     if least == most and looks < 2:
         return ""
     if least == most and not bool((low == least).any()):

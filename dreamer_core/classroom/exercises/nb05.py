@@ -242,6 +242,7 @@ UNITS = Exercise(
             lambda d: (d.normal(12, 4) * torch.tensor([1.0, 0.0, 3.0, 0.0]) + torch.tensor([0.0, 4.0, 1.0, 0.0]),),
         ),
         Look("only entries that never change", lambda d: (torch.ones(8, 3) * d.normal(3),)),
+        Look("an entry that moves by little, far from 0", lambda d: (0.3 * d.normal(30, 2) + torch.tensor([300.0, 0.0]),)),
         Look("an entry that moves by a ten-thousandth", lambda d: (d.normal(15, 2) * torch.tensor([1e-4, 1.0]),)),
     ),
     mistakes=(
