@@ -236,6 +236,8 @@ def form(value: Any) -> str:
         return f"a tensor of shape {tuple(value.shape)}"
     if isinstance(value, np.ndarray):
         return f"a numpy array of shape {value.shape}"
+    if isinstance(value, tuple) and hasattr(value, "_fields") and isinstance(value[0], Tensor):
+        return f"{kind_of(value)} whose `{value._fields[0]}` is {form(value[0])}"  # its length counts parts, and would be read as rows
     if isinstance(value, (tuple, list)):
         return f"a {type(value).__name__} of {len(value)}"
     if isinstance(value, bool) or value is None:

@@ -17,6 +17,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ from dreamer_core.classroom.call import Complaint, code_of, form, plain
 from dreamer_core.classroom.influence import reads
 from dreamer_core.classroom.mutants import Mutant, mutants
 from dreamer_core.classroom.relation import relation
-from dreamer_core.classroom.second_look import OWN, Case, Sight, alike, as_it_should, cases, close, leaves, sight
+from dreamer_core.classroom.second_look import OWN, Case, Sight, alike, as_it_should, cases, close, leaves, sight, truth
 from dreamer_core.classroom.spec import Exercise, Mistake, argument_names
 from dreamer_core.classroom.where import somewhere
 
@@ -93,11 +94,11 @@ def more(exercise: Exercise, function: Callable, numbers: list[tuple[Case, Sight
     return numbers + [(each.case, each.seen, each.wanted) for each in further]
 
 
-def drawn_again(exercise: Exercise, function: Callable) -> Iterator[Found]:
+@lru_cache(maxsize=1)
+def drawn_again(exercise: Exercise, function: Callable) -> list[Found]:
     """Further draws of every look: whoever says where a function is right should have seen more than two."""
-    for case in cases(exercise, again=AGAIN):
-        if not case.look.within:
-            yield Found(case, sight(exercise, function, case), sight(exercise, exercise.reference, case))
+    further = [case for case in cases(exercise, again=AGAIN) if not case.look.within]
+    return [Found(case, sight(exercise, function, case), truth(exercise, case)) for case in further]
 
 
 def fickle(exercise: Exercise, function: Callable, wrong: list[Found]) -> str:
@@ -529,23 +530,26 @@ def like_two_mistakes(exercise: Exercise, found: list[Found]) -> str:
     """Is the difference that of two named mistakes together, added or multiplied?"""
     if not telling(found) or any(isinstance(value, str) for each in found for value in each.wanted.values.values()):
         return ""
-    shown = {mistake.name: [sight(exercise, mistake.wrong, each.case) for each in found] for mistake in exercise.mistakes}
-    whole = {name: sights for name, sights in shown.items() if not any(isinstance(each, Complaint) for each in sights)}
-    for one, other in itertools.combinations(whole, 2):
-        triples = [
-            (each.seen.values[key], a.values[key], b.values[key], each.wanted.values[key])
-            for each, a, b in zip(found, whole[one], whole[other])
-            for key in each.wanted.values
-            if key in a.values and key in b.values and not isinstance(each.wanted.values[key], str)
-        ]
-        if not triples or any(isinstance(part, str) or part.shape != parts[3].shape for parts in triples for part in parts):
-            continue
-        if any(cancelled(*parts) for parts in triples):
-            continue
-        if all(close(s, a + b - w) for s, a, b, w in triples) or all(close(s * w, a * b) for s, a, b, w in triples):
-            messages = {mistake.name: mistake.message for mistake in exercise.mistakes}
-            return f"Two things at once. {messages[one]} And: {messages[other]}"
-    return ""
+    order = sorted(found, key=lambda each: (each.right, size_of(each.case)))  # the smallest wrong case leaves few pairs
+    pairs = list(itertools.combinations(exercise.mistakes, 2))
+    for each in order:
+        shown = {mistake.name: sight(exercise, mistake.wrong, each.case) for mistake in {one for pair in pairs for one in pair}}
+        pairs = [(one, other) for one, other in pairs if both(each, shown[one.name], shown[other.name])]
+        if not pairs:
+            return ""
+    return f"Two things at once. {pairs[0][0].message} And: {pairs[0][1].message}"
+
+
+def both(each: Found, one: Sight | Complaint, other: Sight | Complaint) -> bool:
+    """Whether a case shows what two mistakes together would, by their sum or by their product."""
+    if isinstance(one, Complaint) or isinstance(other, Complaint):
+        return False
+    quads = [(each.seen.values[key], one.values.get(key), other.values.get(key), w) for key, w in each.wanted.values.items()]
+    if any(not isinstance(part, Tensor) or part.shape != quad[3].shape for quad in quads for part in quad):
+        return False
+    added = all(close(s, a + b - w) for s, a, b, w in quads)
+    multiplied = all(close(s * w, a * b) for s, a, b, w in quads)
+    return bool(quads) and (added or multiplied) and not any(cancelled(*quad) for quad in quads)
 
 
 def cancelled(seen: Tensor, one: Tensor, other: Tensor, wanted: Tensor) -> bool:
@@ -687,8 +691,6 @@ def told(exercise: Exercise, case: Case) -> str:
             parts.append(f"{name} = {plain(torch.as_tensor(value))}")
         elif isinstance(value, (Tensor, np.ndarray)):
             parts.append(f"{name} {tuple(value.shape)}")
-        elif isinstance(value, tuple) and hasattr(value, "_fields") and isinstance(value[0], Tensor):
-            parts.append(f"{name}, whose {value._fields[0]} is {tuple(value[0].shape)}")
         elif not inspect.isfunction(value) and name != "self":
             parts.append(f"{name}, {form(value)}")
     return "; ".join(parts)

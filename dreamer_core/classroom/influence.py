@@ -31,7 +31,10 @@ def reads(exercise: Exercise, function: Callable, wrong: list[tuple[Case, Sight 
     fitting = [each for each in wrong if isinstance(each[1], Sight) and 0 < max(sizes(each[0]), default=0) <= LARGEST]
     if not fitting:
         return ""
-    largest = sorted(fitting, key=lambda each: -sum(sizes(each[0])))[:CASES]
+    largest: list[tuple[Case, Sight | Complaint, Sight]] = []
+    for each in sorted(fitting, key=lambda each: -sum(sizes(each[0]))):
+        if len(largest) < CASES and sum(other[0].look is each[0].look for other in largest) < CASES // 2:  # of several looks, if there are
+            largest.append(each)
     tables = [list(tables_of(exercise, function, case, wanted)) for case, _, wanted in largest]
     usual: dict[tuple[str, str], tuple[Steps, Steps]] = collections.defaultdict(lambda: (set(), set()))
     for table in (each for each in itertools.chain(*tables) if math.prod(each.out) > 1):
