@@ -91,6 +91,8 @@ def diagnose(exercise: Exercise, function: Callable, found: list[Found]) -> str:
 def more(exercise: Exercise, function: Callable, numbers: list[tuple[Case, Sight, Sight]]) -> list[tuple[Case, Sight, Sight]]:
     """The same with further draws of every look: what is said of places has to hold there too."""
     further = [each for each in drawn_again(exercise, function) if isinstance(each.seen, Sight) and isinstance(each.wanted, Sight)]
+    if not any(broken(seen) for _, seen, _ in numbers):
+        further = [each for each in further if not broken(each.seen)]
     return numbers + [(each.case, each.seen, each.wanted) for each in further]
 
 
@@ -313,8 +315,8 @@ def of_slopes(exercise: Exercise, function: Callable, found: list[Found], by_a_r
         return ""
     rules = {name: of_slope(relation(*map(list, zip(*pairs[name])))) for name in bad}
     name, words = next(((name, words) for name, words in rules.items() if words), ("", ""))
-    if by_a_rule and not words:
-        return ""
+    if not words and (by_a_rule or len(bad) > 2 or "self" in bad):
+        return ""  # so much is wrong that it says nothing
     whose = "that slope" if len(bad) == 1 else f"the slope of {some([name])}"
     ending = f": {whose} {words}{'' if words.endswith('?') else '.'}" if words else "."
     return f"How your result changes with {some(good)} is right; how it changes with {some(bad)} is not{ending}"
@@ -452,6 +454,8 @@ def in_known_words(exercise: Exercise, function: Callable, mutant: Mutant) -> st
     told = []
     for what in mutant.what.split(", and "):
         quoted = [code for code in map(parsed, what.split("`")[1::2]) if code is not None]
+        if "counts for nothing" in what and not any(name.id in arguments for code in quoted for name in names(code)):
+            what = what.replace("counts for nothing", "is missing at one place")
         if any(name.id in counted for code in quoted for name in names(code)):
             what = in_places(quoted, arguments) if "stands where" in what and len(quoted) == 2 else ""
         elif any(name.id not in used | arguments | COMMON for code in quoted for name in names(code)):
@@ -588,19 +592,19 @@ def like_two_changes(exercise: Exercise, function: Callable, found: list[Found],
 
 
 def at_one_number(exercise: Exercise, found: list[Found]) -> str:
-    """Is it right at one size or scalar alone?"""
+    """Is it right at one size alone?"""
     good = [numbers_of(exercise, each.case) for each in found if each.right]
     bad = [numbers_of(exercise, each.case) for each in found if not each.right]
     looks = {each.case.look.name for each in found if each.right}
     if not good or len(bad) < 2:
         return ""
-    for name in good[0]:
+    for name in (name for name in good[0] if name.startswith("the size")):
         values = {quantities.get(name) for quantities in good}
         value = values.pop()
         if values or value is None or any(quantities.get(name, value) == value for quantities in bad):
             continue
         if len(looks) > 1 or value in (0, 1):  # of a single look with sizes of its own, any of these could be the reason
-            hint = ": is a size written as a number?" if name.startswith("the size") and value > 1 else "."
+            hint = ": is a size written as a number?" if value > 1 else "."
             return f"Of all that was tried, it is right only where {name} is {value:g}{hint}"
     return ""
 

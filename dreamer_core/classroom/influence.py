@@ -131,24 +131,45 @@ def influence(exercise: Exercise, function: Callable, case: Case, number: int) -
     base = sight(exercise, function, case)
     columns: dict[str, list[Tensor]] = {}
     for place in range(math.prod(case.inputs()[0][number].shape)):
-        now = sight(exercise, function, case, lambda args, at=place: with_another_entry(args, number, at))
-        if isinstance(now, Complaint) or isinstance(base, Complaint):
-            return {}
-        for kind, before, after in (("", base.values, now.values), (GRADIENT, base.gradients, now.gradients)):
-            for key in before.keys() & after.keys():
-                if not isinstance(before[key], str) and not isinstance(after[key], str) and before[key].shape == after[key].shape:
-                    moved = (after[key] - before[key]).abs() > 1e-5 * (1 + before[key].abs())
-                    columns.setdefault(kind + key, []).append(moved.reshape(-1))
-    return {key: torch.stack(moved, 1) for key, moved in sorted(columns.items()) if moved[0].numel()}
+        moved: dict[str, Tensor] = {}
+        for change in (a_little, turned):  # the sign alone may count
+            if not any(bool(each.any()) for each in moved.values()):
+                now = sight(exercise, function, case, lambda args, at=place, by=change: with_another_entry(args, number, at, by))
+                if isinstance(now, Complaint) or isinstance(base, Complaint):
+                    return {}
+                moved = moves(base, now)
+        for key, each in moved.items():
+            columns.setdefault(key, []).append(each)
+    return {key: torch.stack(each, 1) for key, each in sorted(columns.items()) if each[0].numel()}
+
+
+def moves(before: Sight, after: Sight) -> dict[str, Tensor]:
+    """For each part, flat, which of its entries differ."""
+    found = {}
+    for kind, old, new in (("", before.values, after.values), (GRADIENT, before.gradients, after.gradients)):
+        for key in old.keys() & new.keys():
+            if not isinstance(old[key], str) and not isinstance(new[key], str) and old[key].shape == new[key].shape:
+                found[kind + key] = ((new[key] - old[key]).abs() > 1e-5 * (1 + old[key].abs())).reshape(-1)
+    return found
 
 
 GRADIENT = "gradient "
 
 
-def with_another_entry(args: tuple, number: int, place: int) -> tuple:
-    """The arguments with one entry of one changed: a little, or from 0 to 1 and back in a mask."""
+def a_little(x: float) -> float:
+    """Another number near by; from 0 to 1 and back in a mask."""
+    return 1 - x if x in (0.0, 1.0) else x * 1.02 + 0.01
+
+
+def turned(x: float) -> float:
+    """A number of the other sign."""
+    return 1 - x if x in (0.0, 1.0) else -x
+
+
+def with_another_entry(args: tuple, number: int, place: int, change: Callable[[float], float]) -> tuple:
+    """The arguments with one entry of one changed."""
     entries = args[number].detach().clone().reshape(-1) if isinstance(args[number], Tensor) else args[number].copy().reshape(-1)
-    entries[place] = 1 - entries[place] if float(entries[place]) in (0.0, 1.0) else entries[place] * 1.02 + 0.01
+    entries[place] = change(float(entries[place]))
     return (*args[:number], entries.reshape(args[number].shape), *args[number + 1 :])
 
 

@@ -150,8 +150,8 @@ def condition(values: Tensor, wrong: Tensor, own: bool = False, scalar: bool = F
     if least == most and not bool((low == least).any()):
         return "where {} is " + f"{least:.4g}"
     below, above = low[low < least], low[low > most]
-    if len(below) + len(above) < len(low):
-        return ""  # right ones lie among them
+    if len(below) + len(above) < len(low) or any(0 < len(side.unique()) < LEAST for side in (below, above)):
+        return ""  # right ones lie among them, or those beyond are a few edges that were tried
     if not len(above):
         return "where {} is large" + f" (right up to {float(below.max()):.3g}, wrong from {least:.3g} on)"
     if not len(below):

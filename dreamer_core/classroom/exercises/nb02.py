@@ -341,7 +341,7 @@ SOFT_VALUE = Exercise(
         Look("2 x 3 x 5 values", lambda d: (d.normal(2, 3, 5), d.normal(2, 3, 5), 1.7)),
         Look("alpha = 0", lambda d: (d.normal(6), d.normal(6), 0.0)),
         Look("alpha = 1", lambda d: (d.normal(6), d.normal(6), 1.0)),
-        Look("alpha as a tensor", lambda d: (d.normal(5), d.normal(5), d.uniform(0.1, 0.9))),
+        Look("alpha as a tensor", lambda d: (d.normal(5), d.normal(5), d.data(d.uniform(0.1, 0.9)))),
     ),
     mistakes=(
         Mistake(

@@ -451,6 +451,7 @@ BALANCED_KL = Exercise(
     looks=(
         Look("3 windows of 5 rows, some below the free nats", lambda d: (d.uniform(0, 3, 3, 5), d.uniform(0, 3, 3, 5), 0.8, 1.0)),
         Look("7 windows of 4 rows", lambda d: (d.uniform(0, 3, 7, 4), d.uniform(0, 3, 7, 4), 0.7, 1.2)),
+        Look("2 windows of 21 rows", lambda d: (d.uniform(0, 3, 2, 21), d.uniform(0, 3, 2, 21), 0.6, 1.1), draws=1),
         Look("free nats of 0.3", lambda d: (d.uniform(0, 1, 4, 6), d.uniform(0, 1, 4, 6), 0.7, 0.3)),
         Look("free nats of 2", lambda d: (d.uniform(0, 5, 2, 7), d.uniform(0, 5, 2, 7), 0.5, 2.0)),
         Look("no free nats", lambda d: (d.uniform(0, 2, 4, 3), d.uniform(0, 2, 4, 3), 0.6, 0.0)),

@@ -52,6 +52,7 @@ PAIRS = Exercise(
     looks=(
         Look("3 episodes of 5 steps", lambda d: (d.normal(3, 6, 4), d.normal(3, 5))),
         Look("7 episodes of 3 steps", lambda d: (d.normal(7, 4, 2), d.normal(7, 3))),
+        Look("2 episodes of 21 steps", lambda d: (d.normal(2, 22, 3), d.normal(2, 21)), draws=1),
         Look("a single episode", lambda d: (d.normal(1, 5, 2), d.normal(1, 4))),
         Look("episodes of one step", lambda d: (d.normal(4, 2, 3), d.normal(4, 1))),
         Look("states of one number", lambda d: (d.normal(2, 7, 1), d.normal(2, 6))),
@@ -417,6 +418,11 @@ REWARD_LOSS = Exercise(
         Look("4 windows of 5 rows", lambda d: (d.normal(4, 5), d.uniform(0.3, 3, 4, 5), d.data(d.normal(4, 5)), d.data(d.mask(4, 5)))),
         Look("7 windows of 3 rows", lambda d: (d.normal(7, 3), d.uniform(0.3, 3, 7, 3), d.data(d.normal(7, 3)), d.data(d.mask(7, 3)))),
         Look("a single row", lambda d: (d.normal(1, 1), d.uniform(0.3, 3, 1, 1), d.data(d.normal(1, 1)), d.data(torch.zeros(1, 1)))),
+        Look(
+            "2 windows of 21 rows",
+            lambda d: (d.normal(2, 21), d.uniform(0.3, 3, 2, 21), d.data(d.normal(2, 21)), d.data(d.mask(2, 21))),
+            draws=1,
+        ),
         Look("no first row", lambda d: (d.normal(3, 4), d.uniform(0.3, 3, 3, 4), d.data(d.normal(3, 4)), d.data(torch.zeros(3, 4)))),
         Look(
             "nothing but first rows", lambda d: (d.normal(3, 4), d.uniform(0.3, 3, 3, 4), d.data(d.normal(3, 4)), d.data(torch.ones(3, 4)))

@@ -131,7 +131,10 @@ def law_of_dreams(dream: Trajectories) -> dict[str, torch.Tensor]:
     """The law of N dreams from one state."""
     drawn = torch.cat([dream.state[:, 1:, 6:], dream.pre_tanh], -1).flatten(1)  # (N, H * (Z + A)): all that chance has a hand in
     unit = (drawn - drawn.mean(0)) / (drawn.std(0) + 1e-6)
+    h, u = (part - part.mean(0) for part in (dream.state[:, 1, :6], dream.pre_tanh[:, 0]))
+    h, u = h / (h.std(0) + 1e-6), u / (u.std(0) + 1e-6)
     return {
+        "the correlations of the first u with the h that follows": u.T @ h / len(h),  # 0 if another u was dreamt than is stored
         APART: (unit[1:] - unit[:-1]).square().mean(0).sqrt(),
         "the means of z and u, divided by their spreads": drawn.mean(0) / (drawn.std(0) + 1e-6),
         "the spreads of z and u": drawn.std(0),
