@@ -57,8 +57,9 @@ def held(plan: Plan, out: Path) -> Iterator[None]:
 def stored(out: Path) -> dict[str, Any]:
     """The `record` in a study's folder."""
     try:
-        return json.loads((out / "study.json").read_bytes())
-    except ValueError:
+        found = json.loads((out / "study.json").read_bytes())
+        return {"seeds": dict(found["seeds"]), "settings": dict(found["settings"])}
+    except (ValueError, KeyError, TypeError):
         raise ConfigError(f"{out / 'study.json'} cannot be read: restore it, or choose another --out") from None
 
 
@@ -71,17 +72,21 @@ def record(plan: Plan) -> dict[str, Any]:
 def check_same(old: dict[str, Any], new: dict[str, Any], out: Path) -> None:
     """Arms, worlds, seeds and steps may be added to a study, and nothing else that decides its runs may change.
 
+    What no run was begun with, as a world that cannot be made, may change in every way.
+
     Raises:
         ConfigError: something differs.
     """
     advice = "choose another --out, or put it back"
     for world, arms in old["settings"].items():
-        if world not in new["settings"]:
+        begun = {arm: seeds for arm in arms if (seeds := [seed for seed in old["seeds"][world] if jobs_of.begun(out, world, arm, seed)])}
+        if begun and world not in new["settings"]:
             raise ConfigError(f"the study in {out} has the world {world}, which the plan has no more: {advice}")
-        gone = sorted(set(old["seeds"][world]) - set(new["seeds"][world]))
+        gone = sorted({seed for seeds in begun.values() for seed in seeds} - set(new["seeds"].get(world, ())))
         if gone:
             raise ConfigError(f"the study in {out} has the seed {gone[0]} in {world}, which the plan has no more: {advice}")
-        for arm, settings in arms.items():
+        for arm in begun:
+            settings = arms[arm]
             now = new["settings"][world].get(arm)
             if now is None:
                 raise ConfigError(f"the study in {out} has the arm {arm}, which the plan has no more: {advice}")

@@ -128,7 +128,7 @@ def profiles(results: Results) -> Figure:
     every = np.concatenate([values for reading in results.readings for values in results.strata(reading.label)])
     thresholds = np.linspace(min(0.0, every.min()) - 0.02, max(1.0, every.max()) + 0.02, 121)
     figure, axis = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
-    for reading in results.readings:
+    for order, reading in enumerate(results.readings):
         strata, (colour, style) = results.strata(reading.label), looked[reading.label]
         if sum(map(len, strata)):
             share, low, high = profile(strata, thresholds)
@@ -137,7 +137,8 @@ def profiles(results: Results) -> Figure:
                 share,
                 color=colour,
                 linestyle=style,
-                linewidth=2,
+                linewidth=1.8 + 1.3 * min(order, 3),  # where lines coincide, those below show at both sides
+                zorder=3 - order / 100,  # the first arm lies on top
                 where="post",
                 label=f"{reading.label} ({sum(map(len, strata))} runs)",
             )

@@ -53,14 +53,23 @@ class Job(NamedTuple):
 def jobs(plan: Plan, out: Path) -> list[Job]:
     """All runs of a study in folder `out`, seed by seed, so that one which is broken off early is a fair comparison."""
     every = [(plan.seeds[world].index(seed), world, arm, seed) for world in plan.worlds for seed in plan.seeds[world] for arm in plan.arms]
-    places = {(world, arm): out.absolute() / "runs" / folder(world) / folder(arm) for world in plan.worlds for arm in plan.arms}
     return [
-        Job(world, arm, seed, str(places[world, arm] / str(seed)), configs.to_dict(plan.config(world, arm, seed)))
+        Job(world, arm, seed, str(place(out, world, arm, seed)), configs.to_dict(plan.config(world, arm, seed)))
         for _, world, arm, seed in sorted(every, key=lambda one: one[0])  # stable: worlds and arms stay in order
     ]
 
 
+def place(out: Path, world: str, arm: str, seed: int) -> Path:
+    """The folder of a run."""
+    return out.absolute() / "runs" / folder(world) / folder(arm) / str(seed)
+
+
 # --- what a folder tells -----------------------------------------------------------------------
+
+
+def begun(out: Path, world: str, arm: str, seed: int) -> bool:
+    """Whether the run made its first step."""
+    return (place(out, world, arm, seed) / "config.json").exists()
 
 
 def finished(job: Job) -> bool:
@@ -82,17 +91,23 @@ def steps_done(job: Job) -> int:
 def failure(job: Job) -> str:
     """The sentence with which the last attempt failed; empty if it did not."""
     try:
-        return (Path(job.path) / "failed.txt").read_text(encoding="utf-8").splitlines()[0]
+        text = (Path(job.path) / "failed.txt").read_text(encoding="utf-8")
     except FileNotFoundError:
         return ""
+    return text.partition("\n")[0] or "what went wrong could not be written down, as on a full disk"
 
 
 def history(job: Job) -> list[dict[str, Any]]:
     """What happened to the run besides learning, oldest first."""
     try:
-        return [json.loads(line) for line in (Path(job.path) / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+        text = (Path(job.path) / "history.jsonl").read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
+    found = []
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError):  # a full disk may have broken off a line
+            found.append(json.loads(line))
+    return found
 
 
 @cache
@@ -158,8 +173,8 @@ def train(job: Job, path: Path, look: Callable[[], None]) -> None:
     Raises:
         InUse: another run is at work in the folder. DreamerError: anything else that a person can mend.
     """
-    begun = (path / "config.json").exists()
-    if begun:
+    goes_on = (path / "config.json").exists()
+    if goes_on:
         names = changed(json.loads((path / "config.json").read_bytes()), job.settings)
         if names:
             raise CheckpointError(f"the run was begun with another {names[0]} than the study has now: choose another --out")
@@ -171,7 +186,7 @@ def train(job: Job, path: Path, look: Callable[[], None]) -> None:
         remember(path, started(0))
         return peer.train(peer.PeerConfig.from_dict(job.settings), path, warn, look)
     config = configs.from_dict(job.settings)
-    with Trainer.resume(path, config.env_steps, warn) if begun else Trainer(config, path, warn) as trainer:
+    with Trainer.resume(path, config.env_steps, warn) if goes_on else Trainer(config, path, warn) as trainer:
         remember(path, started(trainer.step))
         for _ in trainer.run():
             look()

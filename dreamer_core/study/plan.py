@@ -21,10 +21,12 @@ Worlds whose `random` and `best` are known (`yardsticks/scales.py`) need not say
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import field
+from numbers import Integral
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -41,6 +43,8 @@ OF_THE_STUDY = ("env", "env_steps", "seed", "threads", "wrappers", "evaluation")
 SCALE = {"random": "the mean return of random actions", "best": "the best mean return that is known"}
 MOST = 15  # arms that a figure can tell apart
 TIMES = "times"  # of an arm: how many times a world's steps it runs
+AGENTS = (*get_args(Config.__annotations__["agent"]), AGENT)
+NAME = r"[^\W_][^|`*$<>[\]\\]{0,79}"  # of an arm or a world: what tables and figures show as it is, and a folder can be called after
 
 
 @dataclass(config=STRICT)
@@ -138,6 +142,21 @@ class Plan(NamedTuple):
 # --- reading -----------------------------------------------------------------------------------
 
 
+class Loader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is a mistake; the second would replace the first without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen: list = []
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                continue
+            value = self.construct_object(key, deep=True)
+            if value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {value} stands there twice", key.start_mark)
+            seen.append(value)
+        return super().construct_mapping(node, deep)
+
+
 def read(path: Path) -> Plan:
     """The plan in a YAML file.
 
@@ -145,7 +164,7 @@ def read(path: Path) -> Plan:
         ConfigError: it is no such file, or asks for what does not exist or does not go together.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader)
     except OSError as error:
         raise ConfigError(f"the study {path} cannot be read ({error.strerror}): check the path") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -154,7 +173,7 @@ def read(path: Path) -> Plan:
         raise ConfigError(f"the study {path} is not YAML{line}: {getattr(error, 'problem', None) or 'it is not text'}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"the study {path} holds no plan: it needs the keys arms, worlds and seeds")
-    return from_dict({"name": path.stem, **data})
+    return from_dict({**data, "name": data.get("name") or path.stem})
 
 
 def from_dict(data: Mapping[str, Any]) -> Plan:
@@ -164,17 +183,23 @@ def from_dict(data: Mapping[str, Any]) -> Plan:
         ConfigError: naming the first thing that is wrong, and the nearest name that exists.
     """
     check_names("the study", data, ("name", "arms", "worlds", "seeds", "evaluation"))
-    for key, kind, example in (("arms", dict, "arms: {default: {}}"), ("worlds", list, "worlds: [{env: Pendulum-v1, ...}]")):
-        if not isinstance(data.get(key), kind) or not data[key]:
+    for key, kind, example in (("arms", Mapping, "arms: {default: {}}"), ("worlds", (list, tuple), "worlds: [{env: Pendulum-v1, ...}]")):
+        if not data.get(key):
             raise ConfigError(f"the study names no {key}: write for example `{example}`")
-    arms = {str(name): arm(str(name), settings) for name, settings in data["arms"].items()}
+        if not isinstance(data[key], kind):
+            raise ConfigError(f"the study has {key}: {data[key]!r}: write for example `{example}`")
+    listed_arms = [(called("arms", name), settings) for name, settings in data["arms"].items()]
     listed = [world(entry) for entry in data["worlds"]]
-    worlds = {place.name: place for place in listed}
-    for kind, names in (("arms", list(arms)), ("worlds", [place.name for place in listed])):
+    for kind, names in (("arms", [name for name, _ in listed_arms]), ("worlds", [place.name for place in listed])):
         check_folders(kind, names)
+    arms = {name: arm(name, settings) for name, settings in listed_arms}
+    worlds = {place.name: place for place in listed}
     default = seeds("the study", data.get("seeds", ()))
-    measures = {name: measure(f"the world {name}", {**evaluation(data), **place.evaluation}) for name, place in worlds.items()}
-    plan = Plan(str(data.get("name", "study")), arms, worlds, {name: place.seeds or default for name, place in worlds.items()}, measures)
+    common = evaluation(data)
+    measure("the study", common)
+    measures = {name: measure(f"the world {name}", {**common, **place.evaluation}) for name, place in worlds.items()}
+    title = "study" if data.get("name") is None else " ".join(str(data["name"]).split())
+    plan = Plan(title, arms, worlds, {name: place.seeds or default for name, place in worlds.items()}, measures)
     check(plan)
     return plan
 
@@ -190,15 +215,20 @@ def evaluation(data: Mapping[str, Any]) -> dict[str, Any]:
 def arm(name: str, settings: Any) -> Arm:
     """An arm from its settings by dotted names, as the command's flags have them."""
     settings = {} if settings is None else settings
-    if not isinstance(settings, dict):
+    if not isinstance(settings, Mapping):
         raise ConfigError(
             f"the arm {name} is {settings!r}: write its settings as `{name}: {{model.detach-z: false}}`, or {{}} for the defaults"
         )
+    twice = repeated(str(key).replace("-", "_") for key in settings)
+    if twice:
+        raise ConfigError(f"the arm {name} sets {twice} twice, once with - and once with _: keep one of the two")
     settings = {str(key).replace("-", "_"): value for key, value in settings.items()}
     times = settings.pop(TIMES, 1)
     if type(times) is not int or times < 1:
         raise ConfigError(f"the arm {name} has times: {times!r}, how many times a world's steps it runs: it must be 1, 2, ...")
+    check_names(f"the arm {name}", [settings.get("agent", AGENTS[0])], AGENTS, "agent")
     known = PeerConfig() if settings.get("agent") == AGENT else Config()
+    choices = [key for key in flat(configs.to_dict(known)) if key.partition(".")[0] not in OF_THE_STUDY]
     sections = [key for key, value in configs.to_dict(known).items() if isinstance(value, dict)]
     tree: dict[str, Any] = {}
     for key, value in settings.items():
@@ -207,7 +237,7 @@ def arm(name: str, settings: Any) -> Arm:
             raise ConfigError(f"the arm {name} sets {key}, which is the same for every arm: set it for the study or for a world")
         if key in sections:
             raise ConfigError(f"the arm {name} sets {key} as a whole: write its settings one by one, as `{key}.NAME: VALUE`")
-        check_names(f"the arm {name}", [key], [*flat(configs.to_dict(known)), TIMES], "setting")
+        check_names(f"the arm {name}", [key], [*choices, TIMES], "setting")
         (tree.setdefault(section, {}) if section else tree)[field] = value
     if times > 1 and tree.get("schedule", {}).get("anneal"):
         raise ConfigError(
@@ -218,9 +248,9 @@ def arm(name: str, settings: Any) -> Arm:
 
 def world(entry: Any) -> World:
     """A world from its mapping."""
-    if not isinstance(entry, dict) or "env" not in entry:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("env"), str):
         raise ConfigError(f"a world of the study is {entry!r}: write it as `{{env: Pendulum-v1, env_steps: 3000}}`")
-    name = str(entry.get("name") or entry["env"])
+    name = called("worlds", entry["env"] if entry.get("name") is None else entry["name"])
     check_names(f"the world {name}", entry, World.__dataclass_fields__)
     entry = {**entry, "name": name, "seeds": seeds(f"the world {name}", entry.get("seeds", ()))}
     for key, known in (("wrappers", configs.WrapperConfig), ("evaluation", Measure)):
@@ -248,15 +278,17 @@ def measure(where: str, given: dict[str, Any]) -> Measure:
 def seeds(where: str, given: Any) -> tuple[int, ...]:
     """Seeds from a list of numbers and of ranges such as "0..9", which holds both ends."""
     found: list[int] = []
-    for part in given if isinstance(given, (list, tuple)) else [given]:
+    for part in given if isinstance(given, Iterable) and not isinstance(given, (str, Mapping)) else [given]:
         ends = re.fullmatch(r"(\d+)\.\.(\d+)", part) if isinstance(part, str) else None
-        if ends:
+        if ends and int(ends[1]) > int(ends[2]):
+            raise ConfigError(f"{where} has {part} among its seeds: write the smaller end of a range first")
+        elif ends:
             found += range(int(ends[1]), int(ends[2]) + 1)
-        elif type(part) is int and part >= 0:
-            found.append(part)
+        elif isinstance(part, Integral) and not isinstance(part, bool) and part >= 0:
+            found.append(int(part))
         else:
             raise ConfigError(f"{where} has {part!r} among its seeds: write whole numbers from 0 on, or a range such as 0..9")
-    twice = next((seed for seed in found if found.count(seed) > 1), None)
+    twice = repeated(found)
     if twice is not None:
         raise ConfigError(f"{where} names the seed {twice} twice: a run that is counted twice makes intervals too narrow")
     return tuple(found)
@@ -279,8 +311,26 @@ def check(plan: Plan) -> None:
             raise ConfigError(
                 f"the world {name} has {place.env_steps} steps and an evaluation every {every}: the first must be a multiple of the second"
             )
-        for arm in plan.arms:
-            plan.config(name, arm, plan.seeds[name][0])
+        number, last = place.env_steps // every, plan.measures[name].last
+        if number < last:
+            raise ConfigError(
+                f"the world {name} has {count(number, 'evaluation')} ({place.env_steps} steps, one every {every}), of which a run's result "
+                f"would be the mean of the last {last}: set evaluation.every or evaluation.last lower"
+            )
+        check_arms(plan, name)
+
+
+def check_arms(plan: Plan, world: str) -> None:
+    """Raises:
+    ConfigError: an arm has a wrong setting, or the same ones as another, with which the same seeds make the same runs.
+    """
+    taken: list[tuple[str, Any]] = []
+    for name in plan.arms:
+        found = plan.config(world, name, plan.seeds[world][0])
+        twin = next((other for other, config in taken if config == found), None)
+        if twin is not None:
+            raise ConfigError(f"the arms {twin} and {name} have the same settings, and so the same runs: take one of them away")
+        taken.append((name, found))
 
 
 # --- words -------------------------------------------------------------------------------------
@@ -304,6 +354,16 @@ def check_names(where: str, given: Iterable[Any], known: Iterable[str], kind: st
         raise ConfigError(f"{where} has the {kind} {name}, which does not exist: {advice}")
 
 
+def repeated(things: Iterable[Any]) -> Any:
+    """The first thing that comes more than once; None if there is none."""
+    return next((thing for thing, number in Counter(things).items() if number > 1), None)
+
+
+def count(number: int, name: str) -> str:
+    """ "1 run", "2 runs"."""
+    return f"{number} {name}{'s' * (number != 1)}"
+
+
 def validated(kind: type, where: str, data: dict[str, Any]) -> Any:
     """A dataclass from plain data, or one sentence."""
     try:
@@ -316,9 +376,25 @@ def validated(kind: type, where: str, data: dict[str, Any]) -> Any:
         raise ConfigError(f"{where} has {name}: {first['input']!r}: {first['msg'][0].lower() + first['msg'][1:]}") from None
 
 
+def called(kind: str, given: Any) -> str:
+    """The name of an arm or a world.
+
+    Raises:
+        ConfigError: it is none that every part of a report can show.
+    """
+    if isinstance(given, bool) or not isinstance(given, (str, int, float)):  # as YAML reads null, on, off, yes and no without quotes
+        raise ConfigError(f"the study has {given!r} among its {kind}: write a name, in quotes if YAML takes it for something else")
+    if not (re.fullmatch(NAME, str(given)) and str(given).isprintable()):
+        raise ConfigError(
+            f"the study has {str(given)[:80]!r} among its {kind}: give it a name of at most 80 characters in one line, which begins with a "
+            f"letter or a digit and has none of | ` * $ < > [ ] \\"
+        )
+    return str(given)
+
+
 def folder(name: str) -> str:
     """A name as part of a path."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+    return re.sub(r"[^\w.-]+", "-", name)
 
 
 def check_folders(kind: str, names: list[str]) -> None:
@@ -328,8 +404,6 @@ def check_folders(kind: str, names: list[str]) -> None:
     taken: dict[str, str] = {}
     for name in names:
         place = folder(name).lower()
-        if not place.strip(".-"):
-            raise ConfigError(f"the study has {name!r} among its {kind}: give it a name with letters or digits")
         if place in taken:
             raise ConfigError(f"the study has {name!r} and {taken[place]!r} among its {kind}: give each a name of its own")
         taken[place] = name

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import yaml
 
+from dreamer_core.errors import DreamerError
 from dreamer_core.study.figures import curves, profiles, scores
+from dreamer_core.study.plan import count
 from dreamer_core.study.results import Cell, Pair, Results
 from dreamer_core.study.statistics import Estimate, estimate, interquartile_mean, median
 from dreamer_core.viz.show import png
@@ -15,13 +17,22 @@ FIGURES = {"scores": scores, "curves": curves, "profiles": profiles}
 
 
 def write(results: Results) -> str:
-    """Write everything into the study's folder; returns the text of report.md."""
+    """Write everything into the study's folder; returns the text of report.md.
+
+    Raises:
+        DreamerError: the folder cannot be written to.
+    """
     text = markdown(results)
-    (results.out / "report.md").write_text(text, encoding="utf-8")
-    (results.out / "report.json").write_text(json.dumps(results.data(), indent=1) + "\n", encoding="utf-8")
-    for name, draw in FIGURES.items():
-        if any(cell.seeds for cell in results.cells.values()):
-            (results.out / f"{name}.png").write_bytes(png(draw(results), dpi=110))
+    files = {"report.md": text.encode(), "report.json": (json.dumps(results.data(), indent=1) + "\n").encode()}
+    if any(cell.seeds for cell in results.cells.values()):
+        files |= {f"{name}.png": png(draw(results), dpi=110) for name, draw in FIGURES.items()}
+    try:
+        for name, content in files.items():
+            (results.out / name).write_bytes(content)
+    except OSError as error:
+        raise DreamerError(
+            f"could not write the report to {results.out} ({error.strerror or error}); the runs are kept: make room and start again"
+        ) from None
     return text
 
 
@@ -45,18 +56,13 @@ def opening(results: Results) -> str:
     """What was compared, and how."""
     plan = results.plan
     done = len(results.runs) - len(results.unfinished())
+    size = ", ".join(count(len(things), name) for things, name in ((plan.arms, "arm"), (plan.worlds, "world"), (results.runs, "run")))
     return (
-        f"{count(plan.arms, 'arm')}, {count(plan.worlds, 'world')}, {count(results.runs, 'run')}, of which {done} are finished. "
+        f"{size}, of which {done} are finished. "
         f"A score is 0 for random actions and 1 for the best return that is known. *Score* is the interquartile mean of all runs (the mean "
         f"without the lowest and the highest quarter; with fewer than four runs nothing is left out). In brackets: the stratified "
         f"bootstrap interval of 95 %, and the number of runs behind it. Definitions: Agarwal et al., arXiv 2108.13264."
     )
-
-
-def count(things: object, name: str) -> str:
-    """ "1 run", "2 runs"."""
-    number = len(things)  # type: ignore[arg-type]
-    return f"{number} {name}{'s' * (number != 1)}"
 
 
 def unfinished(results: Results) -> list[str]:
@@ -126,10 +132,11 @@ def about(results: Results, world: str) -> str:
     place, measure = results.plan.worlds[world], results.plan.measures[world]
     changed = f" with {', '.join(f'{name} {value}' for name, value in place.wrappers.items())}" if place.wrappers else ""
     solved = f", solved at {place.solved:g}" if place.solved is not None else ""
+    result = f"the mean of its last {measure.last} evaluations" if measure.last > 1 else "its last evaluation"
     return (
         f"{place.env}{changed}, {place.env_steps:,} steps. Returns: random {place.random:g}, best known {place.best:g}{solved}. "
-        f"The result of a run is the mean of its last {measure.last} evaluations; there is one of {measure.episodes} episodes every "
-        f"{measure.every} steps."
+        f"The result of a run is {result}; "
+        f"there is one of {count(measure.episodes, 'episode')} every {measure.every} steps."
     )
 
 

@@ -18,7 +18,7 @@ from small_studies import BUOY, MARK, SETTINGS, make, small
 
 from dreamer_core.checkpoint import lock
 from dreamer_core.errors import ConfigError, DreamerError, InUse
-from dreamer_core.study import conduct, job
+from dreamer_core.study import conduct, job, report
 from dreamer_core.study.__main__ import main
 from dreamer_core.study.plan import from_dict
 from dreamer_core.study.results import Results
@@ -115,7 +115,7 @@ def test_arms_worlds_seeds_and_steps_may_be_added(whole, tmp_path):
         (dict(seeds=[4, 5]), "has the seed 3 in buoy, which the plan has no more"),
         (dict(worlds=[BUOY | {"env_steps": 60}]), "has cut in buoy with env_steps 80, the plan now 60"),
         (dict(arms={"cut": SETTINGS | {"sac.gamma": 0.5}, "uncut": {}}), "has cut in buoy with sac.gamma 0.9, the plan now 0.5"),
-        (dict(evaluation=dict(every=40, episodes=2, seed=7)), "has cut in buoy with evaluation.every 20, the plan now 40"),
+        (dict(evaluation=dict(every=40, episodes=2, seed=7, last=2)), "has cut in buoy with evaluation.every 20, the plan now 40"),
     ],
 )
 def test_a_changed_study_in_the_same_folder_is_refused(whole, changes, sentence):
@@ -135,6 +135,31 @@ def test_a_run_that_was_begun_with_other_settings_fails_by_name(tmp_path):
     ]
 
 
+def test_what_no_run_was_begun_with_may_be_corrected(tmp_path):
+    wrong = BUOY | {"env": "runs:Boy-v0", "name": "boy"}
+    assert len(make(small(worlds=[wrong], arms={"cut": SETTINGS}), tmp_path).unfinished()) == 2
+    results = make(small(arms={"kut": SETTINGS}, seeds=[5]), tmp_path)
+    assert [run.job.name for run in results.runs] == ["kut in buoy, seed 5"] and not results.unfinished()
+    with pytest.raises(ConfigError, match="has the world buoy, which the plan has no more"):
+        make(small(worlds=[wrong]), tmp_path)
+
+
+def test_what_a_full_disk_left_in_a_folder_is_read_as_far_as_it_goes(tmp_path):
+    """An empty failed.txt, and a line of history that was broken off."""
+    one = job.jobs(from_dict(small(seeds=[3])), tmp_path)[0]
+    Path(one.path).mkdir(parents=True)
+    (Path(one.path) / "failed.txt").touch()
+    (Path(one.path) / "history.jsonl").write_text('{"warned": "x"}\n{"from_step": 0, "co', encoding="utf-8")
+    run = Results(from_dict(small(seeds=[3])), tmp_path).runs[0]
+    assert run.state == "what went wrong could not be written down, as on a full disk" and run.history == [{"warned": "x"}]
+
+
+def test_a_report_that_cannot_be_written_is_told_in_a_sentence(tmp_path):
+    (tmp_path / "report.md").mkdir()
+    with pytest.raises(DreamerError, match="^could not write the report to .*; the runs are kept: make room and start again$"):
+        report.write(Results(from_dict(small()), tmp_path))
+
+
 def test_two_commands_cannot_be_at_work_in_one_folder(tmp_path):
     with lock(tmp_path / "study.lock"), pytest.raises(InUse, match=f"^another study is at work in {tmp_path}: wait until it ends or stop"):
         make(small(), tmp_path)
@@ -144,9 +169,10 @@ def test_a_folder_that_cannot_be_used_is_refused_with_a_sentence(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DreamerError, match=f"^could not write to {tmp_path / 'file'} .*: choose another --out$"):
         make(small(), tmp_path / "file")
-    (tmp_path / "study.json").write_text("{", encoding="utf-8")
-    with pytest.raises(ConfigError, match="study.json cannot be read: restore it, or choose another --out$"):
-        make(small(), tmp_path)
+    for content in ("{", "[]", "{}", '{"seeds": 1, "settings": {}}'):
+        (tmp_path / "study.json").write_text(content, encoding="utf-8")
+        with pytest.raises(ConfigError, match="study.json cannot be read: restore it, or choose another --out$"):
+            make(small(), tmp_path)
 
 
 def test_what_goes_wrong_while_a_folder_is_held_is_told_as_it_is(tmp_path):

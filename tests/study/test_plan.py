@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_studies import BUOY, SETTINGS, small
 
@@ -48,7 +49,8 @@ def test_the_other_librarys_sac_is_an_arm_with_its_own_settings():
 
 
 @pytest.mark.parametrize(
-    "given, found", [([0, 5], (0, 5)), (["0..3"], (0, 1, 2, 3)), ("2..3", (2, 3)), ([7, "1..2"], (7, 1, 2)), (4, (4,)), ([], ())]
+    "given, found",
+    [([0, 5], (0, 5)), (["0..3"], (0, 1, 2, 3)), ("2..3", (2, 3)), ([7, "1..2"], (7, 1, 2)), (4, (4,)), ([], ()), (np.arange(2), (0, 1))],
 )
 def test_seeds_are_numbers_and_ranges_with_both_ends(given, found):
     assert seeds("the study", given) == found
@@ -80,8 +82,20 @@ PENDULUM = dict(env="Pendulum-v1", env_steps=400, random=-1230, best=-135)
         (dict(worlds=[PENDULUM | {"evaluation": {"evry": 1}}]), "the world Pendulum-v1 in its evaluation has the key evry, which does"),
         (dict(worlds=[PENDULUM, PENDULUM]), "the study has 'Pendulum-v1' and 'Pendulum-v1' among its worlds: give each a name of its own"),
         (dict(arms={"a b": {}, "A-b": {}}), "the study has 'A-b' and 'a b' among its arms: give each a name of its own"),
-        (dict(arms={"..": {}}), "the study has '..' among its arms: give it a name with letters or digits"),
-        (dict(evaluation={"last": 0}), "the world buoy in its evaluation has last: 0: input should be greater"),
+        *((dict(arms={name: {}}), f"the study has {name!r} among its arms: give it a name of at most 80 characters in one line, which")
+          for name in ("..", "_cut", "a|b", "a\nb", "$x", "*x*", "")),
+        (dict(arms={"a" * 81: {}}), f"the study has {'a' * 80!r} among its arms: give it a name of at most 80 characters"),
+        (dict(arms={None: {}}), "the study has None among its arms: write a name, in quotes if YAML takes it for something else"),
+        (dict(arms={False: {}}), "the study has False among its arms: write a name, in quotes"),
+        (dict(arms=["default"]), "the study has arms: ['default']: write for example `arms: {"),
+        (dict(worlds=PENDULUM), "the study has worlds: {'env': 'Pendulum-v1', "),
+        (dict(worlds=[PENDULUM | {"env": None}]), "a world of the study is {'env': None, "),
+        (dict(worlds=[PENDULUM | {"name": ["a"]}]), "the study has ['a'] among its worlds: write a name"),
+        (dict(seeds=["9..0"]), "the study has 9..0 among its seeds: write the smaller end of a range first"),
+        (dict(arms={"x": {"model.detach-z": False, "model.detach_z": True}}), "the arm x sets model.detach_z twice, once with - and once"),
+        (dict(arms={"x": {}, "y": {"preset": "dropin"}}), "the arms x and y have the same settings, and so the same runs: take one"),
+        (dict(evaluation=dict(every=20, last=5)), "the world buoy has 4 evaluations (80 steps, one every 20), of which a run's result"),
+        (dict(evaluation={"last": 0}), "the study in its evaluation has last: 0: input should be greater"),
         (dict(evaluation=5), "the study's evaluation is 5: write for example"),
         (dict(arms={f"a{n}": {} for n in range(16)}), "the study has 16 arms, one with `times` counted twice: figures tell 15 apart"),
         (dict(arms={"x": 5}), "the arm x is 5: write its settings as `x: "),
@@ -94,7 +108,7 @@ PENDULUM = dict(env="Pendulum-v1", env_steps=400, random=-1230, best=-135)
         (dict(arms={"x": {"times": 0}}), "the arm x has times: 0, how many times a world's steps it runs: it must be 1, 2, ..."),
         (dict(arms={"x": {"times": 2, "schedule.anneal": True}}), "the arm x has times: 2 and schedule.anneal: its rates"),
         (dict(arms={"x": {"agent": "sb3_sac", "gama": 1}}), "the arm x has the setting gama, which does not exist: did you mean gamma?"),
-        (dict(arms={"x": {"agent": "ppo"}}), "the arm x in the world buoy: the setting agent is 'ppo': "),
+        (dict(arms={"x": {"agent": "ppo"}}), "the arm x has the agent ppo, which does not exist: choose from dreamer, sac, sb3_sac"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_study_is_said_in_one_sentence(changes, sentence):
@@ -108,6 +122,7 @@ def test_what_is_wrong_with_a_study_is_said_in_one_sentence(changes, sentence):
     [
         (None, "cannot be read (No such file or directory): check the path"),
         ("arms: {", "is not YAML in line 1: "),
+        ("arms:\n  a: {}\n  a: {agent: sac}", "is not YAML in line 3: the key a stands there twice"),
         ("- 1", "holds no plan: it needs the keys arms, worlds and seeds"),
     ],
 )
