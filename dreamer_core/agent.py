@@ -223,7 +223,7 @@ class Dreamer(Agent):
         """
         sizes = {"observation": len(self.model.centre), "action": self.action}
         tensors = {f"{name}.{key}": value for name, module in self.modules.items() for key, value in module.state_dict().items()}
-        tensors["reward_unit"] = torch.tensor(self.replay.reward_unit, dtype=torch.float64)
+        tensors |= self.replay.unit()
         checkpoint.save_one(Path(path), tensors, {"config": to_dict(self.config)} | sizes)
 
     @classmethod
@@ -241,17 +241,17 @@ class Dreamer(Agent):
         if path.is_dir() or checkpoint.is_of_a_run(path):
             tensors, state = checkpoint.load_of_a_run(path, warn)
             weights, sizes = under(tensors, "agent.module."), (tensors["observation"].numel(), tensors["held"].numel())
-            unit = tensors.get("agent.replay.reward_unit", 1)
+            unit = under(tensors, "agent.replay.")
         else:
             weights, state = checkpoint.load_one(path)
-            sizes, unit = (state["observation"], state["action"]), weights.get("reward_unit", 1)
+            sizes, unit = (state["observation"], state["action"]), weights
         config = from_dict(state["config"])
         if config.agent != "dreamer":
             raise CheckpointError(f"the run in {path} has no world model (it was trained with --agent {config.agent}), so it cannot dream")
         agent = cls(config, *sizes)
         for name, module in agent.modules.items():
             module.load_state_dict(under(weights, f"{name}."))
-        agent.replay.reward_unit = float(unit)
+        agent.replay.load_unit(unit)
         return agent
 
     def initial(self, batch: int) -> Carry:

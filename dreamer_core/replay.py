@@ -233,14 +233,20 @@ class LatentReplay:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Filled rows, the row count and the unit of rewards, for a checkpoint."""
-        numbers = {"count": self.count, "reward_rows": self.reward_rows}
-        state = {name: torch.tensor(number) for name, number in numbers.items()}
-        state["reward_unit"] = torch.tensor(self.reward_unit, dtype=torch.float64)
+        state = {"count": torch.tensor(self.count)} | self.unit()
         return {name: value[: len(self)].clone() for name, value in self.data.items()} | state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """The inverse of `state_dict`; what was stored before there was a unit of rewards has the unit 1."""
+        """The inverse of `state_dict`."""
         self.count = int(state["count"])
-        self.reward_unit, self.reward_rows = float(state.get("reward_unit", 1)), int(state.get("reward_rows", 0))
+        self.load_unit(state)
         for name, value in self.data.items():
             value[: len(self)] = state[name]
+
+    def unit(self) -> dict[str, Tensor]:
+        """The unit of rewards, and how many rows it was chosen from."""
+        return {"reward_unit": torch.tensor(self.reward_unit, dtype=torch.float64), "reward_rows": torch.tensor(self.reward_rows)}
+
+    def load_unit(self, state: dict[str, Tensor]) -> None:
+        """The inverse of `unit`; what was stored before there was one has the unit 1."""
+        self.reward_unit, self.reward_rows = float(state.get("reward_unit", 1)), int(state.get("reward_rows", 0))

@@ -641,6 +641,31 @@ def test_a_trained_agent_is_handed_on_in_one_file(tmp_path, changes):
     assert len(again.replay) == 0 and again.in_world_units(1.0) == agent.in_world_units(1.0), "the loaded agent's rewards have another unit"
 
 
+@pytest.mark.parametrize("of_a_run", [True, False])
+def test_a_loaded_agent_that_learns_on_keeps_its_unit_and_its_opinions(tmp_path, of_a_run):
+    """Rewards a quarter as large as those it was trained on are counted in the unit that it knows."""
+    path = tmp_path / "agent"
+    if of_a_run:
+        with Trainer(tiny(**RETURNS, env_steps=120), path) as trainer:
+            list(trainer.run())
+            agent = trainer.agent
+    else:
+        agent = fill(make(**RETURNS))
+        agent.pretrain()
+        agent.save(path)
+    again = Dreamer.load(path)
+    observation = torch.randn(20, again.model.rssm.features)
+    size = len(again.model.centre)
+    for number in range(40):
+        again.remember(again.initial(1), torch.randn(size), 0.01 * number, number == 0, False)
+    with torch.no_grad():
+        before = again.model.predict_reward(observation)[0]
+        again.measure_rewards()
+        after = again.model.predict_reward(observation)[0]
+    assert again.replay.reward_unit == agent.replay.reward_unit, "rewards that spread less have chosen a new unit"
+    assert torch.equal(before, after), "predictions were moved to the mean of the new rewards"
+
+
 def test_a_damaged_agent_file_is_refused_with_one_sentence(tmp_path):
     """Missing, cut short, a bit turned anywhere, or not such a file at all."""
     path = tmp_path / "agent.safetensors"
