@@ -169,7 +169,14 @@ def measure(name: str) -> Scale:
 
 
 def main(names: list[str]) -> None:
-    """Compute scales and store them; a world whose package is missing keeps what is stored."""
+    """Compute scales and store them; a world whose package is missing keeps what is stored.
+
+    Raises:
+        ConfigError: no scale is known for a name, or the file cannot be written.
+    """
+    for name in names:
+        if name not in BEST:
+            raise ConfigError(f"no scale is computed for {name!r}: name worlds among {', '.join(BEST)}, or none for all of them")
     scales = read() if FILE.exists() else {}
     for name in names or BEST:
         try:
@@ -180,8 +187,14 @@ def main(names: list[str]) -> None:
         print(name, scales[name])
     kept = {name: scales[name]._asdict() for name in BEST if name in scales}
     rounded = {name: {key: round(v, 3) if isinstance(v, float) else v for key, v in scale.items()} for name, scale in kept.items()}
-    FILE.write_text(json.dumps(rounded, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    try:
+        FILE.write_text(json.dumps(rounded, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{FILE} cannot be written ({error.strerror}), so nothing was stored: the numbers are those above") from None
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except ConfigError as error:
+        sys.exit(f"error: {error}")

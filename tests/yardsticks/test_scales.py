@@ -142,3 +142,20 @@ def test_the_command_stores_what_it_measures_and_keeps_the_rest(monkeypatch, tmp
     monkeypatch.setattr(scales, "random_returns", missing)
     scales.main(["Reacher-v5"])
     assert "Reacher-v5 is left as it is: no joints" in capsys.readouterr().out and scales.read()["Reacher-v5"].random == 1.5
+
+
+@pytest.mark.parametrize("name", ["--help", "PointMass", "dreamer/PointMess-v0"])
+def test_a_world_without_a_scale_is_named_with_those_that_have_one(name, monkeypatch, tmp_path):
+    monkeypatch.setattr(scales, "FILE", tmp_path / "scales.json")
+    with pytest.raises(ConfigError, match=f"^no scale is computed for '{name}': name worlds among Pendulum-v1, dreamer/PointMass-v0"):
+        scales.main(["dreamer/Recall-v0", name])
+    assert not scales.FILE.exists()
+
+
+def test_numbers_that_cannot_be_stored_are_told_all_the_same(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(scales, "FILE", tmp_path)  # a folder
+    monkeypatch.setattr(scales, "read", dict)
+    monkeypatch.setattr(scales, "random_returns", lambda name, options: np.zeros((1, 2)))
+    with pytest.raises(ConfigError, match="cannot be written .*, so nothing was stored: the numbers are those above$"):
+        scales.main(["dreamer/Recall-v0"])
+    assert "dreamer/Recall-v0 Scale(random=0.0" in capsys.readouterr().out
