@@ -240,11 +240,16 @@ def in_gymnasium(error: BaseException) -> bool:
 
 
 class ActionRepeat(gym.Wrapper):
-    """Applies each action several times and sums the rewards."""
+    """Applies each action several times and sums the rewards; an age told to `reset` counts chosen actions, as whoever acts does."""
 
     def __init__(self, env: gym.Env, times: int) -> None:
         super().__init__(env)
         self.times = times
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None):
+        if options and "age" in options:
+            options = options | {"age": self.times * options["age"]}
+        return self.env.reset(seed=seed, options=options)
 
     def step(self, action):
         total = 0.0
@@ -292,7 +297,12 @@ class Scaled(gym.Wrapper):
         return self.factor * observation, scaled, terminated, truncated, info | {"own_reward": reward}
 
 
+def own_reward(reward: Any, config: WrapperConfig) -> Any:
+    """Rewards that `Scaled` gave, numbers or an array or a tensor of them, in the world's own units again."""
+    return (reward - config.reward_offset) / config.reward_scale
+
+
 def reset(env: gym.Env, seed: int, age: int) -> np.ndarray:
-    """The first observation (O,) of an episode; a world that changes with its `age` in environment steps (`ages = True`) is told it."""
+    """The first observation (O,) of an episode; a world that changes with its `age` (`ages = True`) is told it, in steps of `env`."""
     ages = getattr(env.unwrapped, "ages", False)
     return env.reset(seed=seed, options={"age": age} if ages else None)[0]

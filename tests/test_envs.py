@@ -168,6 +168,17 @@ def test_a_repeated_action_sums_rewards_and_stops_at_the_end(scripted):
     assert env.step(np.zeros(3, np.float32))[1:4] == (9, True, False)
 
 
+def test_a_world_ages_by_each_repetition():
+    """After 10 chosen actions of 3 steps it is 30 steps old, and the next episode goes on from there."""
+    env = envs.make("dreamer/ChangingPendulum-v0", WrapperConfig(action_repeat=3))
+    envs.reset(env, 0, 0)
+    for _ in range(10):
+        env.step(np.zeros(1, np.float32))
+    assert env.unwrapped.age == 30
+    envs.reset(env, 1, 10)
+    assert env.unwrapped.age == 30, "its age fell back to the number of chosen actions"
+
+
 def test_a_repeated_action_stops_at_a_time_limit(scripted):
     """The limit is 50 steps, which 3 does not divide: the last action lasts two."""
     env = scripted(WrapperConfig(action_repeat=3), rewards=[1] * 60)

@@ -97,6 +97,18 @@ def test_filtering_an_episode_gives_the_beliefs_held_while_it_was_played(env):
     torch.testing.assert_close(torch.from_numpy(reconstruct(agent, played)), agent.model.decode(beliefs.features)[0])
 
 
+def test_an_episode_is_played_in_the_world_of_the_age_that_is_named():
+    """The pendulum of step 1,500 on moves otherwise under the same torques, and under the same agent."""
+    world, agent = envs.make("dreamer/ChangingPendulum-v0", WrapperConfig()), pendulum_agent()
+    torques = held_actions(20, 1, 4, 0)
+    for young, old in (
+        [act_out(world, 3, torques, age) for age in (0, 1500)],
+        [play(agent, world, 3, age) for age in (0, 1500)],
+    ):
+        assert np.array_equal(young.observation[0], old.observation[0])
+        assert not np.allclose(young.observation[1], old.observation[1], atol=1e-3), "the changed pendulum moves as it did before"
+
+
 def test_a_dream_follows_the_model_step_by_step(env):
     agent = without_chance(pendulum_agent())
     real = episode(env)

@@ -34,6 +34,18 @@ def test_constant_rewards_add_up_in_the_environments_units():
     assert found.gap == pytest.approx(-12 - 26, abs=1e-4)
 
 
+@pytest.mark.parametrize("units", [dict(reward_scale=10.0), dict(reward_offset=5.0), dict(reward_scale=0.1, reward_offset=-2.0)])
+def test_returns_are_the_worlds_own_whatever_the_agent_is_given(units):
+    """The model predicts what the agent is given for -3, and so does the episode hold it."""
+    agent = pendulum_agent(wrappers=units)
+    given = units.get("reward_scale", 1) * -3 + units.get("reward_offset", 0)
+    constant(agent.model.reward, [given * agent.config.sac.reward_scale, 0.0])
+    constant(agent.model.cont, [30.0])
+    found = imagined_and_real(agent, [ramp()._replace(reward=np.full(30, given, np.float32))], [0], steps=4, count=3)
+    assert found.imagined == pytest.approx([-12], abs=1e-4), "the imagined return"
+    assert found.real == pytest.approx([-12], abs=1e-4), "the real return"
+
+
 def test_rewards_count_as_far_as_the_dream_still_runs():
     agent = pendulum_agent()
     constant(agent.model.reward, [1.0, 0.0])

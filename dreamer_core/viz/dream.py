@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from dreamer_core import envs
 from dreamer_core.agent import Dreamer
 from dreamer_core.rssm import Beliefs
 from dreamer_core.viz.show import BLUE, GREEN, GREY, ORANGE, RED, check_names, describe
@@ -33,9 +34,9 @@ class Episode(NamedTuple):
     reward: np.ndarray  # (T,), arriving with row t + 1
 
 
-def play(agent: Dreamer, env: gym.Env, seed: int) -> Episode:
-    """One real episode with the agent's deterministic actions, from a reset with `seed`."""
-    observation, _ = env.reset(seed=seed)
+def play(agent: Dreamer, env: gym.Env, seed: int, age: int = 0) -> Episode:
+    """One real episode with the agent's deterministic actions, from a reset with `seed`; `age` is told to a world that changes with it."""
+    observation = envs.reset(env, seed, age)
     carry, first = agent.initial(1), torch.ones(1)
     observations, actions, rewards, done = [observation], [], [], False
     while not done:
@@ -49,9 +50,9 @@ def play(agent: Dreamer, env: gym.Env, seed: int) -> Episode:
     return Episode(np.stack(observations), np.stack(actions), np.array(rewards, np.float32))
 
 
-def act_out(env: gym.Env, seed: int, action: np.ndarray) -> Episode:
-    """The real episode that given actions (T, A) lead to, from a reset with `seed`; shorter than T if it ends earlier."""
-    observations, rewards = [env.reset(seed=seed)[0]], []
+def act_out(env: gym.Env, seed: int, action: np.ndarray, age: int = 0) -> Episode:
+    """The real episode that given actions (T, A) lead to, from a reset with `seed` at an `age`; shorter than T if it ends earlier."""
+    observations, rewards = [envs.reset(env, seed, age)], []
     for step in action:
         observation, reward, terminated, truncated, _ = env.step(step)
         observations.append(observation)

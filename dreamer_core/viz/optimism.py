@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from dreamer_core import envs
 from dreamer_core.agent import Dreamer
 from dreamer_core.returns import alive_weight
 from dreamer_core.viz.dream import Episode, believe, dream_on, following
@@ -19,7 +20,7 @@ from dreamer_core.viz.show import COLOURS, GREY, PURPLE, describe
 
 
 class Returns(NamedTuple):
-    """The rewards of the next L steps, summed without discount, in the environment's units, from N starts."""
+    """The rewards of the next L steps, summed without discount, in the world's own units, from N starts."""
 
     imagined: np.ndarray  # (N,), mean of many dreams
     real: np.ndarray  # (N,)
@@ -40,15 +41,15 @@ def imagined_and_real(agent: Dreamer, episodes: Sequence[Episode], starts: Seque
     Raises:
         ValueError: an episode is too short for a start.
     """
-    model = agent.model
+    model, wrappers = agent.model, agent.config.wrappers
     imagined, real = [], []
     for episode in episodes:
         following(episode, starts, steps)  # refuses starts too near to the end
         reached = dream_on(agent, believe(agent, episode, count), starts, steps)[:, :, 1:]  # (K, S, L, F)
         alive = alive_weight(torch.sigmoid(model.predict_continue(reached)).flatten(0, 1)).unflatten(0, reached.shape[:2])  # (K, S, L)
-        reward = agent.in_world_units(model.predict_reward(reached)[0])  # (K, S, L)
+        reward = envs.own_reward(agent.in_world_units(model.predict_reward(reached)[0]), wrappers)  # (K, S, L)
         imagined.extend((alive * reward).sum(2).mean(0).tolist())
-        real.extend(float(episode.reward[start : start + steps].sum()) for start in starts)
+        real.extend(float(envs.own_reward(episode.reward[start : start + steps], wrappers).sum()) for start in starts)
     return Returns(np.array(imagined), np.array(real))
 
 

@@ -7,7 +7,8 @@ half of what they were: everything goes more slowly, and the swing up takes as m
 The world's age is a matter between episodes, and every episode is still decided by its reset: the
 age in environment steps is told with `reset(seed=..., options={"age": age})`, as the training loop
 does for every world with `ages = True`, and 0 if it is not told. So evaluation and a resumed run
-meet the pendulum of that very step.
+meet the pendulum of that very step. Who tells no age meets the young pendulum in every episode, for
+each is shorter than its youth.
 """
 
 import numpy as np
