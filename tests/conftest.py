@@ -1,5 +1,6 @@
 import re
 
+import gymnasium as gym
 import pytest
 import torch
 
@@ -16,3 +17,11 @@ def seeded():
     """Every test starts from the same random numbers, on one thread."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def registered():
+    """What was registered before a test is so after it: a module that is imported once registers its environments once."""
+    before = dict(gym.registry)
+    yield
+    gym.registry.update({name: spec for name, spec in before.items() if gym.registry.get(name) is not spec})
