@@ -35,7 +35,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dreamer_core.errors import ConfigError, DreamerError
+from dreamer_core.errors import DreamerError
 from dreamer_core.study import conduct, report
 from dreamer_core.study.plan import Plan, read
 from dreamer_core.study.results import Results
@@ -60,10 +60,7 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--scheduler", metavar="ADDRESS", help="work on a running Dask cluster instead, as tcp://HOST:PORT")
     asked = parser.parse_args(words)
-    if asked.scheduler and asked.workers is not None:
-        raise ConfigError("--workers starts processes here and --scheduler uses those of a cluster: give one of the two")
-    if asked.workers is not None and asked.workers < 0:
-        raise ConfigError(f"--workers is {asked.workers}: give 0 to work in this process, or a number of processes")
+    conduct.check_workers(asked.workers, asked.scheduler)
     return asked
 
 

@@ -107,6 +107,16 @@ def steps(plan: Plan, out: Path) -> tuple[int, int]:
     return sum(job.env_steps if finished(job) else steps_done(job) for job in every), sum(job.env_steps for job in every)
 
 
+def check_workers(workers: int | None, scheduler: str | None) -> None:
+    """Raises:
+    ConfigError: no such number of processes can work, or those of two places are asked for.
+    """
+    if scheduler is not None and workers is not None:
+        raise ConfigError("workers are processes here and a scheduler has those of a cluster: give one of the two")
+    if workers is not None and (type(workers) is not int or workers < 0):
+        raise ConfigError(f"the number of workers is {workers!r}: give 0 to work in this process, or a number of processes")
+
+
 def make(plan: Plan, out: Path, workers: int | None, scheduler: str | None, tell: Tell, say: Callable[[str], None]) -> None:
     """Make every run of the study that is missing; whoever calls this holds the folder.
 

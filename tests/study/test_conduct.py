@@ -344,8 +344,8 @@ def test_the_command_says_what_is_wrong_in_one_line(tmp_path, capsys):
         f"error: the study {tmp_path / 'no.yaml'} cannot be read (No such file or directory): check the path",
     )
     both = told(["x.yaml", "--out", out, "--workers", 2, "--scheduler", "tcp://127.0.0.1:1"], capsys)
-    assert both == (2, "error: --workers starts processes here and --scheduler uses those of a cluster: give one of the two")
-    assert told(["x.yaml", "--out", out, "--workers", -1], capsys)[1].startswith("error: --workers is -1: give 0 to work in this process")
+    assert both == (2, "error: workers are processes here and a scheduler has those of a cluster: give one of the two")
+    assert told(["x.yaml", "--out", out, "--workers", -1], capsys)[1].startswith("error: the number of workers is -1: give 0 to work")
     assert not out.exists()
 
 

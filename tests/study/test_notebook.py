@@ -4,6 +4,7 @@ import pytest
 from small_studies import BUOY, SETTINGS
 
 from dreamer_core import trainer
+from dreamer_core.errors import ConfigError
 from dreamer_core.study.notebook import study
 
 EVALUATION = dict(every=20, episodes=2, seed=7, last=2)
@@ -25,6 +26,30 @@ def test_with_no_workers_functions_that_were_replaced_take_part(tmp_path, monkey
     monkeypatch.setattr(trainer, "evaluate", lambda *args: (real := whole(*args))._replace(returns=real.returns + 1000))
     found = study({"cut": SETTINGS}, [BUOY], [3], tmp_path, workers=0, evaluation=EVALUATION)
     assert found.results.cells["buoy", "cut"].returns[0] > 900
+
+
+@pytest.mark.parametrize(
+    "changes, sentence",
+    [
+        (dict(seeds=True), "the study has True among its seeds: write whole numbers from 0 on"),
+        (dict(seeds=None), "the study has None among its seeds: write whole numbers from 0 on"),
+        (dict(arms=["cut"]), r"the study has arms: \['cut'\]: write for example"),
+        (dict(arms=None), "the study names no arms: write for example"),
+        (dict(worlds=BUOY), "the study has worlds: {'env': 'runs:Buoy-v0', .*: write for example"),
+        (dict(worlds="Pendulum-v1"), "the study has worlds: 'Pendulum-v1': write for example"),
+        (dict(workers=-1), "the number of workers is -1: give 0 to work in this process, or a number of processes"),
+        (dict(workers="2"), "the number of workers is '2': give 0 to work in this process"),
+        (dict(workers=0, scheduler="tcp://127.0.0.1:1"), "workers are processes here and a scheduler has those of a cluster: give one"),
+    ],
+)
+def test_what_is_wrong_with_a_call_is_said_in_one_sentence(tmp_path, changes, sentence):
+    with pytest.raises(ConfigError, match=f"^{sentence}"):
+        study(**dict(arms={"cut": SETTINGS}, worlds=[BUOY], seeds=[3], out=tmp_path, evaluation=EVALUATION) | changes)
+    assert not list(tmp_path.iterdir()), "a folder was begun for a study that cannot be"
+
+
+def test_one_seed_may_be_a_number(tmp_path):
+    assert study({"cut": SETTINGS}, [BUOY], 3, tmp_path, workers=0, evaluation=EVALUATION).results.runs[0].job.seed == 3
 
 
 def test_what_is_missing_says_so_in_one_sentence(tmp_path):
