@@ -9,9 +9,9 @@ Random: the mean of 1,000 episodes with a fresh uniform action at each step, 20 
 starts on which agents are evaluated (reset seeds 20000 to 20049).
 
 Best: the mean over the same 50 starts, reached by a controller that knows the world (`ceiling.py`,
-`box_grid.py`), or worked out by hand. `slack` says how far off it may be: how far the reached return
-lies from what the controller's own grid foretold, which errs to either side. Where it is not known,
-`best` is None.
+`box_grid.py`), or worked out by hand. What was reached can be beaten but is no less; `slack` says by how
+much it may be beaten. It is the distance from what the controller's own grid foretold, which errs to
+either side, so it tells the size of the error and is no proof. Where nothing is known, `best` is None.
 """
 
 import functools
@@ -43,9 +43,9 @@ class Scale(NamedTuple):
     random_error: float
     """Its standard error."""
     best: float | None
-    """The best mean return that is known to be reached; None if none is known."""
+    """The best mean return that is known to be reached, or by hand the most that is paid; None if none is known."""
     slack: float | None
-    """How far the best possible may lie from it."""
+    """How far the best possible may lie above it."""
     how: str
     """Where `best` comes from."""
 
