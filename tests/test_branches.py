@@ -140,6 +140,17 @@ def test_branches_share_the_recorded_world_and_their_posterior_knows_the_past():
     assert {branch.world.env for branch in branches} == {agent.config.env}, "a figure cannot tell whose world this is"
 
 
+def test_branches_leave_an_episode_in_the_world_of_its_age():
+    """What really follows every action +1 is what the changed pendulum does."""
+    agent, env = setting()[0], make("dreamer/ChangingPendulum-v0", WrapperConfig())
+    branches = branch_out(agent, env, 3, [4], 5, count=2, age=1500)
+    past = play(agent, env, 3, age=1500)
+    pushed = act_out(env, 3, np.concatenate([past.action[:4], np.ones((5, 1), np.float32)]), 1500)
+    found = {branch.actions: branch.world.observation for branch in branches}
+    np.testing.assert_array_equal(found["recorded actions"], past.observation[:10])
+    np.testing.assert_array_equal(found["every action +1"], pushed.observation[4:])
+
+
 def test_a_world_is_named_and_repeated_actions_make_another_of_it():
     """A film says how fast it runs, which would be wrong there."""
     agent, env = setting()
@@ -147,6 +158,9 @@ def test_a_world_is_named_and_repeated_actions_make_another_of_it():
     assert world.env == agent.config.env == "Pendulum-v1"
     agent.config.wrappers.action_repeat = 2
     with pytest.raises(DreamerError, match=r"these \(Pendulum-v1 with every action repeated 2 times\) are another world's"):
+        tell(recorded(agent, play(agent, env, seed=3), 4, 5, count=1))
+    agent.config.wrappers.action_repeat, agent.config.wrappers.observation_scale = 1, 0.001
+    with pytest.raises(DreamerError, match=r"these \(Pendulum-v1 with observations times 0.001\) are another world's"):
         tell(recorded(agent, play(agent, env, seed=3), 4, 5, count=1))
 
 

@@ -42,6 +42,13 @@ def test_real_futures_obey_the_equations_of_motion(env):
             assert np.allclose(row, [np.cos(a), np.sin(a), v], atol=1e-4)
 
 
+def test_real_futures_are_those_of_the_age_that_is_named():
+    world = envs.make("dreamer/ChangingPendulum-v0", WrapperConfig())
+    episode = act_out(world, 3, np.ones((20, 1), np.float32), 1500)
+    futures = real_futures(world, 3, episode, 10, {"taken": episode.action[10:]}, 1500)
+    assert np.array_equal(futures["taken"], episode.observation[10:]), "the branch that was taken is not the episode itself"
+
+
 def test_branches_share_their_first_state_and_part_by_their_actions_alone(env):
     agent = pendulum_agent()
     episode = act_out(env, 5, held_actions(30, 1, 4, 5))

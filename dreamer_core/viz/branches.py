@@ -90,9 +90,10 @@ def dreams_from(
 
 
 def world_of(config: Config) -> str:
-    """The world an agent lives in, by name: one whose actions are repeated runs faster, and is another."""
-    repeated = config.wrappers.action_repeat
-    return config.env if repeated == 1 else f"{config.env} with every action repeated {repeated} times"
+    """The world an agent lives in, by name: one whose actions are repeated runs faster, and one in other units looks otherwise."""
+    repeated, scale = config.wrappers.action_repeat, config.wrappers.observation_scale
+    changes = [f"with every action repeated {repeated} times"] * (repeated != 1) + [f"with observations times {scale:g}"] * (scale != 1)
+    return " ".join([config.env, *changes])
 
 
 def watched(agent: Dreamer, episode: Episode, begin: int, end: int) -> World:
@@ -130,7 +131,7 @@ def recorded(agent: Dreamer, episode: Episode, start: int, steps: int, count: in
     return Branch("recorded actions", start, world, *dreams_from(agent, *here, episode.action[start : start + steps]))
 
 
-def branch_out(agent: Dreamer, env: gym.Env, seed: int, starts: Sequence[int], steps: int, count: int = 64) -> list[Branch]:
+def branch_out(agent: Dreamer, env: gym.Env, seed: int, starts: Sequence[int], steps: int, count: int = 64, age: int = 0) -> list[Branch]:
     """The agent plays one real episode from a reset with `seed`; four branches leave it at each start.
 
     The branches: the recorded actions; the agent acting in its dream; every action 1; every action -1.
@@ -139,11 +140,12 @@ def branch_out(agent: Dreamer, env: gym.Env, seed: int, starts: Sequence[int], s
 
     Args:
         starts: rows where dreams begin. steps: their length L. count: dreams K of each branch.
+        age: told to a world that changes with it.
 
     Raises:
         DreamerError: a dream would not fit into the episode.
     """
-    episode = play(agent, env, seed)
+    episode = play(agent, env, seed, age)
     check_rows(episode, starts, steps)
     past = watched(agent, episode, 0, max(starts) + steps)
     branches = []
@@ -153,7 +155,7 @@ def branch_out(agent: Dreamer, env: gym.Env, seed: int, starts: Sequence[int], s
         for name, actions in {"recorded actions": taken, "the agent acts in its dream": None}.items():
             branches.append(Branch(name, start, past, *dreams_from(agent, *here, actions)))
         for name, actions in {"every action +1": np.ones_like(taken), "every action −1": -np.ones_like(taken)}.items():
-            other = act_out(env, seed, np.concatenate([episode.action[:start], actions]))
+            other = act_out(env, seed, np.concatenate([episode.action[:start], actions]), age)
             world = watched(agent, other, start, start + steps)
             branches.append(Branch(name, start, world, *dreams_from(agent, *here, actions)))
     return branches

@@ -29,14 +29,17 @@ def fan(agent: Dreamer, episode: Episode, start: int, branches: Mapping[str, np.
     }
 
 
-def real_futures(env: gym.Env, seed: int, episode: Episode, start: int, branches: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def real_futures(
+    env: gym.Env, seed: int, episode: Episode, start: int, branches: Mapping[str, np.ndarray], age: int = 0
+) -> dict[str, np.ndarray]:
     """What the real environment does on each branch: name -> (L + 1, O).
 
-    The environment is brought to row `start` by repeating the episode from its reset seed, which
-    works wherever a seed and the actions decide everything.
+    The environment is brought to row `start` by repeating the episode from its reset seed (and `age`,
+    where the world changes with it), which works wherever these and the actions decide everything.
     """
     return {
-        name: act_out(env, seed, np.concatenate([episode.action[:start], action])).observation[start:] for name, action in branches.items()
+        name: act_out(env, seed, np.concatenate([episode.action[:start], action]), age).observation[start:]
+        for name, action in branches.items()
     }
 
 
