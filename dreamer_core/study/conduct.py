@@ -171,7 +171,7 @@ def cluster(workers: int, scheduler: str | None, say: Callable[[str], None]) -> 
     """A Dask client: of a cluster of single-threaded processes on this machine, or of one that is running at an address.
 
     Args:
-        say: called with the address of the dashboard, if there is one.
+        say: called with the address of the dashboard, if there is one, and with word of a cluster that has no workers.
 
     Raises:
         DreamerError: Dask is not installed, or nothing answers at the address.
@@ -202,6 +202,8 @@ def cluster(workers: int, scheduler: str | None, say: Callable[[str], None]) -> 
                 f"the worker {next(iter(threads))} has {next(iter(threads.values()))} threads, which would share one source of random "
                 f"numbers: start the workers with --nthreads 1"
             )
+        if not client.nthreads():
+            say(f"the Dask cluster at {scheduler} has no workers yet: the runs begin when the first one joins it")
         if "dashboard" in client.scheduler_info()["services"]:
             say(f"dashboard at {client.dashboard_link}")
         yield client

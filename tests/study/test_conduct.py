@@ -269,6 +269,16 @@ def test_workers_with_several_threads_are_refused():
                 pass
 
 
+def test_a_cluster_without_workers_is_told_of():
+    import distributed
+
+    said = []
+    with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as empty:
+        with conduct.cluster(1, empty.scheduler_address, said.append):
+            pass
+    assert f"the Dask cluster at {empty.scheduler_address} has no workers yet: the runs begin when the first one joins it" in said
+
+
 def test_nothing_answers_at_the_schedulers_address():
     with pytest.raises(DreamerError, match="^no Dask scheduler answers at nonsense://x .*: check the address"):
         with conduct.cluster(1, "nonsense://x", print):
