@@ -102,7 +102,7 @@ def verdict(pair: Pair, first: str) -> str:
     if np.isnan(low):
         return f"**{pair.label}** against **{first}**: one run says nothing about how runs differ; run more seeds ({value:+.3f}, {pairs})."
     word = "better" if low > 0 else "worse" if high < 0 else "not told apart"
-    few = f" Fewer than {FEW} seeds: do not trust this interval." if runs < FEW else ""
+    few = f" Fewer than {FEW} seeds in a world: do not trust this interval." if pair.fewest < FEW else ""
     return (
         f"**{pair.label}** against **{first}**: {word}. The difference of their scores is {value:+.3f} "
         f"(interval {low:+.3f} to {high:+.3f}; {pairs}, better in {pair.better}).{few}"

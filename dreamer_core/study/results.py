@@ -37,6 +37,7 @@ class Pair(NamedTuple):
     label: str
     difference: Estimate  # the mean of the differences of scores; `runs` counts pairs
     better: int  # pairs in which it is the better one
+    fewest: int  # pairs in the world that has the fewest
 
 
 class Results:
@@ -82,7 +83,8 @@ class Results:
             for world, strata in groups.items():
                 if sum(map(len, strata)):
                     better = sum(int((values > 0).sum()) for values in strata)
-                    found.append(Pair(world, reading.label, estimate(strata, mean), better))
+                    fewest = min(len(values) for values in strata if len(values))
+                    found.append(Pair(world, reading.label, estimate(strata, mean), better, fewest))
         return found
 
     def _differences(self, world: str, label: str) -> np.ndarray:

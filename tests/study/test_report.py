@@ -111,8 +111,16 @@ def test_one_honest_line(tmp_path, shift, word):
     assert word in text and "do not trust" not in text and text.count("\n") == 0
 
 
-def test_few_seeds_are_said_to_be_few(results):
-    assert "Fewer than 5 seeds: do not trust this interval." in report.verdicts(results)[0]
+def test_few_seeds_are_said_to_be_few(tmp_path):
+    """Three in each of two worlds are few, though they make six pairs."""
+    returns = {
+        (world, arm, seed): [place["random"] + shift] * 4
+        for world, place in (("buoy", WORLDS[0]), ("sea", WORLDS[1]))
+        for arm, shift in (("cut", 0.0), ("uncut", 1.0))
+        for seed in (3, 4, 5)
+    }
+    text = report.verdicts(write(tmp_path, returns, seeds=[3, 4, 5]))[0]
+    assert "6 pairs" in text and text.endswith("Fewer than 5 seeds in a world: do not trust this interval.")
 
 
 def test_one_arm_or_one_seed_proves_nothing_and_the_report_says_so(tmp_path):
