@@ -515,14 +515,18 @@ def telling(found: list[Found]) -> bool:
     wrong = [each for each in found if not each.right]
     if any(isinstance(each.seen, Complaint) for each in found):
         return False
-    off = [
-        int((~torch.isclose(value, wanted, rtol=1e-3, atol=1e-4)).sum())
-        for each in wrong
-        for shown_as, right in ((each.seen.values, each.wanted.values), (each.seen.gradients, each.wanted.gradients))
-        for value, wanted in ((shown_as[name], right[name]) for name in shown_as.keys() & right.keys())
-        if not isinstance(value, str) and not isinstance(wanted, str) and value.shape == wanted.shape
-    ]
+    off = [int((~torch.isclose(s, w, rtol=1e-3, atol=1e-4)).sum()) for each in wrong for s, w in numbers_in(each)]
     return sum(off) >= FEW
+
+
+def numbers_in(each: Found) -> list[tuple[Tensor, Tensor]]:
+    """Every part of numbers that is seen where one of its shape is wanted, values and gradients, beside that."""
+    pairs = [
+        (seen[name], wanted[name])
+        for seen, wanted in ((each.seen.values, each.wanted.values), (each.seen.gradients, each.wanted.gradients))
+        for name in seen.keys() & wanted.keys()
+    ]
+    return [(s, w) for s, w in pairs if isinstance(s, Tensor) and isinstance(w, Tensor) and s.shape == w.shape]
 
 
 def in_time(made: Iterable[Mutant], end: float) -> Iterator[Mutant]:
@@ -631,10 +635,11 @@ def is_exact(each: Found) -> bool:
     """Whether every number is right to the last digits."""
     if isinstance(each.seen, Complaint) or isinstance(each.wanted, Complaint):
         return True
-    both = [(each.seen.values, each.wanted.values), (each.seen.gradients, each.wanted.gradients)]
-    pairs = [(seen[name], wanted[name]) for seen, wanted in both for name in seen.keys() & wanted.keys()]
-    numbers = [(s, w) for s, w in pairs if not isinstance(s, str) and not isinstance(w, str) and w.numel()]
-    return all(torch.allclose(s, w, rtol=LAST, atol=LAST * max(1.0, float(w.nan_to_num().abs().max())), equal_nan=True) for s, w in numbers)
+    return all(
+        torch.allclose(s, w, rtol=LAST, atol=LAST * max(1.0, float(w.nan_to_num().abs().max())), equal_nan=True)
+        for s, w in numbers_in(each)
+        if w.numel()
+    )
 
 
 # --- the smallest numbers that show it ----------------------------------------------------------------

@@ -122,12 +122,13 @@ def compare(exercise: Exercise, function: Callable, seen: Observations | Complai
         if alike(seen, outcome(exercise, mistake.wrong)) and is_mistake(exercise, mistake, found):
             numbers = "" if isinstance(seen, Complaint) else f" {example}"
             return Verdict(False, f"{mistake.message}{numbers}", mistake.name, stopped=stopped)
-    kind = in_time(lambda: diagnose(exercise, function, found), PATIENCE) or "" if not all(each.right for each in found) else ""
-    if not kind and not all(each.right for each in found):
+    wrong = [each for each in found if not each.right]
+    kind = (in_time(lambda: diagnose(exercise, function, found), PATIENCE) or "") if wrong else ""
+    if wrong and not kind:
         more = in_time(lambda: [*found, *drawn_again(exercise, function)], REST) or found
         if kind := in_some_cases(exercise, more):
             example = shown(exercise, more)  # of the inputs that the sentence speaks of
-    if not kind and all(each.right or each.case.look.within for each in found):
+    if not kind and all(each.case.look.within for each in wrong):
         kind = example  # what is drawn by chance is compared by measures that have telling names
     said = next((str(each) for each in complaints if not all(part in ("form", "unusable") for part in each.kind[1:2])), "")
     return Verdict(False, " ".join(dict.fromkeys(filter(None, (kind, example)))), stopped=stopped, kind=kind or said)

@@ -172,10 +172,14 @@ def close(a: Tensor | str, b: Tensor | str, within: float = 0.0) -> bool:
         return isinstance(a, str) and isinstance(b, str) and a == b
     if a.shape != b.shape:
         return False
-    finite = b[b.isfinite()]
-    scale = float(finite.abs().max()) if finite.numel() else 0.0
-    room = max(within, ROUNDING["atol"] * max(1.0, scale))
+    room = room_around(b, within)
     return bool(torch.allclose(a, b, rtol=0.0 if within else ROUNDING["rtol"], atol=room, equal_nan=True))
+
+
+def room_around(wanted: Tensor, within: float = 0.0) -> float:
+    """How far a number may lie from the wanted one: the larger the largest of these, the more."""
+    finite = wanted[wanted.isfinite()]
+    return max(within, ROUNDING["atol"] * max(1.0, float(finite.abs().max()) if finite.numel() else 0.0))
 
 
 def alike(a: Sight | Complaint, b: Sight | Complaint, within: float = 0.0) -> bool:

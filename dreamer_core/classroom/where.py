@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dreamer_core.classroom.call import ROUNDING
 from dreamer_core.classroom.influence import line_of
-from dreamer_core.classroom.second_look import Case, Sight
+from dreamer_core.classroom.second_look import Case, Sight, room_around
 from dreamer_core.classroom.spec import Exercise, argument_names
 
 MOST = 0.7  # share of wrong entries beyond which a condition on the right result says nothing
@@ -91,8 +91,7 @@ def entries(exercise: Exercise, case: Case, seen: Sight, wanted: Sight) -> Itera
         mine = seen.values.get(part)
         if isinstance(right, str) or isinstance(mine, str) or mine is None or mine.shape != right.shape or not right.numel():
             continue
-        finite = right[right.isfinite()]
-        room = max(case.look.within, ROUNDING["atol"] * max(1.0, float(finite.abs().max()) if finite.numel() else 0.0))  # as in `close`
+        room = room_around(right, case.look.within)
         wrong = ~torch.isclose(mine, right, rtol=ROUNDING["rtol"], atol=room, equal_nan=True)
         beside = {f"`{name}`": spread for name, value in named if (spread := spread_over(value, right.shape)) is not None}
         beside |= {"the right result": right.flatten(), "your result": mine.nan_to_num(nan=0.0).flatten()}
