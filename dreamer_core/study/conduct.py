@@ -144,17 +144,19 @@ def make(plan: Plan, out: Path, workers: int | None, scheduler: str | None, tell
 class Watch:
     """Turns what lies in the run folders into progress: called now and then, it tells how many steps were added since.
 
+    A run that falls back, as one that keeps no checkpoint and begins again, adds nothing until it is further than it was.
+
     Args:
         every: all runs of the study. missing: those that may come further.
     """
 
     def __init__(self, every: list[Job], missing: list[Job], tell: Tell) -> None:
         self.every, self.missing, self.tell = every, missing, tell
-        self.seen = sum(map(steps_done, missing))
+        self.furthest = list(map(steps_done, missing))
 
     def __call__(self) -> None:
-        now = sum(map(steps_done, self.missing))
-        added, self.seen = now - self.seen, now
+        now = [max(before, steps_done(job)) for before, job in zip(self.furthest, self.missing)]
+        added, self.furthest = sum(now) - sum(self.furthest), now
         done, failed = sum(map(finished, self.every)), sum(bool(failure(job)) for job in self.missing)
         self.tell(added, f"{done} of {len(self.every)} runs" + (f", {failed} failed" if failed else ""))
 

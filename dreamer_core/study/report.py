@@ -9,7 +9,7 @@ from dreamer_core.errors import DreamerError
 from dreamer_core.study.figures import curves, profiles, scores
 from dreamer_core.study.plan import count
 from dreamer_core.study.results import Cell, Pair, Results
-from dreamer_core.study.statistics import Estimate, estimate, interquartile_mean, median
+from dreamer_core.study.statistics import DIGITS, Estimate, estimate, interquartile_mean, median, told
 from dreamer_core.viz.show import png
 
 FEW = 5  # seeds, below which a bootstrap interval is too narrow to be believed
@@ -97,7 +97,8 @@ def verdicts(results: Results) -> list[str]:
 
 def verdict(pair: Pair, first: str) -> str:
     """One honest line: is it better?"""
-    value, low, high, runs = pair.difference
+    value, low, high = map(told, pair.difference[:3])
+    runs = pair.difference.runs
     pairs = f"{runs} pair{'s' * (runs != 1)} of runs with the same seed"
     if np.isnan(low):
         return f"**{pair.label}** against **{first}**: one run says nothing about how runs differ; run more seeds ({value:+.3f}, {pairs})."
@@ -179,11 +180,12 @@ def steps(number: float) -> str:
     return f"{number:,.0f}" if np.isfinite(number) else "never"
 
 
-def shown(value: Estimate, digits: int = 3, sign: bool = False) -> str:
+def shown(value: Estimate, digits: int = DIGITS, sign: bool = False) -> str:
     """An estimate with its interval and its number of runs; never without them."""
     form = f"{'+' if sign else ''}.{digits}f"
-    between = "no interval" if np.isnan(value.low) else f"{value.low:{form}} to {value.high:{form}}"
-    return f"{value.value:{form}} ({between}; {value.runs})"
+    middle, low, high = (round(number, digits) + 0.0 for number in value[:3])  # never -0
+    between = "no interval" if np.isnan(low) else f"{low:{form}} to {high:{form}}"
+    return f"{middle:{form}} ({between}; {value.runs})"
 
 
 def grid(head: list[str], rows: list[list[str]]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from dreamer_core.study.job import Job, failure, finished, history, jobs, steps_done
 from dreamer_core.study.plan import Plan, Reading
-from dreamer_core.study.statistics import Estimate, estimate, first_at, interquartile_mean, mean, median
+from dreamer_core.study.statistics import Estimate, estimate, first_at, interquartile_mean, mean, median, told
 
 
 class Run(NamedTuple):
@@ -82,7 +82,7 @@ class Results:
             groups = {world: [values] for world, values in by_world.items()} | ({"": list(by_world.values())} if len(by_world) > 1 else {})
             for world, strata in groups.items():
                 if sum(map(len, strata)):
-                    better = sum(int((values > 0).sum()) for values in strata)
+                    better = sum(int((told(values) > 0).sum()) for values in strata)
                     fewest = min(len(values) for values in strata if len(values))
                     found.append(Pair(world, reading.label, estimate(strata, mean), better, fewest))
         return found
@@ -158,5 +158,5 @@ def state(job: Job) -> str:
 
 def plain(value: Estimate) -> dict[str, Any]:
     """An estimate for JSON."""
-    low, high = (None if np.isnan(end) else round(end, 4) for end in (value.low, value.high))
-    return {"value": round(value.value, 4), "low": low, "high": high, "runs": value.runs}
+    low, high = (None if np.isnan(end) else round(end, 4) + 0.0 for end in (value.low, value.high))
+    return {"value": round(value.value, 4) + 0.0, "low": low, "high": high, "runs": value.runs}

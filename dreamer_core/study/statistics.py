@@ -13,6 +13,7 @@ import numpy as np
 Statistic = Callable[[np.ndarray], np.ndarray]
 REPEATS = 10_000  # samples of a bootstrap
 LEVEL = 0.95  # of its intervals
+DIGITS = 3  # of a score after its point: two that differ by less are told as the same
 
 
 class Estimate(NamedTuple):
@@ -22,6 +23,11 @@ class Estimate(NamedTuple):
     low: float
     high: float
     runs: int
+
+
+def told(score: float | np.ndarray) -> float | np.ndarray:
+    """A score, or a difference of scores, as it is told: rounded, and nothing is never less than nothing."""
+    return np.round(score, DIGITS) + 0.0
 
 
 def interquartile_mean(scores: np.ndarray) -> np.ndarray:

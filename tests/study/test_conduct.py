@@ -370,6 +370,24 @@ def test_the_command_ends_with_1_where_a_run_failed_and_names_it(tmp_path, capsy
     assert "failed: small_studies:Broken-v0 raised" in (tmp_path / "out/report.md").read_text(encoding="utf-8")
 
 
+def test_the_bar_never_goes_back(tmp_path):
+    """A run that keeps no checkpoint begins again; its steps count from where it had been."""
+    one = job.jobs(from_dict(small()), tmp_path)[0]
+    Path(one.path).mkdir(parents=True)
+    told_of = []
+
+    def reach(step):
+        lines = [json.dumps({"env_steps": number}) + "\n" for number in range(20, step + 1, 20)]
+        (Path(one.path) / "metrics.jsonl").write_text("".join(lines), encoding="utf-8")
+
+    reach(60)
+    look = conduct.Watch([one], [one], lambda steps, note: told_of.append(steps))
+    for step in (0, 20, 60, 80):
+        reach(step)
+        look()
+    assert told_of == [0, 0, 0, 20], f"the steps that were told of as added: {told_of}"
+
+
 def test_progress_counts_every_step_once(tmp_path):
     made, told_of = from_dict(small()), []
     make(small(seeds=[3]), tmp_path)

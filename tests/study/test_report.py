@@ -111,6 +111,20 @@ def test_one_honest_line(tmp_path, shift, word):
     assert word in text and "do not trust" not in text and text.count("\n") == 0
 
 
+def test_a_difference_that_rounds_to_nothing_is_neither_better_nor_worse_and_has_no_sign(tmp_path):
+    """Each of five pairs differs by a few ten-thousandths, always to the same side."""
+    for number, (sign, name) in enumerate(((-1, "worse"), (1, "better"))):
+        returns = {(world, "cut", seed): [5.0] * 4 for world in ("buoy", "sea") for seed in range(5)}
+        returns |= {("sea", "uncut", seed): [5.0 + sign * (0.001 + seed / 2000)] * 4 for seed in range(5)}
+        returns |= {("buoy", "uncut", seed): [5.0] * 4 for seed in range(5)}
+        results = write(tmp_path / str(number), returns, seeds=list(range(5)))
+        text = "\n".join(report.verdicts(results))
+        assert "-0.000" not in text, f"nothing was given a sign: {text}"
+        assert "uncut** against **cut**: not told apart. The difference of their scores is +0.000" in text, text
+        assert all(pair.better == 0 for pair in results.pairs()), f"a pair that rounds to nothing counts as {name}"
+        assert report.shown(results.pairs()[1].difference, sign=True) == "+0.000 (+0.000 to +0.000; 5)"
+
+
 def test_few_seeds_are_said_to_be_few(tmp_path):
     """Three in each of two worlds are few, though they make six pairs."""
     returns = {
