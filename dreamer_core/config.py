@@ -83,6 +83,10 @@ class WorldModelConfig:
     """Fixed standard deviation of the reward head; 0 learns it."""
     reward_min_std: Positive = 0.05
     """Smallest standard deviation of the reward head when it is learned."""
+    overshoot: Whole = 0
+    """Steps K of the dreams inside each window whose observations and rewards are trained too; 0 leaves them out."""
+    overshoot_scale: NonNegative = 0.3
+    """Weight of those dreams."""
     lr: Positive = 2e-3
     """Learning rate of Adam."""
     clip_norm: Positive = 100.0

@@ -126,7 +126,7 @@ class WorldModel(nn.Module):
     def loss_of(self, beliefs: Beliefs, window: Window) -> dict[str, Tensor]:
         """The whole objective on the rows of a window that these beliefs belong to, as a dict of scalars with the sum under "total".
 
-        total = observation + reward_scale * reward + continue + kl_scale * balanced KL
+        total = observation + reward_scale * reward + continue + kl_scale * balanced KL (+ overshoot_scale * overshoot)
 
         Each term is a mean over all rows (B, T). Entries that start with "stat_" are reported, not
         trained on.
@@ -143,12 +143,47 @@ class WorldModel(nn.Module):
             "continue": nets.bernoulli_nll(self.predict_continue(features), 1 - window.terminal),
             "kl": latents.balanced_kl(kl_dyn, kl_rep, config.kl_balance, config.free_nats),
         }  # (B, T)
-        losses = one_loss(rows, {"reward": config.reward_scale, "kl": config.kl_scale})
+        weights = {"reward": config.reward_scale, "kl": config.kl_scale}
+        if 0 < config.overshoot < window.first.shape[1]:
+            rows["overshoot"], weights["overshoot"] = self.overshoot_loss(beliefs, window), config.overshoot_scale
+        losses = one_loss(rows, weights)
         with torch.no_grad():
             losses["stat_kl"] = kl_dyn.mean()
             losses["stat_prior_entropy"] = rssm.latent.entropy(prior).mean()
             losses["stat_posterior_entropy"] = rssm.latent.entropy(beliefs.posterior).mean()
         return losses
+
+    def overshoot_loss(self, beliefs: Beliefs, window: Window) -> Tensor:
+        """What dreams of K = config.overshoot rows say about the observations and rewards that came (no row after an episode's end).
+
+        A departure from the paper: observation overshooting (Amos et al., "Learning Awareness Models",
+        ICLR 2018; PlaNet, arXiv 1811.04551, section 4). Dreams leave rows 0, K, 2K, ... of the
+        window and each of their rows is read by decoder and reward head. Between rows z is cut as
+        everywhere, so this is a learning signal for h alone, several steps ahead: where the
+        observation hides something, h must carry it.
+
+        Args:
+            beliefs: of the window, T rows.
+            window: (B, T) with T > K.
+
+        Returns:
+            (B, K, dreams), half the squared error plus config.reward_scale times the reward's loss.
+        """
+        config, rssm, steps = self.config, self.rssm, self.config.overshoot
+        starts = torch.arange(0, window.first.shape[1] - steps, steps)
+        rows = starts + torch.arange(1, steps + 1)[:, None]  # (K, dreams)
+        h, z, features = beliefs.h[:, starts], beliefs.z[:, starts], []
+        for at in rows:
+            z_in = z.detach() if config.detach_z else z
+            h = rssm.step(h.flatten(0, 1), z_in.flatten(0, 1), window.action[:, at - 1].flatten(0, 1))
+            z = rssm.latent.sample(rssm.prior(h), rssm.latent.noise(len(h), device=h.device))
+            h, z = h.unflatten(0, (-1, len(starts))), z.unflatten(0, (-1, len(starts)))
+            features.append(torch.cat([h, z], -1))
+        dreamt = torch.stack(features, 1)  # (B, K, dreams, F)
+        same_episode = (1 - window.first[:, rows]).cumprod(1)
+        mean, std = self.predict_reward(dreamt)
+        observation = nets.squared_error(self.decoder(dreamt), self.standardized(window.observation[:, rows]))
+        return same_episode * (observation + config.reward_scale * nets.gaussian_nll(mean, std, window.reward[:, rows]))
 
     @torch.no_grad()
     def warm_up(self, window: Window, rows: int) -> Window:

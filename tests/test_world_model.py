@@ -186,6 +186,58 @@ def test_one_loss_by_hand():
     assert (without["b"].item(), without["total"].item()) == (0.0, 2.0), "a part of weight 0, and the total"
 
 
+# --- dreams inside the window ----------------------------------------------------------------
+
+
+def test_overshooting_dream_by_dream():
+    """Length-2 dreams from rows 0 and 2 of six rows against a plain loop: what they decode, and nothing past an episode's end."""
+    model, data = make(overshoot=2, reward_scale=0.5), window()
+    beliefs = model.observe(data)
+    torch.manual_seed(0)
+    found = model.overshoot_loss(beliefs, data)
+    torch.manual_seed(0)
+    noise = [model.rssm.latent.noise(4 * 2) for _ in range(2)]
+    expected = torch.zeros(4, 2, 2, dtype=DOUBLE)
+    for b in range(4):
+        for number, start in enumerate((0, 2)):
+            h, z, same = beliefs.h[b, start], beliefs.z[b, start], 1.0
+            for k in range(2):
+                h = model.rssm.step(h[None], z[None], data.action[b, start + k][None])[0]
+                mean, raw = model.rssm.prior(h).chunk(2)
+                z = mean + (softplus(raw) + 0.1) * noise[k][2 * b + number]
+                s, row = torch.cat([h, z]), start + k + 1
+                same *= 1 - data.first[b, row]
+                error = 0.5 * (model.decoder(s) - data.observation[b, row]).square().sum()
+                reward = -torch.distributions.Normal(model.reward(s)[0], 1.0).log_prob(data.reward[b, row])
+                expected[b, k, number] = same * (error + 0.5 * reward)
+    torch.testing.assert_close(found, expected)
+    assert (found == 0).sum() == 2, "the second dream of window 1 reaches over an end with its first step: neither row counts"
+
+
+def test_overshooting_counts_with_its_weight_and_where_a_dream_fits():
+    model, data = make(overshoot=3, overshoot_scale=0.25), window()
+    torch.manual_seed(0)
+    losses, beliefs = model.loss(data)
+    torch.manual_seed(0)
+    model.observe(data)  # the same noise is drawn before the dreams
+    torch.testing.assert_close(losses["overshoot"], 0.25 * model.overshoot_loss(beliefs, data).mean())
+    torch.testing.assert_close(losses["total"], sum(losses[name] for name in ("observation", "reward", "continue", "kl", "overshoot")))
+    assert "overshoot" not in model.loss(data.rows(0, 3))[0], "three rows hold no dream of three steps"
+    assert "overshoot" not in make().loss(data)[0], "without the setting there is no such loss"
+
+
+def test_overshooting_trains_h_and_never_through_z():
+    """v1's cut holds here too: the encoder, which reaches the future through z alone, gets no gradient; h's own parts do."""
+    model, data = make(overshoot=2), window()
+    model.overshoot_loss(model.observe(data), data).mean().backward()
+    moved = {name for name, weight in model.named_parameters() if weight.grad is not None and (weight.grad != 0).any()}
+    assert not any(name.startswith(("encoder", "rssm.posterior")) for name in moved), "z is cut where it enters h"
+    assert {"rssm.cell.weight_hh", "rssm.input.0.weight", "rssm.prior.0.weight", "decoder.0.weight", "reward.0.weight"} <= moved
+    uncut = make(overshoot=2, detach_z=False)
+    uncut.overshoot_loss(uncut.observe(data), data).mean().backward()
+    assert (uncut.encoder[0][0].weight.grad != 0).any(), "with detach_z off the gradient goes on to the encoder"
+
+
 # --- units -----------------------------------------------------------------------------------
 
 

@@ -11,13 +11,13 @@ SMALL = {
     "model": dict(
         deter=6, latent="gaussian", stoch=3, classes=4, min_std=0.1, unimix=0.01, units=8, encoder_layers=2, decoder_layers=1,
         head_layers=1, standardize=False, detach_z=True, batched_unroll=True, kl_scale=0.1, kl_balance=0.8, free_nats=0.0, reward_scale=1.0,
-        reward_std=1.0, reward_min_std=0.05, lr=1e-3, clip_norm=100.0,
+        reward_std=1.0, reward_min_std=0.05, overshoot=0, overshoot_scale=1.0, lr=1e-3, clip_norm=100.0,
     ),
     "replay": dict(capacity=100, layout="free", start="stored", write_back=True, batch=4, length=5, burn_in=0),
     "imagination": dict(starts=6, start_rows=3, horizon=4),
     "sac": dict(
         units=8, layers=2, lam=0.0, soft=True, actor_grad="pathwise", gamma=0.9, alpha=0.1, alpha_final=0.1, alpha_updates=0,
-        reward_scale=1.0, polyak=0.9, actor_lr=1e-3, critic_lr=1e-3, clip_norm=100.0, batch=16, baseline_samples=4,
+        reward_scale=1.0, reward_unit="fixed", polyak=0.9, actor_lr=1e-3, critic_lr=1e-3, clip_norm=100.0, batch=16, baseline_samples=4,
         normalize_advantage=False, actor_out_scale=1.0, mean_limit=0.0, log_std_min=-20.0, log_std_max=2.0,
     ),
     "schedule": dict(
