@@ -172,13 +172,11 @@ class WorldModel(nn.Module):
         config, rssm, steps = self.config, self.rssm, self.config.overshoot
         starts = torch.arange(0, window.first.shape[1] - steps, steps)
         rows = starts + torch.arange(1, steps + 1)[:, None]  # (K, dreams)
-        h, z, features = beliefs.h[:, starts], beliefs.z[:, starts], []
+        h, z, features = beliefs.h[:, starts].flatten(0, 1), beliefs.z[:, starts].flatten(0, 1), []
         for at in rows:
             z_in = z.detach() if config.detach_z else z
-            h = rssm.step(h.flatten(0, 1), z_in.flatten(0, 1), window.action[:, at - 1].flatten(0, 1))
-            z = rssm.latent.sample(rssm.prior(h), rssm.latent.noise(len(h), device=h.device))
-            h, z = h.unflatten(0, (-1, len(starts))), z.unflatten(0, (-1, len(starts)))
-            features.append(torch.cat([h, z], -1))
+            h, z = rssm.dream_step(h, z_in, window.action[:, at - 1].flatten(0, 1), rssm.latent.noise(len(h), device=h.device))
+            features.append(torch.cat([h, z], -1).unflatten(0, (-1, len(starts))))
         dreamt = torch.stack(features, 1)  # (B, K, dreams, F)
         same_episode = (1 - window.first[:, rows]).cumprod(1)
         mean, std = self.predict_reward(dreamt)
