@@ -183,7 +183,7 @@ def steps(number: float) -> str:
 def shown(value: Estimate, digits: int = DIGITS, sign: bool = False) -> str:
     """An estimate with its interval and its number of runs; never without them."""
     form = f"{'+' if sign else ''}.{digits}f"
-    middle, low, high = (round(number, digits) + 0.0 for number in value[:3])  # never -0
+    middle, low, high = (told(number, digits) for number in value[:3])
     between = "no interval" if np.isnan(low) else f"{low:{form}} to {high:{form}}"
     return f"{middle:{form}} ({between}; {value.runs})"
 

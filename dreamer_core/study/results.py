@@ -158,5 +158,5 @@ def state(job: Job) -> str:
 
 def plain(value: Estimate) -> dict[str, Any]:
     """An estimate for JSON."""
-    low, high = (None if np.isnan(end) else round(end, 4) + 0.0 for end in (value.low, value.high))
-    return {"value": round(value.value, 4) + 0.0, "low": low, "high": high, "runs": value.runs}
+    low, high = (None if np.isnan(end) else float(told(end, 4)) for end in (value.low, value.high))
+    return {"value": float(told(value.value, 4)), "low": low, "high": high, "runs": value.runs}

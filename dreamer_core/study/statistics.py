@@ -25,9 +25,9 @@ class Estimate(NamedTuple):
     runs: int
 
 
-def told(score: float | np.ndarray) -> float | np.ndarray:
+def told(score: float | np.ndarray, digits: int = DIGITS) -> float | np.ndarray:
     """A score, or a difference of scores, as it is told: rounded, and nothing is never less than nothing."""
-    return np.round(score, DIGITS) + 0.0
+    return np.round(score, digits) + 0.0
 
 
 def interquartile_mean(scores: np.ndarray) -> np.ndarray:
