@@ -24,6 +24,7 @@ WORLDS = {  # name of the world: steps of its time limit
     "Recall": 60,  # beyond its longest episode
     "ChangingPendulum": 200,
     "Distractors": 200,
+    "WaterTanks": 100,
 }
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import gymnasium as gym
 import numpy as np
 
-from dreamer_core.worlds import point_mass
+from dreamer_core.worlds import point_mass, water_tanks
 from dreamer_core.yardsticks.ceiling import backwards
 
 
@@ -107,6 +107,24 @@ def point_mass_task(places: int = 41, speeds: int = 17) -> Task:
 
     place, speed = (np.linspace(-end, end, count) for end, count in ((point_mass.ROOM, places), (point_mass.FASTEST, speeds)))
     return Task("dreamer/PointMass-v0", 100, (place, place, speed, speed), pushes(3), pushes(21), move)
+
+
+def water_tanks_task(wanted: float, lines: int = 8) -> Task:
+    """WaterTanks for one wanted level, with about so many grid lines a cm.
+
+    One of the lines is the wanted level, where the reward has its kink, and one of the flows tried is
+    that under which both tanks stay there, so that what is at rest is worth exactly 0.
+    """
+
+    def move(states: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        following, reward = water_tanks.move(states, wanted, actions)
+        return following, reward, np.ones(reward.shape)
+
+    under = round(lines * wanted)
+    level = wanted / under * np.arange(np.ceil(water_tanks.RIM * under / wanted) + 1)
+    rest = water_tanks.HOLE * wanted**0.5
+    tried, choice = (np.append(np.linspace(0, water_tanks.MAX_PUMP, count), rest)[:, None] for count in (33, 513))
+    return Task("dreamer/WaterTanks-v0", 100, (level, level), tried, choice, move)
 
 
 def mountain_car_task(places: int = 241, speeds: int = 181) -> Task:

@@ -134,6 +134,16 @@ def on_box(task: box_grid.Task, seeds: Iterable[int] = SEEDS) -> Best:
     return reached(*box_grid.best_returns(task, box_grid.solve(task), seeds))
 
 
+def water_tanks(seeds: Iterable[int] = SEEDS, **grid: int) -> Best:
+    """WaterTanks', on a grid of its own for the wanted level of each start."""
+    env, pairs = gym.make("dreamer/WaterTanks-v0"), []
+    for seed in seeds:
+        env.reset(seed=seed)
+        task = box_grid.water_tanks_task(env.unwrapped.wanted, **grid)
+        pairs.append(box_grid.best_returns(task, box_grid.solve(task), [seed]))
+    return reached(*np.concatenate(pairs, 1))
+
+
 def by_hand(best: float, how: str) -> Callable[[], Best]:
     """A best return that needs no computation."""
     return lambda: Best(best, 0.0, f"by hand: {how}")
@@ -152,6 +162,7 @@ BEST: dict[str, Callable[[], Best]] = {
     "dreamer/Recall-v0": by_hand(float(recall.ASKED), "the cue at every question"),
     "dreamer/ChangingPendulum-v0": lambda: by_grid("dreamer/ChangingPendulum-v0", changed, AFTER),
     "dreamer/Distractors-v0": lambda: by_grid("dreamer/Distractors-v0"),
+    "dreamer/WaterTanks-v0": water_tanks,
     "MountainCarContinuous-v0": lambda: on_box(box_grid.mountain_car_task()),
     "InvertedPendulum-v5": by_hand(1000.0, "1 at each of 1,000 steps"),
     "InvertedDoublePendulum-v5": by_hand(9360.0, "10 - (1.2 - 2)^2 at each of 1,000 steps, upright at rest, which no episode begins at"),

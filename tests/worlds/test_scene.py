@@ -52,6 +52,16 @@ def test_a_point_by_hand():
     assert Rectangle(-0.15, -1.0, 0.15, 0.3) in found.parts, "the wall"
 
 
+def test_tanks_by_hand():
+    """The upper one hangs above the lower one's rim; each stands as full as it says, and the mark where it is wanted."""
+    found = scene("WaterTanks", [4, 16, 10])
+    upper, lower = (part for part in found.parts if part.ink == "body")
+    assert (upper.top - upper.bottom, lower.top - lower.bottom) == (4, 16), "how full they stand"
+    assert lower.bottom == 0 and upper.bottom > 25, "the tanks overlap"
+    (mark,) = (part for part in found.parts if part.ink == "mark")
+    assert mark.y0 == mark.y1 == 10 and mark.x0 < lower.left and mark.x1 > lower.right
+
+
 def test_blank_cue_and_question():
     words = [part.words for part in scene("FlickerPendulum", [0, 0, 0]).parts if isinstance(part, Text)]
     assert words == ["blank"]

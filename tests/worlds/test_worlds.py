@@ -13,7 +13,7 @@ from gymnasium.utils.env_checker import check_env
 from dreamer_core import envs, worlds
 from dreamer_core.config import WrapperConfig
 from dreamer_core.errors import EnvError
-from dreamer_core.worlds import changing_pendulum, distractors, point_mass, recall, sparse_pendulum
+from dreamer_core.worlds import changing_pendulum, distractors, point_mass, recall, sparse_pendulum, water_tanks
 
 IDS = [f"dreamer/{name}-v0" for name in worlds.WORLDS]
 
@@ -268,3 +268,111 @@ def test_recall_is_worth_5_to_a_memory_and_nothing_on_average_without():
     assert {episode(env, seed, lambda seen: [seen[0][0]])[1].sum() for seed in range(20)} == {5.0}
     assert np.mean([episode(env, seed, lambda seen: [1.0])[1].sum() for seed in range(300)]) == pytest.approx(0, abs=1.2)
     assert recall.SHOWN == 3
+
+
+# --- WaterTanks -----------------------------------------------------------------------------------
+
+
+def run(levels, pump, steps=1, wanted=10.0, **how):
+    """Levels after some steps under one flow, and the last reward."""
+    levels = np.array(levels, float)
+    for _ in range(steps):
+        levels, reward = water_tanks.move(levels, wanted, np.array([pump], float), **how)
+    return levels, reward
+
+
+@pytest.mark.parametrize(
+    "levels, pump, after, reward",
+    [
+        ((16, 9), 48, (17, 9.5), -0.5),  # 48 come and 32 go: + 16/16; 32 come and 24 go: + 8/16
+        ((16, 16), 32, (16, 16), -6),  # at rest
+        ((4, 9), 0, (3, 8.5), -1.5),
+        ((0.04, 4), 16, (1, 3.04), -6.96),  # 1.6 would go in a second, 0.64 are there; 0.64 come and 16 go
+        ((25, 25), 64, (25, 25), -15),  # 24 spill
+        ((24.01, 0), 64, (25, 2.45), -7.55),  # to 25.56 but for the rim
+        ((0, 0), 0, (0, 0), -10),
+    ],
+)
+def test_tanks_by_hand(levels, pump, after, reward):
+    found, paid = run(levels, pump)
+    assert found == pytest.approx(after, abs=1e-12), f"levels {found} from {levels} under {pump} cm³/s"
+    assert paid == pytest.approx(reward), "the distance of the lower level after the step from the wanted one"
+
+
+def test_a_tank_drains_as_torricelli_says():
+    """Without a pump the root of the level falls by 8 / (2 * 16) each second: from 16 cm it is empty after 16 s."""
+    half, empty = (run((16, 0), 0, steps, seconds=0.001)[0][0] for steps in (8_000, 16_000))
+    assert half == pytest.approx(4, abs=0.005) and empty == pytest.approx(0, abs=1e-4)
+    coarse = run((16, 0), 0, 8)[0][0]
+    assert coarse == pytest.approx(4, abs=0.5), f"{coarse} cm after 8 steps of a second, where 4 are left"
+    assert water_tanks.HOLE == pytest.approx(0.18 * np.sqrt(2 * 981), rel=0.01), "not a hole of 0.18 cm²"
+
+
+@pytest.mark.parametrize("wanted", [5.0, 12.0, 20.0])
+def test_every_wanted_level_is_held_by_some_flow(wanted):
+    rest = 8 * wanted**0.5
+    assert rest < water_tanks.MAX_PUMP
+    for start in ((0, 0), (25, 25), (0, 20)):
+        levels, reward = run(start, rest, 400, wanted)
+        assert levels == pytest.approx([wanted, wanted], abs=1e-3) and reward == pytest.approx(0, abs=1e-3), f"from {start} to {levels}"
+
+
+def test_the_lower_level_follows_the_pump_late():
+    """Nothing after a step, and two thirds of a small change after 20 steps low down and 40 high up."""
+    late = {}
+    for wanted in (5.0, 20.0):
+        levels, more = np.array([wanted, wanted]), 1.01 * 8 * wanted**0.5  # which holds 2 % more
+        assert run(levels, more)[0][1] == pytest.approx(wanted), "the pump is felt in its own step"
+        late[wanted] = next(steps for steps in range(1, 200) if run(levels, more, steps)[0][1] > wanted * (1 + 0.0201 * 2 / 3))
+    assert late == {5.0: pytest.approx(20, abs=2), 20.0: pytest.approx(40, abs=2)}, f"steps to two thirds, by level: {late}"
+
+
+def test_no_water_is_made_or_lost_between_the_tanks():
+    rng = np.random.default_rng(0)
+    levels, pump = rng.uniform(0, 20, (3, 4, 2)), rng.uniform(0, 64, (3, 4, 1))
+    together, rewards = water_tanks.move(levels, 10.0, pump)
+    for place in np.ndindex(3, 4):
+        alone, reward = water_tanks.move(levels[place], 10.0, pump[place])
+        assert np.array_equal(together[place], alone) and rewards[place] == reward, "many tanks do not fill as one does"
+    gone = np.minimum(0.5 * np.sqrt(levels[..., 1]), levels[..., 1])
+    assert together.sum(-1) == pytest.approx(levels.sum(-1) + pump[..., 0] / 16 - gone)
+
+
+def test_the_wanted_level_stays_and_is_drawn_with_the_start():
+    env = gym.make("dreamer/WaterTanks-v0")
+    starts = []
+    for seed in range(200):
+        observations, rewards, *_ = episode(env, seed)
+        assert (observations[:, 2] == observations[0, 2]).all(), "the wanted level changes within an episode"
+        assert rewards == pytest.approx(-abs(observations[1:, 1] - observations[1:, 2]), abs=1e-5)
+        starts.append(observations[0])
+    low, high = np.min(starts, 0), np.max(starts, 0)
+    assert low == pytest.approx([0, 0, 5], abs=0.5) and high == pytest.approx([20, 20, 20], abs=0.5), f"starts from {low} to {high}"
+    assert abs(np.corrcoef(np.transpose(starts)) - np.eye(3)).max() < 0.25, "levels and the wanted one are drawn together"
+
+
+def test_a_flow_beyond_what_the_pump_can_do_is_what_it_can():
+    env = gym.make("dreamer/WaterTanks-v0").unwrapped
+    for asked, given in ((100, 64), (-5, 0)):
+        after = []
+        for flow in (asked, given):
+            env.reset(seed=0)
+            after.append(env.step(np.array([flow], np.float32))[0].tolist())
+        assert after[0] == after[1], f"{asked} cm³/s leads to {after[0]}, {given} to {after[1]}"
+
+
+def foreseeing(seen):
+    """A controller made by hand: the flow after which the upper tank lets the lower one be as wanted in two steps."""
+    upper, lower, wanted = map(float, seen[-1])
+    then = lower + 0.5 * (upper**0.5 - lower**0.5)
+    aim = max(2 * (wanted - then) + then**0.5, 0) ** 2
+    return np.clip([16 * (aim - upper) + 8 * upper**0.5], 0, 64)
+
+
+def test_a_pump_that_looks_at_the_lower_level_alone_overshoots():
+    """Full until the level is reached, then none: the lower tank goes on filling, again and again."""
+    env = gym.make("dreamer/WaterTanks-v0")
+    seen, *_ = episode(env, 1, lambda seen: [64 * (seen[-1][1] < seen[-1][2])])
+    assert (seen[30:, 1] - seen[30:, 2]).max() > 1.5 and (seen[30:, 1] - seen[30:, 2]).min() < 0, "no overshoot"
+    ahead, *_ = episode(env, 1, foreseeing)
+    assert abs(ahead[30:, 1] - ahead[30:, 2]).max() < 0.1, "the upper level is not enough to know what comes"

@@ -94,6 +94,12 @@ def test_a_coarse_grid_comes_near_the_stored_best(name, step, options):
     assert best.best == pytest.approx(stored.best, abs=0.03 * (stored.best - stored.random)), f"{best}, stored {stored}"
 
 
+def test_coarse_grids_come_near_the_stored_best_of_the_tanks():
+    """All starts, a sixty-fourth of each grid."""
+    best, stored = scales.water_tanks(lines=1), scales.read()["dreamer/WaterTanks-v0"]
+    assert best.best == pytest.approx(stored.best, abs=0.01 * (stored.best - stored.random)), f"{best}, stored {stored}"
+
+
 def test_one_sight_of_a_flickering_pendulum_is_enough():
     stored, seeing = scales.read()["dreamer/FlickerPendulum-v0"], scales.read()["Pendulum-v1"]
     assert stored.best <= seeing.best and stored.best + stored.slack == pytest.approx(seeing.best, abs=0.01)
