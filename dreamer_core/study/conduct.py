@@ -138,7 +138,7 @@ def make(plan: Plan, out: Path, workers: int | None, scheduler: str | None, tell
     if workers == 0 and scheduler is None:
         return here(missing, look)
     with cluster(min(workers or cores(), len(missing)), scheduler, say) as client:
-        on_cluster(client, missing, look)
+        on_cluster(client, missing, len(client.nthreads()), look)
 
 
 class Watch:
@@ -164,7 +164,7 @@ class Watch:
 def here(missing: list[Job], look: Callable[[], None]) -> None:
     """One job after the other in this process, so that functions replaced in it take part."""
     for job in missing:
-        jobs_of.run(job, look)
+        jobs_of.run(job, 1, look)
         look()
 
 
@@ -216,11 +216,14 @@ def hear_no_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def on_cluster(client: Any, missing: list[Job], look: Callable[[], None]) -> None:
+def on_cluster(client: Any, missing: list[Job], workers: int, look: Callable[[], None]) -> None:
     """All jobs on a cluster, whose workers see the study's folder under the same path.
 
     A job whose worker dies goes on from its checkpoint on another. It is given up when workers die at it again and again and
     it comes no further.
+
+    Args:
+        workers: how many there were when it began, for the runs' histories; 0 where none was there yet.
 
     Raises:
         DreamerError: the cluster is gone.
@@ -228,7 +231,7 @@ def on_cluster(client: Any, missing: list[Job], look: Callable[[], None]) -> Non
     import distributed
 
     deaths = {job.path: (0, -1) for job in missing}  # at how many lives without progress, since which step
-    waiting = {submitted(client, job): job for job in missing}
+    waiting = {submitted(client, job, workers): job for job in missing}
     while waiting:
         time.sleep(LOOK)
         look()
@@ -244,7 +247,7 @@ def on_cluster(client: Any, missing: list[Job], look: Callable[[], None]) -> Non
                 step = steps_done(job)
                 deaths[job.path] = (1, step) if step > since else (count + 1, step)
                 if deaths[job.path][0] < DEATHS:
-                    waiting[submitted(client, job)] = job
+                    waiting[submitted(client, job, workers)] = job
                     continue
                 jobs_of.fail(job, f"its workers died {DEATHS} times at step {step}, as for want of memory", str(error))
             elif error is not None:
@@ -252,6 +255,6 @@ def on_cluster(client: Any, missing: list[Job], look: Callable[[], None]) -> Non
     look()
 
 
-def submitted(client: Any, job: Job) -> Any:
+def submitted(client: Any, job: Job, workers: int) -> Any:
     """The future of a job on the cluster; its key is new, lest it be taken for one that an earlier command left there."""
-    return client.submit(jobs_of.run, job, key=f"run-{time.time_ns()}-{job.path}", pure=False)
+    return client.submit(jobs_of.run, job, workers, key=f"run-{time.time_ns()}-{job.path}", pure=False)

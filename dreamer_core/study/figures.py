@@ -114,7 +114,7 @@ def draw(axis: Axes, cell: Cell, colour: str, style: str, label: str, zorder: fl
         axis.plot([], [], color=colour, linestyle=style, linewidth=2.2, label=label)
         return
     for one in cell.curves:
-        axis.plot(*one.T, color=colour, linewidth=0.7, alpha=0.4)
+        axis.plot(*one[:, :2].T, color=colour, linewidth=0.7, alpha=0.4)
     steps = sorted(set.intersection(*({*one[:, 0]} for one in cell.curves)))
     returns = np.array([[one[one[:, 0] == step, 1][0] for one in cell.curves] for step in steps])  # (M, S)
     points = [estimate([row], interquartile_mean, repeats=2000) for row in returns]

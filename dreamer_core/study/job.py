@@ -133,10 +133,11 @@ def lookup(tree: Any, name: str) -> Any:
 # --- running -----------------------------------------------------------------------------------
 
 
-def run(job: Job, look: Callable[[], None] = lambda: None) -> None:
+def run(job: Job, workers: int, look: Callable[[], None] = lambda: None) -> None:
     """Begin the run or continue it, to its last step. An error ends in the folder's `failed.txt`, with its traceback, and nowhere else.
 
     Args:
+        workers: how many of the study's runs are made at a time; the run's history keeps it, since its seconds depend on it.
         look: called after each evaluation.
     """
     path = Path(job.path)
@@ -146,7 +147,7 @@ def run(job: Job, look: Callable[[], None] = lambda: None) -> None:
             while True:
                 try:
                     if not finished(job):  # another worker, thought lost, may have finished it
-                        train(job, path, look)
+                        train(job, path, workers, look)
                     break
                 except InUse:  # by a worker that was thought lost, or by one whose study was stopped
                     time.sleep(PATIENCE)
@@ -167,7 +168,7 @@ def try_again(job: Job) -> None:
     (Path(job.path) / "failed.txt").unlink(missing_ok=True)
 
 
-def train(job: Job, path: Path, look: Callable[[], None]) -> None:
+def train(job: Job, path: Path, workers: int, look: Callable[[], None]) -> None:
     """`run` without its safeguards.
 
     Raises:
@@ -183,18 +184,18 @@ def train(job: Job, path: Path, look: Callable[[], None]) -> None:
         remember(path, {"warned": sentence})
 
     if job.settings["agent"] == peer.AGENT:
-        remember(path, started(0))
+        remember(path, started(0, workers))
         return peer.train(peer.PeerConfig.from_dict(job.settings), path, warn, look)
     config = configs.from_dict(job.settings)
     with Trainer.resume(path, config.env_steps, warn) if goes_on else Trainer(config, path, warn) as trainer:
-        remember(path, started(trainer.step))
+        remember(path, started(trainer.step, workers))
         for _ in trainer.run():
             look()
 
 
-def started(step: int) -> dict[str, Any]:
+def started(step: int, workers: int) -> dict[str, Any]:
     """The line of history with which a run is begun or continued."""
-    return {"from_step": step, "code": code_version(), "torch": torch.__version__, "pid": os.getpid()}
+    return {"from_step": step, "code": code_version(), "torch": torch.__version__, "pid": os.getpid(), "workers": workers}
 
 
 def remember(path: Path, line: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """The report of a study: report.md for people, report.json for programs, and figures beside them."""
 
 import json
+from typing import Any
 
 import numpy as np
 import yaml
@@ -8,11 +9,12 @@ import yaml
 from dreamer_core.errors import DreamerError
 from dreamer_core.study.figures import curves, profiles, scores
 from dreamer_core.study.plan import count
-from dreamer_core.study.results import Cell, Pair, Results
+from dreamer_core.study.results import Pair, Results
 from dreamer_core.study.statistics import DIGITS, Estimate, estimate, interquartile_mean, median, told
 from dreamer_core.viz.show import png
 
 FEW = 5  # seeds, below which a bootstrap interval is too narrow to be believed
+SOLVING = ("solved", "steps to solve: median (fastest to slowest)", "seconds to solve: median")
 FIGURES = {"scores": scores, "curves": curves, "profiles": profiles}
 
 
@@ -23,7 +25,7 @@ def write(results: Results) -> str:
         DreamerError: the folder cannot be written to.
     """
     text = markdown(results)
-    files = {"report.md": text.encode(), "report.json": (json.dumps(results.data(), indent=1) + "\n").encode()}
+    files = {"report.md": text.encode(), "report.json": as_json(results.data()).encode()}
     if any(cell.seeds for cell in results.cells.values()):
         files |= {f"{name}.png": png(draw(results), dpi=110) for name, draw in FIGURES.items()}
     try:
@@ -34,6 +36,16 @@ def write(results: Results) -> str:
             f"could not write the report to {results.out} ({error.strerror or error}); the runs are kept: make room and start again"
         ) from None
     return text
+
+
+def as_json(data: dict[str, Any]) -> str:
+    """JSON with a line for each entry of a list, as for each world and arm: small, and its changes can be read."""
+
+    def lines(value: Any) -> str:
+        entries = [json.dumps(entry, separators=(",", ":"), ensure_ascii=False) for entry in value] if isinstance(value, list) else []
+        return "[\n " + ",\n ".join(entries) + "\n]" if entries else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+    return "{\n" + ",\n".join(f"{json.dumps(key)}: {lines(value)}" for key, value in data.items()) + "\n}\n"
 
 
 def markdown(results: Results) -> str:
@@ -149,7 +161,7 @@ def table(results: Results, world: str) -> str:
         cell = results.cells[world, reading.label]
         seeds = f"{len(cell.seeds)} of {planned}"
         if not cell.seeds:
-            rows.append([reading.label, "no run finished", "", "", "", "", "", seeds])
+            rows.append([reading.label, "no run finished", "", "", "", "", "", "", seeds])
             continue
         worst = int(cell.scores.argmin())
         rows.append(
@@ -159,24 +171,25 @@ def table(results: Results, world: str) -> str:
                 shown(estimate([cell.scores], median)),
                 shown(estimate([cell.returns], interquartile_mean), digits=1),
                 f"{cell.scores[worst]:.3f} (seed {cell.seeds[worst]}, return {cell.returns[worst]:.1f})",
-                *solving(cell),
+                *solving(cell.solved, cell.seconds),
                 seeds,
             ]
         )
-    head = ["arm", "score", "median score", "return", "worst seed", "solved", "steps to solve: median (fastest to slowest)", "seeds"]
+    head = ["arm", "score", "median score", "return", "worst seed", *SOLVING, "seeds"]
     return grid(head, rows)
 
 
-def solving(cell: Cell) -> tuple[str, str]:
-    """How many runs solved their world, and after how many steps; one that never did counts as infinitely late."""
-    if not len(cell.solved):
-        return "no mark", ""
-    middle, low, high = np.median(cell.solved), cell.solved.min(), cell.solved.max()
-    return f"{int(np.isfinite(cell.solved).sum())} of {len(cell.solved)}", f"{steps(middle)} ({steps(low)} to {steps(high)})"
+def solving(solved: np.ndarray, seconds: np.ndarray) -> tuple[str, str, str]:
+    """How many runs solved their world, after how many steps and seconds; one that never did counts as infinitely late."""
+    if not len(solved):
+        return "no mark", "", ""
+    middle, low, high = np.median(solved), solved.min(), solved.max()
+    spread = f"{steps(middle)} ({steps(low)} to {steps(high)})"
+    return f"{int(np.isfinite(solved).sum())} of {len(solved)}", spread, steps(np.median(seconds))
 
 
 def steps(number: float) -> str:
-    """A number of steps, or that it was never reached."""
+    """A number of steps or of seconds, or that it was never reached."""
     return f"{number:,.0f}" if np.isfinite(number) else "never"
 
 
@@ -211,6 +224,7 @@ def known(results: Results) -> list[str]:
     lines += [f"* Made with torch {one['torch']} and the agent's code {one['code']}." for one in made]
     if len({one["code"] for one in made}) > 1:
         lines.append("* These runs were made with more than one version of the agent's code: make the study anew in another folder.")
+    lines.append(f"* Seconds: training time alone, evaluations not counted{at_a_time(results.workers())}.")
     fewest = min(len(seeds) for seeds in plan.seeds.values())
     if fewest < FEW:
         lines.append(f"* With fewer than {FEW} seeds in a world bootstrap intervals are too narrow: take them as a hint.")
@@ -218,3 +232,8 @@ def known(results: Results) -> list[str]:
         lines.append("* The worlds have unequal numbers of seeds; over all worlds every run counts alike.")
     lines += [f"* {', '.join(names)}: {sentence}." for sentence, names in results.warnings().items()]
     return ["\n".join(lines)]
+
+
+def at_a_time(workers: list[int]) -> str:
+    """With how many workers a study was made, as the end of a sentence; empty if that is not known."""
+    return f"; {' or '.join(map(str, workers))} run{'s' * (workers != [1])} at a time" if workers else ""

@@ -15,7 +15,7 @@ class Run(NamedTuple):
     """One run as far as it went."""
 
     job: Job
-    curve: np.ndarray  # (M, 2), rows of steps and mean return
+    curve: np.ndarray  # (M, 3), rows of steps, mean return and seconds of training
     state: str  # "finished", "missing", or the sentence with which it failed
     history: list[dict[str, Any]]
 
@@ -24,10 +24,11 @@ class Cell(NamedTuple):
     """All runs of a reading in a world that reached its length; S of them, seeds in order."""
 
     seeds: list[int]
-    curves: list[np.ndarray]  # (M, 2) each, cut at the reading's length
+    curves: list[np.ndarray]  # (M, 3) each, rows as in `Run`, cut at the reading's length
     returns: np.ndarray  # (S,), the result of each run in the world's units
     scores: np.ndarray  # (S,)
     solved: np.ndarray  # (S,), steps until it was solved, infinite if never; empty where the world has no such mark
+    seconds: np.ndarray  # as `solved`, in seconds of training: acting and learning, without evaluations
 
 
 class Pair(NamedTuple):
@@ -64,7 +65,8 @@ class Results:
         curves = [whole[seed] for seed in seeds]
         returns = np.array([one[-measure.last :, 1].mean() for one in curves])
         solved = [] if place.solved is None else [first_at(one, place.solved) for one in curves]
-        return Cell(seeds, curves, returns, place.scale.score(returns), np.array(solved))
+        seconds = [seconds_at(one, steps) for one, steps in zip(curves, solved)]
+        return Cell(seeds, curves, returns, place.scale.score(returns), np.array(solved), np.array(seconds))
 
     def strata(self, label: str) -> list[np.ndarray]:
         """Scores of a reading, an array for each world."""
@@ -105,6 +107,7 @@ class Results:
                   "difference": plain(pair.difference)} for pair in self.pairs()]  # fmt: skip
         return {
             "name": self.plan.name,
+            "arms": {name: {"times": arm.times, "settings": arm.settings} for name, arm in self.plan.arms.items()},
             "worlds": {name: {"random": place.random, "best": place.best, "solved": place.solved, "env_steps": place.env_steps,
                               "last": self.plan.measures[name].last} for name, place in self.plan.worlds.items()},
             "cells": cells,
@@ -112,6 +115,7 @@ class Results:
             "against_the_first": pairs,
             "unfinished": [{"run": run.job.name, "steps": steps_done(run.job), "state": run.state} for run in self.unfinished()],
             "made_with": self.made_with(),
+            "workers": self.workers(),
         }  # fmt: skip
 
     def _cell_data(self, world: str, label: str, cell: Cell) -> dict[str, Any]:
@@ -124,13 +128,18 @@ class Results:
             "scores": cell.scores.round(4).tolist(),
             "returns": cell.returns.round(3).tolist(),
             "steps_to_solve": [None if np.isinf(steps) else int(steps) for steps in cell.solved],
-            "curves": [[[int(steps), round(value, 3)] for steps, value in one] for one in cell.curves],
+            "seconds_to_solve": [None if np.isinf(seconds) else short(seconds) for seconds in cell.seconds],
+            "curves": [[[int(steps), short(value), short(seconds)] for steps, value, seconds in one] for one in cell.curves],
         }
 
     def made_with(self) -> list[dict[str, str]]:
         """The versions of code and of torch that runs were made with."""
         found = {(line["code"], line["torch"]) for run in self.runs for line in run.history if "code" in line}
         return [{"code": code, "torch": version} for code, version in sorted(found)]
+
+    def workers(self) -> list[int]:
+        """How many runs were made at a time, for each number that there was; empty where it is not known."""
+        return sorted({line["workers"] for run in self.runs for line in run.history if line.get("workers")})
 
     def warnings(self) -> dict[str, list[str]]:
         """What runs warned of, and the runs that did."""
@@ -142,18 +151,28 @@ class Results:
 
 
 def curve(folder: Path) -> np.ndarray:
-    """The evaluations in a run folder: rows of steps and mean return, (M, 2)."""
+    """The evaluations in a run folder: rows of steps, mean return and seconds of training, (M, 3)."""
     try:
         text = (folder / "metrics.jsonl").read_text(encoding="utf-8")
     except FileNotFoundError:
         text = ""
     lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-    return np.array([(line["env_steps"], line["eval_return_mean"]) for line in lines], float).reshape(-1, 2)
+    return np.array([(line["env_steps"], line["eval_return_mean"], line["wall_s"]) for line in lines], float).reshape(-1, 3)
+
+
+def seconds_at(curve: np.ndarray, steps: float) -> float:
+    """The seconds of training up to the evaluation at these steps; infinite if they are."""
+    return float(curve[curve[:, 0] == steps, 2][0]) if np.isfinite(steps) else float("inf")
 
 
 def state(job: Job) -> str:
     """How a run stands."""
     return "finished" if finished(job) else failure(job) or "missing"
+
+
+def short(value: float) -> float:
+    """Five significant digits: enough for a return, and a small file."""
+    return float(f"{value:.5g}")
 
 
 def plain(value: Estimate) -> dict[str, Any]:

@@ -186,7 +186,7 @@ def test_a_job_waits_for_a_run_that_is_still_at_work_in_its_folder(tmp_path, mon
     Path(one.path).mkdir(parents=True)
     held = lock(Path(one.path) / "metrics.jsonl")
     monkeypatch.setattr(job.time, "sleep", lambda seconds: held.close())
-    job.run(one)
+    job.run(one, 1)
     assert job.finished(one) and not job.failure(one)
 
 
@@ -214,6 +214,7 @@ def test_two_workers_give_the_same_numbers_as_this_process(whole, tmp_path):
     assert_same_study(whole, tmp_path)
     made = {pid for folder in folders(tmp_path).values() for _, pid in lives(folder)}
     assert len(made) == 2 and os.getpid() not in made, "two processes were to do the work"
+    assert (Results(from_dict(small()), tmp_path).workers(), Results(from_dict(small()), whole).workers()) == ([2], [1])
 
 
 def test_a_worker_killed_by_sigkill_costs_no_run(whole, tmp_path, mark):
@@ -293,12 +294,12 @@ class Client:
     def __init__(self, steps):
         self.steps = list(steps)
 
-    def submit(self, function, one, **_):
+    def submit(self, function, one, workers, **_):
         import distributed
 
         step = self.steps.pop(0) if self.steps else None
         if step is None:
-            job.run(one)
+            job.run(one, workers)
         elif step:
             Path(one.path).mkdir(parents=True, exist_ok=True)
             (Path(one.path) / "metrics.jsonl").write_text(json.dumps({"env_steps": step}) + "\n", encoding="utf-8")
@@ -320,10 +321,10 @@ class Future:
 def test_a_job_is_given_up_when_its_workers_die_and_it_comes_no_further(tmp_path, monkeypatch, steps, given_up):
     monkeypatch.setattr(conduct, "LOOK", 0)
     if not given_up:
-        monkeypatch.setattr(job, "train", lambda one, path, look: None)
+        monkeypatch.setattr(job, "train", lambda one, path, workers, look: None)
     one = job.jobs(from_dict(small()), tmp_path)[0]
     client = Client(steps)
-    conduct.on_cluster(client, [one], lambda: None)
+    conduct.on_cluster(client, [one], 1, lambda: None)
     assert client.steps == []
     expected = f"its workers died 3 times at step {steps[-1]}, as for want of memory" if given_up else ""
     assert job.failure(one) == expected
@@ -334,7 +335,7 @@ def test_a_cluster_that_is_gone_ends_the_study_with_a_sentence(tmp_path, monkeyp
     client = Client([0])
     client.status = "closed"
     with pytest.raises(DreamerError, match="^the Dask cluster is gone: the same command goes on where the study stopped"):
-        conduct.on_cluster(client, job.jobs(from_dict(small()), tmp_path)[:1], lambda: None)
+        conduct.on_cluster(client, job.jobs(from_dict(small()), tmp_path)[:1], 1, lambda: None)
 
 
 # --- the command -------------------------------------------------------------------------------

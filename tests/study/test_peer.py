@@ -86,7 +86,8 @@ def test_its_runs_lie_in_ordinary_folders_and_repeat_themselves(tmp_path):
     made = [make(small(arms={"peer": PEER}, seeds=[3]), tmp_path / name) for name in "ab"]
     assert [results.unfinished() for results in made] == [[], []]
     assert made[0].runs[0].curve[:, 0].tolist() == [20, 40, 60, 80]
-    assert np.array_equal(made[0].runs[0].curve, made[1].runs[0].curve), "the same seed gave other numbers"
+    one, other = (results.runs[0].curve[:, :2] for results in made)
+    assert np.array_equal(one, other), "the same seed gave other numbers"
     folder = tmp_path / "a/runs/buoy/peer/3"
     assert json.loads((folder / "config.json").read_text(encoding="utf-8"))["batch_size"] == 8
     assert (folder / "checkpoint/00000080.safetensors").exists()
@@ -96,4 +97,4 @@ def test_its_runs_lie_in_ordinary_folders_and_repeat_themselves(tmp_path):
 def test_more_steps_begin_it_again_with_the_same_first_steps(tmp_path):
     before = make(small(arms={"peer": PEER}, seeds=[3], worlds=[BUOY | {"env_steps": 40}]), tmp_path).runs[0].curve
     after = make(small(arms={"peer": PEER}, seeds=[3]), tmp_path).runs[0].curve
-    assert len(after) == 4 and np.array_equal(after[:2], before)
+    assert len(after) == 4 and np.array_equal(after[:2, :2], before[:, :2])

@@ -1,6 +1,7 @@
 """The report, over studies whose returns were written by hand."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +23,10 @@ def write(out, returns, **changes):
             if (key := (one.world, one.arm, one.seed)) in returns:
                 folder = out / "runs" / one.world / one.arm / str(one.seed)
                 (folder / "checkpoint").mkdir(parents=True)
-                lines = [{"env_steps": 20 * (number + 1), "eval_return_mean": value} for number, value in enumerate(returns[key])]
+                lines = [
+                    {"env_steps": 20 * (number + 1), "eval_return_mean": value, "wall_s": 1.5 * (number + 1) + one.seed}
+                    for number, value in enumerate(returns[key])
+                ]
                 (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
                 if len(lines) * 20 >= one.env_steps:
                     (folder / f"checkpoint/{one.env_steps:08d}.json").touch()
@@ -48,11 +52,14 @@ def test_a_runs_result_is_the_mean_of_its_last_evaluations_and_its_score_lies_be
     assert results.cells["sea", "uncut"].scores == pytest.approx([0.8, 0.6])
 
 
-def test_steps_to_solve_count_to_the_first_evaluation_at_the_mark(results):
-    assert results.cells["buoy", "cut"].solved.tolist() == [60, np.inf]
-    assert report.solving(results.cells["buoy", "cut"]) == ("1 of 2", "never (60 to never)")
-    assert report.solving(results.cells["buoy", "uncut"]) == ("2 of 2", "50 (40 to 60)")
-    assert report.solving(results.cells["sea", "cut"]) == ("no mark", "")
+def test_steps_and_seconds_to_solve_count_to_the_first_evaluation_at_the_mark(results):
+    """Seed 3 has its n-th evaluation after 1.5 n + 3 seconds of training, seed 4 after 1.5 n + 4."""
+    cut, uncut = results.cells["buoy", "cut"], results.cells["buoy", "uncut"]
+    assert cut.solved.tolist() == [60, np.inf] and cut.seconds.tolist() == [7.5, np.inf]
+    assert uncut.solved.tolist() == [40, 60] and uncut.seconds.tolist() == [6.0, 8.5]
+    assert report.solving(cut.solved, cut.seconds) == ("1 of 2", "never (60 to never)", "never")
+    assert report.solving(uncut.solved, uncut.seconds) == ("2 of 2", "50 (40 to 60)", "7")
+    assert report.solving(np.array([]), np.array([])) == ("no mark", "", "")
 
 
 def test_arms_are_held_against_the_first_seed_by_seed(results):
@@ -167,8 +174,30 @@ def test_everything_is_written_and_json_holds_what_the_tables_show(results):
     data = json.loads((results.out / "report.json").read_text(encoding="utf-8"))
     (cell,) = [cell for cell in data["cells"] if (cell["world"], cell["label"]) == ("buoy", "cut")]
     assert cell["scores"] == [0.7, 0.3] and cell["score"]["value"] == 0.5 and cell["score"]["runs"] == 2
-    assert cell["steps_to_solve"] == [60, None] and cell["curves"][0][2] == [60, -20]
+    assert cell["steps_to_solve"] == [60, None] and cell["curves"][0][2] == [60, -20, 7.5]
+    assert cell["seconds_to_solve"] == [7.5, None] and data["workers"] == []
+    assert data["arms"]["uncut"]["settings"]["model"]["detach_z"] is False and data["arms"]["uncut"]["times"] == 1
     assert [row["world"] for row in data["against_the_first"]] == ["buoy", "sea", None]
+
+
+def test_json_is_small_and_has_a_line_for_each_world_and_arm(results):
+    data = results.data()
+    text = report.as_json(data)
+    assert json.loads(text) == data
+    cells = [line for line in text.splitlines() if line.startswith(' {"world":') and '"curves"' in line]
+    assert len(cells) == len(data["cells"]) == 4, "a cell does not stand on a line of its own"
+    assert text.count(" ") < len(text) / 20, "the file is full of blanks"
+
+
+@pytest.mark.parametrize(
+    "workers, words", [([2], "; 2 runs at a time"), ([1], "; 1 run at a time"), ([1, 4], "; 1 or 4 runs at a time"), ([], "")]
+)
+def test_with_how_many_workers_a_study_was_made_is_said_if_it_is_known(results, workers, words):
+    for number in workers:
+        job.remember(Path(results.runs[0].job.path), job.started(0, number))
+    again = Results(results.plan, results.out)
+    assert again.workers() == workers and again.data()["workers"] == workers
+    assert f"* Seconds: training time alone, evaluations not counted{words}.\n" in report.markdown(again)
 
 
 def test_a_study_without_a_finished_run_has_a_report_too(tmp_path):
