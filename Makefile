@@ -1,6 +1,7 @@
 # make lab    set everything up and open JupyterLab on the course
 # make test   set everything up and run all tests and all notebooks
-# make bench  measure learning and speed (some hours, can be interrupted); writes build/bench/report.md
+# make bench  make the studies of learning and measure the speed, and write RESULTS.md and the README's table: a day of two cores; stopped
+#             at any moment, the same command goes on where it was
 # make assets train the agent that the notebooks load, and draw the README's figure again
 # make mutants  break the core in every way of tests/mutants/table.py, one at a time, and see whether the tests notice (an hour or two);
 #               writes build/mutants/report.md; make mutants ONLY="rssm.py" tries those of one file, row or word
@@ -21,6 +22,7 @@ PATIENCE := 600
 # The second run finds these two stamps and does nothing, so it starts in seconds.
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
+STUDIES := suite readings departures
 # Not so in a folder that was copied or moved, or whose python is gone: the package and python are found by their full paths.
 ifneq ($(shell test -x $(VENV)/bin/python && cat $(READY) 2>/dev/null),$(CURDIR))
 .PHONY: $(READY)
@@ -59,7 +61,10 @@ test: $(READY)
 	DREAMER_LEDGER="$$PWD/build/test_answers.json" $(PYTEST) --nbval-lax --nbval-current-env --nbval-cell-timeout=$(PATIENCE) --nbval-kernel-startup-timeout=$(PATIENCE) notebooks
 
 bench: $(BENCH_READY)
-	$(VENV)/bin/python tests/benchmarks/run.py --keep
+	@# A study ends with 1 where runs failed: its report names them, and the rest is worth having.
+	for study in $(STUDIES); do $(RUN) dreamer_core.study studies/$$study.yaml --out build/studies/$$study || test $$? = 1 || exit 1; done
+	$(VENV)/bin/python tests/benchmarks/speed.py
+	$(VENV)/bin/python tests/benchmarks/results.py
 
 mutants: $(READY)
 	$(VENV)/bin/python tests/mutants/run.py $(if $(ONLY),"$(ONLY)")

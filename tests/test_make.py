@@ -8,12 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from scripts import script
+
+from dreamer_core.study.plan import read
 
 ROOT = Path(__file__).parents[1]
+STUDIES = ["suite", "readings", "departures"]
 OWN = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR", "PIP_CACHE_DIR")
 RECORDER = """import json, os, sys
 with open(os.environ["RECORD"], "a", encoding="utf-8") as file:
     file.write(json.dumps({"arguments": sys.argv[1:], "environment": dict(os.environ)}) + "\\n")
+sys.exit(int(os.environ.get("STUDY_ENDS", 0)) if "dreamer_core.study" in sys.argv else 0)
 """
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
@@ -38,7 +43,7 @@ def program(path, script):
     path.chmod(0o755)
 
 
-def make(folder, target, python=sys.executable, **environment):
+def make(folder, target, python=sys.executable, fails=False, **environment):
     """Run `make target`; every call of the environment's python as (arguments, environment)."""
     record = folder.parent / "record"
     record.write_text("", encoding="utf-8")
@@ -46,7 +51,7 @@ def make(folder, target, python=sys.executable, **environment):
     command = ["make", f"PYTHON={python}", target]
     environment = outer | {"RECORD": str(record)} | environment
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8")
-    assert done.returncode == 0, f"make {target} failed in {folder}:\n{done.stdout}\n{done.stderr}"
+    assert (done.returncode != 0) == fails, f"make {target} failed in {folder}:\n{done.stdout}\n{done.stderr}"
     calls = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
     return [(call["arguments"], call["environment"]) for call in calls]
 
@@ -73,6 +78,25 @@ def test_nothing_is_stopped_on_a_busy_machine(course, target, options):
     limits = dict(word.split("=") for word in words if "=" in word)
     for option in options:
         assert float(limits.get(option, 0)) >= 600, f"make {target} says {option}={limits.get(option)}"
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_bench_makes_the_studies_and_writes_the_texts_though_runs_failed(course, status):
+    (course / ".venv/.bench-ready").touch()
+    calls = [words for words, _ in make(course, "bench", STUDY_ENDS=str(status))]
+    studies = [["-m", "dreamer_core.study", f"studies/{name}.yaml", "--out", f"build/studies/{name}"] for name in STUDIES]
+    assert calls == [*studies, ["tests/benchmarks/speed.py"], ["tests/benchmarks/results.py"]], calls
+
+
+def test_bench_ends_where_a_study_was_stopped(course):
+    (course / ".venv/.bench-ready").touch()
+    assert len(make(course, "bench", fails=True, STUDY_ENDS="130")) == 1, "a study that was stopped did not end it"
+
+
+def test_every_study_that_is_kept_is_made():
+    assert list(script("results").STUDIES) == STUDIES
+    for name in STUDIES:
+        assert read(ROOT / f"studies/{name}.yaml").name == name
 
 
 @pytest.mark.parametrize("target", ["lab", "test"])

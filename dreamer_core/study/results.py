@@ -128,8 +128,8 @@ class Results:
             "scores": cell.scores.round(4).tolist(),
             "returns": cell.returns.round(3).tolist(),
             "steps_to_solve": [None if np.isinf(steps) else int(steps) for steps in cell.solved],
-            "seconds_to_solve": [None if np.isinf(seconds) else short(seconds) for seconds in cell.seconds],
-            "curves": [[[int(steps), short(value), short(seconds)] for steps, value, seconds in one] for one in cell.curves],
+            "seconds_to_solve": [None if np.isinf(seconds) else short(seconds, 4) for seconds in cell.seconds],
+            "curves": [[[int(steps), short(value), short(seconds, 4)] for steps, value, seconds in one] for one in cell.curves],
         }
 
     def made_with(self) -> list[dict[str, str]]:
@@ -170,9 +170,9 @@ def state(job: Job) -> str:
     return "finished" if finished(job) else failure(job) or "missing"
 
 
-def short(value: float) -> float:
-    """Five significant digits: enough for a return, and a small file."""
-    return float(f"{value:.5g}")
+def short(value: float, digits: int = 5) -> float:
+    """So many significant digits; five are enough for a return, and make a small file."""
+    return float(f"{value:.{digits}g}")
 
 
 def plain(value: Estimate) -> dict[str, Any]:

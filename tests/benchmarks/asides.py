@@ -15,7 +15,6 @@
 * slopes: what the critics of two of them know of values and of slopes along the way, in the same worlds.
 * lag: notebook 08's A with Spinning Up's rate of the target Q, in three of these worlds.
 * sac: the changes that notebook 02 proposes under "Try it", over three seeds.
-* dreamer: two changes that notebook 09 proposes there, over three seeds.
 
 Results go to notebooks/assets/asides.json; tests/notebooks/test_quoted.py compares the words with
 them. What is there is measured again only with --fresh. No seed is left out.
@@ -35,8 +34,8 @@ from typing import Any
 import matplotlib
 import matplotlib.pyplot
 import torch
-from learning import ROOT
 
+ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "notebooks" / "assets" / "asides.json"
 CUT = {"z cut": True, "z not cut": False}
 
@@ -76,12 +75,6 @@ TRIES: dict[str, dict[str, str]] = {
     "5, time limit as an end": {"terminal=terminated": "terminal=terminated or truncated"},
 }
 TRY_SEEDS = 3
-
-# Notebook 09's proposals that no other stored result speaks of.
-CHANGES: dict[str, dict[str, Any]] = {
-    "free nats 1": {"model": {"free_nats": 1.0, "kl_scale": 1.0}},
-    "rewards as they come": {"sac": {"reward_scale": 1.0}},
-}
 
 
 def cells(number: str) -> list[str]:
@@ -320,15 +313,6 @@ def attempt(name: str, seed: int) -> dict[str, Any]:
     }
 
 
-def changed(name: str, seed: int) -> list[int]:
-    """The returns of a run like notebook 09's, with one of its proposals."""
-    from dreamer_core.config import from_dict
-    from dreamer_core.trainer import Trainer
-
-    trainer = Trainer(from_dict({"env_steps": 1400, "seed": seed, **CHANGES[name]}))
-    return [round(metrics["eval_return_mean"]) for metrics in trainer.run()]
-
-
 JOBS: dict[str, dict[str, Callable[[], Any]]] = {
     "coin": {str(seed): partial(coin, seed) for seed in range(6)},
     "spring": {str(seed): partial(spring, seed) for seed in range(3)},
@@ -342,7 +326,6 @@ JOBS: dict[str, dict[str, Callable[[], Any]]] = {
     "slopes": {str(world): partial(slopes, world) for world in range(6)},
     "lag": {str(world): partial(lag, world) for world in range(3)},
     "sac": {f"{name}/{seed}": partial(attempt, name, seed) for name in TRIES for seed in range(TRY_SEEDS)},
-    "dreamer": {f"{name}/{seed}": partial(changed, name, seed) for name in CHANGES for seed in range(TRY_SEEDS)},
 }
 
 

@@ -5,7 +5,7 @@
     python tests/benchmarks/known_world.py --keep                     also keep numbers and ribbon in notebooks/assets
 
 Everything runs on one core, one thing after the other. Each finished run leaves a JSON file in
-build/bench/known and is not measured again, unless settings changed or --fresh is given. The
+build/known and is not measured again, unless settings changed or --fresh is given. The
 test episodes (400, seed 1000000) and the agent's test chances (500, reset seeds 30000 to 30499)
 are the same for all runs and never trained or tuned on; no seed is left out.
 """
@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cpus
 import numpy as np
-import readme
+import results
 import torch
-from learning import OUT, ROOT, available_cpus, pin
 
 from dreamer_core import config as configs
 from dreamer_core.trainer import Trainer
@@ -29,6 +29,8 @@ from dreamer_core.yardsticks.known_agent import agent_config, costs
 from dreamer_core.yardsticks.known_answer import LQG, lqg_cost
 from dreamer_core.yardsticks.known_world import World, noise_of, random_episodes, simulate
 
+ROOT = Path(__file__).resolve().parents[2]
+OUT = ROOT / "build" / "known"
 WORLD = World()
 EPISODES = 20_000  # recorded for training
 UPDATES = {"gaussian": 4000, "categorical": 2500}  # as many as fit into 60 s on one free core
@@ -119,25 +121,25 @@ def run(part: str, seed: int, out: Path, fresh: bool) -> dict[str, Any]:
     return result
 
 
-def keep(results: dict[str, Any]) -> None:
-    """Put results (without learning curves) and what they were made with beside those kept of other parts, and into the README."""
+def keep(found: dict[str, Any]) -> None:
+    """Put results (without learning curves) and what they were made with beside those kept of other parts, and into RESULTS.md."""
     kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
     made_with = kept.setdefault("settings", {})
-    for part, rows in results.items():
+    for part, rows in found.items():
         if part == "lqg":
             kept[part] = rows
             continue
         kept[part] = [{name: value for name, value in row.items() if name != "curve"} for row in rows]
         made_with[part] = settings(part, 0)
     KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    readme.write()
+    results.write()
 
 
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = [*UPDATES, "agent"]
-    parser.add_argument("--out", type=Path, default=OUT / "known", help="folder of the results (default: build/bench/known)")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder of the results (default: build/known)")
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts, help="what to measure (default: all)")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, ... (default: 3)")
     parser.add_argument("--fresh", action="store_true", help="measure again what is stored already")
@@ -146,17 +148,15 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    pin(available_cpus()[:1])
+    cpus.pin(cpus.available()[:1])
     torch.set_num_threads(1)
-    results: dict[str, Any] = {
+    found: dict[str, Any] = {
         part: [run(part, seed, arguments.out, arguments.fresh) for seed in range(arguments.seeds)] for part in arguments.parts
     }
-    results["lqg"] = measure_lqg()
-    text = "\n".join(readme.known_tables(results))
-    (arguments.out / "report.md").write_text(text + "\n", encoding="utf-8")
-    print(text)
+    found["lqg"] = measure_lqg()
+    print(results.known_part(found))
     if arguments.keep:
-        keep(results)
+        keep(found)
         if "gaussian" in arguments.parts:
             (KEPT.parent / "belief.png").write_bytes((arguments.out / "gaussian-seed0.png").read_bytes())
 

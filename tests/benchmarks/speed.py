@@ -7,7 +7,8 @@ recorded (shapes and strides, forward and backward), and then made alone, nothin
 between an update and its roof is everything that is not a matrix product.
 
 Machines are noisy, so everything is interleaved: a round measures every part in turn, in a new
-process pinned to one core, then to two; the medians over all rounds are reported.
+process pinned to one core, then to two; the medians over all rounds are reported. Results go to
+notebooks/assets/speed.json.
 """
 
 import argparse
@@ -22,8 +23,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from learning import OUT, ROOT, available_cpus, pin
+import cpus
 
+ROOT = Path(__file__).resolve().parents[2]
+OUT = ROOT / "notebooks" / "assets" / "speed.json"
 # About the size at which other implementations were measured: see the notes below.
 MATCHED = {
     "model": {"deter": 200, "latent": "categorical", "stoch": 8, "classes": 8, "units": 200},
@@ -163,14 +166,16 @@ def one_round(threads: int, repeats: int) -> list[tuple[str, str, float, float]]
 # --- many rounds -------------------------------------------------------------------------------------
 
 
-def measure(out: Path, cores: list[int], rounds: int) -> dict[str, Any]:
-    """Measure on each number of cores in turn, `rounds` times; writes and returns speed.json."""
+def measure(cores: list[int], rounds: int) -> dict[str, Any]:
+    """Measure on each number of cores in turn, `rounds` times."""
+    import torch
+
     samples: dict[tuple[str, str, int], list[tuple[float, float]]] = defaultdict(list)
-    cpus = available_cpus()
+    own = cpus.available()
     for number in range(rounds):
         for threads in cores:
             print(f"speed: round {number + 1} of {rounds}, {threads} thread(s)", flush=True)
-            words = [sys.executable, __file__, "--one", str(threads), "--cpus", *map(str, cpus[:threads])]
+            words = [sys.executable, __file__, "--one", str(threads), "--cpus", *map(str, own[:threads])]
             environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
             result = subprocess.run(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True, encoding="utf-8")
             for size, part, per_s, roof in json.loads(result.stdout):
@@ -181,7 +186,7 @@ def measure(out: Path, cores: list[int], rounds: int) -> dict[str, Any]:
             for threads in cores:
                 taken = samples[size, part, threads]
                 rates = [median(column) for column in zip(*taken)]
-                rows.append({"size": size, "part": part, "threads": threads, "per_s": rates[0], "roof_per_s": rates[1]})
+                rows.append({"size": size, "part": part, "threads": threads, "per_s": round(rates[0], 1), "roof_per_s": round(rates[1], 1)})
     ratios = []
     for size in (size for size in SIZES if size not in PARTS_OF):
         for threads in cores:
@@ -192,29 +197,27 @@ def measure(out: Path, cores: list[int], rounds: int) -> dict[str, Any]:
         f"{row['batched_over_plain']:.2f} times as many world-model updates (median of neighbouring samples)."
         for row in ratios
     ]
-    result = {"parts": rows, "ratios": ratios, "notes": notes() + told}
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "speed.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
-    return result
+    return {"torch": torch.__version__, "cpus": len(own), "parts": rows, "notes": notes() + told}
 
 
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=OUT, help="folder of the results (default: build/bench)")
+    parser.add_argument("--out", type=Path, default=OUT, help="where the results go (default: notebooks/assets/speed.json)")
     parser.add_argument("--cores", type=int, nargs="+", default=[1, 2], help="cores and threads to measure with (default: 1 2)")
     parser.add_argument("--rounds", type=int, default=5, help="interleaved rounds (default: 5)")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--cpus", type=int, nargs="*", default=[], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one is not None:
-        pin(arguments.cpus)
+        cpus.pin(arguments.cpus)
         print(json.dumps(one_round(arguments.one, repeats=3)))
         return
-    from report import speed_table
+    import results
 
-    result = measure(arguments.out, arguments.cores, arguments.rounds)
-    print("\n".join(speed_table(result) + [""] + [f"* {note}" for note in result["notes"]]))
+    found = measure(arguments.cores, arguments.rounds)
+    arguments.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(results.speed_part(found))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 
 All variants of one seed live through the same recorded episodes of held random pushes, with the
 default settings but for the replay buffer's, and are measured on episodes none of them has seen.
+What whole agents reach with them, the study `departures` measures.
 Results go to notebooks/assets/staleness.json, which notebook 06 reads; what is there is not
 measured again, unless with --fresh.
 """
@@ -18,13 +19,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from learning import FIRST_SEED
 
 from dreamer_core import envs
 from dreamer_core.agent import Dreamer
 from dreamer_core.config import Config, from_dict
 from dreamer_core.replay import Window
-from dreamer_core.trainer import Trainer
 from dreamer_core.viz.dream import Episode, act_out, held_actions
 from dreamer_core.viz.error_growth import error_growth
 from dreamer_core.viz.staleness import Rerun, kl_by_row, live_through, relative_l2, rerun, staleness
@@ -43,8 +42,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
 WORLDS: dict[str, dict[str, Any]] = {"Pendulum": {}, "Pendulum, velocity hidden": {"hide": [2]}}
 EPISODES, LENGTH, HELD_OUT = 10, 200, 4
 AHEAD = 15  # steps of the held-out dreams
-FULL = ["fixed chunks"]  # whole agents, for their returns: the variants that bench.json does not hold already
-FULL_STEPS = 2000  # as in the suite "departures" of learning.py, and from the same seed on
 
 
 def experience(config: Config, seed: int, episodes: int) -> list[Episode]:
@@ -108,35 +105,22 @@ def world_model(world: str, variant: str, seed: int) -> dict[str, Any]:
     return {"curve": curve, "dream_error": [round(float(error), 4) for error in np.median(growth.dream, 0)]}
 
 
-def whole_agent(variant: str, seed: int) -> dict[str, Any]:
-    """Train a whole agent as the suite "departures" of learning.py does: its evaluations, and its stored states at the end."""
-    trainer = Trainer(from_dict({"seed": seed, "env_steps": FULL_STEPS, "replay": VARIANTS[variant]}))
-    mean = {metrics["env_steps"]: round(metrics["eval_return_mean"], 1) for metrics in trainer.run()}
-    return {"env_steps": list(mean), "mean": list(mean.values()), "curve": [measure(trainer.agent)]}
-
-
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5, help="seeds per variant (default: 5)")
-    parser.add_argument(
-        "--parts", nargs="+", choices=[*WORLDS, "returns"], default=[*WORLDS, "returns"], help="what to measure (default: all)"
-    )
+    parser.add_argument("--parts", nargs="+", choices=WORLDS, default=list(WORLDS), help="what to measure (default: all)")
     parser.add_argument("--fresh", action="store_true", help="measure again what is stored already")
     parser.add_argument("--out", type=Path, default=OUT, help="where the results go")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     found = json.loads(arguments.out.read_text(encoding="utf-8")) if arguments.out.exists() and not arguments.fresh else {}
-    jobs = [
-        (f"{w}/{v}/{s}", world_model, (w, v, s)) for w in WORLDS for s in range(arguments.seeds) for v in VARIANTS if w in arguments.parts
-    ]
-    if "returns" in arguments.parts:
-        seeds = range(FIRST_SEED, FIRST_SEED + arguments.seeds)
-        jobs += [(f"returns/{v}/{s}", whole_agent, (v, s)) for s in seeds for v in FULL]
-    for number, (name, make, given) in enumerate(jobs):
+    jobs = [(world, variant, seed) for world in arguments.parts for seed in range(arguments.seeds) for variant in VARIANTS]
+    for number, job in enumerate(jobs):
+        name = "/".join(map(str, job))
         if name in found:
             continue
-        found[name] = make(*given)
+        found[name] = world_model(*job)
         part = arguments.out.with_suffix(".part")
         part.write_text(
             "{" + ",\n".join(f"{json.dumps(key)}:{json.dumps(value, separators=(',', ':'))}" for key, value in found.items()) + "}\n",
