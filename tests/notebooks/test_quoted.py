@@ -16,45 +16,52 @@ from dreamer_core.agent import Dreamer
 from dreamer_core.classroom.lesson import EXERCISES
 from dreamer_core.config import Config, WorldModelConfig, preset
 from dreamer_core.returns import alive_weight
+from dreamer_core.study import stored
 from dreamer_core.viz.branches import recorded
 from dreamer_core.viz.dream import act_out, play
 from dreamer_core.viz.fan import fan
 from dreamer_core.viz.game import DreamGame
 from dreamer_core.viz.pendulum import angle
-from dreamer_core.yardsticks import ceiling, ladder
+from dreamer_core.yardsticks import ceiling, ladder, scales
 from dreamer_core.yardsticks.known_world import World
 from notebooks.books import PATHS, ROOT, code_cells, prose
 
 ASSETS = ROOT / "notebooks" / "assets"
-BENCH = json.loads((ASSETS / "bench.json").read_text(encoding="utf-8"))
-CURVES, BEST = BENCH["curves"], BENCH["ceiling"]
+BEST = scales.read()["Pendulum-v1"].best
 ASIDES = json.loads((ASSETS / "asides.json").read_text(encoding="utf-8"))
 STUDY = json.loads((ASSETS / "staleness.json").read_text(encoding="utf-8"))
 PENDULUM = gym.make("Pendulum-v1").unwrapped
 WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 
 
-def reached(name, mark):
-    """For each seed the first evaluated step at or above `mark`, or infinity."""
-    steps = CURVES[name]["env_steps"]
-    return [next((step for step, value in zip(steps, run) if value >= mark), float("inf")) for run in CURVES[name]["mean"]]
-
-
 def minus(value):
     return f"−{-round(value)}"
 
 
-def test_notebook_09_quotes_the_benchmark():
+def returns_at(study, label, step, world="Pendulum-v1"):
+    """The return of each seed in its evaluation at a step; -1 is the last one's."""
+    runs = stored.curves(study, world, label)
+    return [float(run[-1, 1] if step == -1 else run[run[:, 0] == step, 1][0]) for run in runs]
+
+
+def early():
+    """How many seeds of the default reach -200 by step 600, and of how many, in words."""
+    steps = stored.reached("suite", "Pendulum-v1", "default", -200)
+    return WORDS[sum(step <= 600 for step in steps)], WORDS[len(steps)]
+
+
+def test_notebook_09_quotes_the_stored_studies():
     text = prose(PATHS[9])
-    free = reached("pendulum/sac/1", -200) + reached("pendulum/sb3/1", -200)
-    assert f"Model-free SAC needs {min(free):,} to {max(free):,} steps for this task" in text
-    early = sum(step <= 600 for step in reached("pendulum/dropin/1", -200))
-    assert f"{WORDS[early]} of the ten stored seeds of `dropin` reach −200 by step 600" in text
-    ours = CURVES["pendulum/sac/1"]
-    last = [run[-1] for run in ours["mean"]]
-    assert f"{minus(max(last))} to {minus(min(last))} in all ten seeds" in text
-    at = [run[ours["env_steps"].index(1400)] for run in ours["mean"]]
+    free = [step for label in ("sac", "sb3_sac, 3 x the steps") for step in stored.reached("suite", "Pendulum-v1", label, -200)]
+    assert f"Model-free SAC needs {min(free):,.0f} to {max(free):,.0f} steps for this task" in text
+    some, all_of_them = early()
+    assert f"{some} of the {all_of_them} stored seeds of `dropin` reach −200 by step 600" in text
+    last, at = returns_at("suite", "sac", -1), returns_at("suite", "sac", 1400)
+    assert f"{minus(max(last))} to {minus(min(last))} in all {WORDS[len(last)]} seeds" in text
     assert f"stand between {minus(min(at))} and {minus(max(at))} at step 1400" in text
+    cut, uncut = (stored.reached("readings", "Pendulum-v1 hidden", arm, -160) for arm in ("default", "uncut"))
+    assert sum(np.isfinite(uncut)) > sum(np.isfinite(cut)) and np.median(uncut) < np.median(cut)
+    assert f"has {WORDS[len(cut)]} seeds of both: without the cut more of them arrive, and sooner" in text
 
 
 def test_notebook_09_states_the_settings():
@@ -113,17 +120,17 @@ def test_notebook_09_counts_the_cuts_that_a_switch_takes_back():
 
 def test_notebook_09_quotes_what_its_proposals_did():
     text = prose(PATHS[9])
-    assert Config().evaluation.every == 200  # the third evaluation comes after 600 steps, the last after 1,400
 
-    def told(name, evaluation):
-        first, second, third = (minus(run[evaluation]) for key, run in ASIDES["dreamer"].items() if key.startswith(f"{name}/"))
-        return f"{first}, {second} and {third}"
+    def told(name, step):
+        found = returns_at("departures", name, step)
+        return f"between {minus(min(found))} and {minus(max(found))}"
 
-    arrived = sum(step <= 600 for step in reached("pendulum/dropin/1", -200))
     nats, raw = "free nats 1", "rewards as they come"
-    usual = f"where {WORDS[arrived]} of ten seeds of the default have arrived"
-    assert f"three seeds stood at {told(nats, 2)} after 600 steps, {usual}, and at {told(nats, -1)} after 1,400" in text
-    assert f"three seeds stood at {told(raw, 2)} after 600 steps and at {told(raw, -1)} after 1,400" in text
+    runs = stored.curves("departures", "Pendulum-v1", nats)
+    number, end, (some, all_of_them) = WORDS[len(runs)], int(runs[0][-1, 0]), early()
+    usual = f"where {some} of {all_of_them} seeds of the default have arrived"
+    assert f"{number} seeds stood {told(nats, 600)} after 600 steps, {usual}, and {told(nats, -1)} after {end:,}" in text
+    assert f"{number} seeds stood {told(raw, 600)} after 600 steps and {told(raw, -1)} after {end:,}" in text
 
 
 def test_notebook_00_counts_dreams_that_tip_over():
@@ -261,11 +268,9 @@ def test_notebook_06_says_of_four_more_seeds_what_a_wrong_start_costs():
 
 
 def test_notebook_06_tells_when_whole_agents_arrive():
-    runs = [run for key, run in STUDY.items() if key.startswith("returns/fixed chunks/")]
-    first = [next((s for s, mean in zip(run["env_steps"], run["mean"]) if mean >= -200), float("inf")) for run in runs]
-    others = [f"departures/{name}/1" for name in ("every window from the stored h", "every window from h = 0", "default")]
-    assert max(median(first), *(median(reached(name, -200)) for name in others)) == 800
-    assert "half of the seeds are there within 800 steps" in prose(PATHS[6])
+    arms = ("fixed chunks", "every window from the stored h", "every window from h = 0", "default")
+    slowest = max(median(stored.reached("departures", "Pendulum-v1", arm, -200)) for arm in arms)
+    assert f"half of the seeds are there within {slowest:,.0f} steps" in prose(PATHS[6])
 
 
 def test_notebook_07_states_the_settings_and_the_pendulums_own_numbers():
@@ -298,10 +303,7 @@ def test_notebook_07_quotes_the_stored_agent():
     episodes, collects = Config().evaluation.episodes, minus(log[-1]["eval_return_mean"])
     assert f"Over the {episodes} evaluation episodes of this course the agent collects {collects} on average" in text
     assert f"along *its* training, over the {episodes} evaluation episodes" in text
-    assert (
-        f"any controller can do there is {minus(json.loads((ASSETS / 'bench.json').read_text(encoding='utf-8'))['ceiling'])} (`ceiling.py`)"
-        in text
-    )
+    assert f"any controller can do there is {minus(BEST)} (`ceiling.py`)" in text
     off, dreamt = pushed_while_upright()
     assert off[10] == pytest.approx(50, abs=5) and np.argmax(off > 90) == 13
     assert "some 50 degrees off after ten steps and past horizontal after thirteen" in text
@@ -434,12 +436,13 @@ def test_notebook_02_tells_what_its_proposals_do():
 
 
 def test_units_decide_on_inverted_pendulum():
-    full = {name: sum(run[-1] == 1000 for run in CURVES[f"inverted/{name}/1"]["mean"]) for name in ("dropin", "raw units")}
-    assert full == {"dropin": 8, "raw units": 0} and len(CURVES["inverted/raw units/1"]["mean"]) == 10
-    assert CURVES["inverted/dropin/1"]["env_steps"][-1] == 2000
-    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    assert "eight of ten seeds reach its limit at step 2,000, and in raw units none" in readme
-    assert "at step 2,000 eight of ten seeds hold the pole for a whole episode, and in raw units none does" in prose(PATHS[5])
+    world, arms = "InvertedPendulum-v5", ("default", "raw units")
+    usual, raw = (sum(value == 1000 for value in returns_at("departures", arm, -1, world)) for arm in arms)
+    runs = stored.curves("departures", world, "raw units")
+    number, end = WORDS[len(runs)], int(runs[0][-1, 0])
+    assert usual > raw, "units decide nothing here"
+    told = f"at step {end:,} {WORDS[usual]} of {number} seeds hold the pole for a whole episode"
+    assert f"{told}, and in raw units {WORDS[raw] if raw else 'none'} does" in prose(PATHS[5])
 
 
 def span(values, form="{:.2f}"):
@@ -666,7 +669,7 @@ def test_notebook_04_quotes_its_settings():
 
 
 def test_notebook_05_quotes_its_settings():
-    model, curve = WorldModelConfig(), CURVES["hidden/cut/1"]
+    model, curve = WorldModelConfig(), stored.curves("readings", "Pendulum-v1 hidden", "default")[0]
     code_says(5, "gradient_flow", "replay.sample(128, 8)", "budget(200, quick=10)", "factors = [1, 3, 60, 12_288]", "start=10, steps=40")
     code_says(5, ">= -160")
     says(
@@ -683,7 +686,7 @@ def test_notebook_05_quotes_its_settings():
         "Look at step 10",
         f"angles that are 1/{1 / PENDULUM.dt:.0f} second apart",
         f"We count who reaches a return of −160; the best controller there is gets about {minus(BEST)}",
-        f"in these {curve['env_steps'][-1]:,} steps",
+        f"in these {curve[-1, 0]:,.0f} steps",
     )
 
 
@@ -732,7 +735,6 @@ def test_notebook_02_computes_what_it_says():
     learning = "\n".join(cell.source for cell in code_cells(PATHS[2]))
     assert "budget(400, quick=200)" in learning and "the agent takes 400 random steps" in text
     assert "if step % 20 == 0:" in learning and "for _ in range(20)]" in learning and "every 20 steps, 20 updates." in text
-    ours = CURVES["pendulum/sac/1"]
-    at = ours["env_steps"].index(600)
-    assert len(ours["mean"]) == 10 and all(run[at] < run[0] for run in ours["mean"])
-    assert "so did all ten earlier runs, at step 600" in text
+    begun, later = returns_at("suite", "sac", Config().evaluation.every), returns_at("suite", "sac", 600)
+    assert all(after < before for before, after in zip(begun, later))
+    assert f"so did all {WORDS[len(later)]} earlier runs, at step 600" in text
