@@ -45,7 +45,7 @@ def held(plan: Plan, out: Path) -> Iterator[None]:
             opened.enter_context(checkpoint.lock(out / "study.lock"))
             known = record(plan)
             if (out / "study.json").exists():
-                check_same(stored(out), known, out)
+                check_same(stored(out), plan, out)
             checkpoint.write_atomic(out / "study.json", json.dumps(known, indent=1).encode())
         except InUse:
             raise InUse(f"another study is at work in {out}: wait until it ends or stop it, or choose another --out") from None
@@ -69,7 +69,7 @@ def record(plan: Plan) -> dict[str, Any]:
     return {"seeds": {world: list(plan.seeds[world]) for world in plan.worlds}, "settings": settings}
 
 
-def check_same(old: dict[str, Any], new: dict[str, Any], out: Path) -> None:
+def check_same(old: dict[str, Any], plan: Plan, out: Path) -> None:
     """Arms, worlds, seeds and steps may be added to a study, and nothing else that decides its runs may change.
 
     What no run was begun with, as a world that cannot be made, may change in every way.
@@ -78,18 +78,19 @@ def check_same(old: dict[str, Any], new: dict[str, Any], out: Path) -> None:
         ConfigError: something differs.
     """
     advice = "choose another --out, or put it back"
+    new = record(plan)["settings"]
     for world, arms in old["settings"].items():
         begun = {arm: seeds for arm in arms if (seeds := [seed for seed in old["seeds"][world] if jobs_of.begun(out, world, arm, seed)])}
-        if begun and world not in new["settings"]:
+        if begun and world not in new:
             raise ConfigError(f"the study in {out} has the world {world}, which the plan has no more: {advice}")
-        gone = sorted({seed for seeds in begun.values() for seed in seeds} - set(new["seeds"].get(world, ())))
-        if gone:
-            raise ConfigError(f"the study in {out} has the seed {gone[0]} in {world}, which the plan has no more: {advice}")
-        for arm in begun:
+        for arm, seeds in begun.items():
             settings = arms[arm]
-            now = new["settings"][world].get(arm)
+            now = new[world].get(arm)
             if now is None:
                 raise ConfigError(f"the study in {out} has the arm {arm}, which the plan has no more: {advice}")
+            gone = sorted(set(seeds) - set(plan.seeds_of(world, arm)))
+            if gone:
+                raise ConfigError(f"the study in {out} has the seed {gone[0]} of {arm} in {world}, which the plan has no more: {advice}")
             names = [name for name in changed(settings, now) if name != "seed"]
             if now["env_steps"] < settings["env_steps"]:
                 names.append("env_steps")

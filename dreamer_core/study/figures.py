@@ -1,13 +1,16 @@
 """The figures of a study: scores with intervals, learning curves with all seeds, performance profiles."""
 
 import math
+from collections import Counter
 from itertools import product
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dreamer_core.study.plan import count
 from dreamer_core.study.results import Cell, Results
 from dreamer_core.study.statistics import estimate, interquartile_mean, profile
 from dreamer_core.viz.curves import COLOURS
@@ -88,8 +91,7 @@ def curves(results: Results) -> Figure:
             if value is not None:  # best and solved may be close together
                 axis.axhline(value, color="0.35", linewidth=0.9, linestyle="--" if name == "best" else ":", zorder=1)
                 axis.annotate(name, (1.01, value), xycoords=("axes fraction", "data"), va=side, fontsize=SMALLEST, color="0.25")
-        numbers = sorted({len(results.cells[world, reading.label].seeds) for reading in longest(results)})
-        axis.set_title(f"{world} ({'..'.join(map(str, numbers))} seeds each)", fontsize=10)
+        axis.set_title(f"{world}\n{fill(seed_counts(results, world), 48)}", fontsize=10)
         axis.set_xlim(left=0)
         axis.set_xlabel("environment steps", fontsize=SMALLEST)
         axis.set_ylabel("mean return of an evaluation", fontsize=SMALLEST)
@@ -101,6 +103,13 @@ def curves(results: Results) -> Figure:
         alt=f"Learning curves, return against environment steps, of {len(results.runs)} runs in {len(worlds)} world(s).",
         caption="Thin lines: single seeds. Thick lines: their interquartile mean, with its bootstrap interval of 95 % as a band.",
     )
+
+
+def seed_counts(results: Results, world: str) -> str:
+    """How many seeds the arms have in a world: the usual number, and the arms that have another one."""
+    found = {reading.arm: len(results.cells[world, reading.label].seeds) for reading in longest(results)}
+    usual = Counter(found.values()).most_common(1)[0][0]
+    return ", ".join([f"{count(usual, 'seed')} each", *(f"{arm} {number}" for arm, number in found.items() if number != usual)])
 
 
 def longest(results: Results) -> list:

@@ -52,10 +52,11 @@ class Job(NamedTuple):
 
 def jobs(plan: Plan, out: Path) -> list[Job]:
     """All runs of a study in folder `out`, seed by seed, so that one which is broken off early is a fair comparison."""
-    every = [(plan.seeds[world].index(seed), world, arm, seed) for world in plan.worlds for seed in plan.seeds[world] for arm in plan.arms]
+    every = [(world, arm, seed) for world in plan.worlds for arm in plan.arms for seed in plan.seeds_of(world, arm)]
+    every.sort(key=lambda one: plan.seeds[one[0]].index(one[2]))  # stable: worlds and arms stay in order
     return [
         Job(world, arm, seed, str(place(out, world, arm, seed)), configs.to_dict(plan.config(world, arm, seed)))
-        for _, world, arm, seed in sorted(every, key=lambda one: one[0])  # stable: worlds and arms stay in order
+        for world, arm, seed in every
     ]
 
 

@@ -4,7 +4,7 @@
     arms:                                       # the first one is what the others are held against
       dropin: {}                                # the defaults
       uncut: {model.detach-z: false}            # settings by the names of the command's flags
-      sb3_sac: {agent: sb3_sac, times: 3}       # stable-baselines3's SAC, for three times the steps
+      sb3_sac: {agent: sb3_sac, times: 3, seeds: [0..4]}    # stable-baselines3's SAC, for three times the steps, with fewer seeds
     worlds:
       - env: Pendulum-v1
         env_steps: 3000
@@ -16,7 +16,8 @@
     evaluation: {every: 200, episodes: 50, seed: 20000, last: 5}    # a run's result is the mean of its last evaluations
 
 Worlds whose `random` and `best` are known (`yardsticks/scales.py`) need not say them.
-`name`, `wrappers`, `solved`, `times`, `evaluation` and a world's own `seeds` and `evaluation` may be left out.
+An arm that names `seeds` is run only with those of a world's seeds that are among them; arms are compared at the seeds that both have.
+`name`, `wrappers`, `solved`, `times`, `evaluation`, an arm's own `seeds` and a world's own `seeds` and `evaluation` may be left out.
 """
 
 import difflib
@@ -43,6 +44,7 @@ OF_THE_STUDY = ("env", "env_steps", "seed", "threads", "wrappers", "evaluation")
 SCALE = {"random": "the mean return of random actions", "best": "the best mean return that is known"}
 MOST = 15  # arms that a figure can tell apart
 TIMES = "times"  # of an arm: how many times a world's steps it runs
+SEEDS = "seeds"  # of an arm: those that it is run with, of a world's
 AGENTS = (*get_args(Config.__annotations__["agent"]), AGENT)
 NAME = r"[^\W_][^|`*$<>[\]\\]{0,79}"  # of an arm or a world: what tables and figures show as it is, and a folder can be called after
 
@@ -89,6 +91,7 @@ class Arm(NamedTuple):
 
     settings: dict[str, Any]  # the tree of what differs from the defaults
     times: int  # steps, as a multiple of the world's
+    seeds: tuple[int, ...] | None  # run with those of a world's seeds that are among these; None takes all of them
 
 
 class Reading(NamedTuple):
@@ -117,13 +120,18 @@ class Plan(NamedTuple):
                 found.append(Reading(f"{name}, {arm.times} x the steps", name, arm.times))
         return found
 
+    def seeds_of(self, world: str, arm: str) -> tuple[int, ...]:
+        """The seeds of an arm in a world."""
+        own = self.arms[arm].seeds
+        return tuple(seed for seed in self.seeds[world] if own is None or seed in own)
+
     def config(self, world: str, arm: str, seed: int) -> "Config | PeerConfig":
         """The complete settings of one run.
 
         Raises:
             ConfigError: the arm has a setting of a wrong type or out of range.
         """
-        place, (settings, times), measure = self.worlds[world], self.arms[arm], self.measures[world]
+        place, (settings, times, _), measure = self.worlds[world], self.arms[arm], self.measures[world]
         fixed = {
             "env": place.env,
             "env_steps": place.env_steps * times,
@@ -226,6 +234,7 @@ def arm(name: str, settings: Any) -> Arm:
     times = settings.pop(TIMES, 1)
     if type(times) is not int or times < 1:
         raise ConfigError(f"the arm {name} has times: {times!r}, how many times a world's steps it runs: it must be 1, 2, ...")
+    own = seeds(f"the arm {name}", settings.pop(SEEDS)) if SEEDS in settings else None
     check_names(f"the arm {name}", [settings.get("agent", AGENTS[0])], AGENTS, "agent")
     known = PeerConfig() if settings.get("agent") == AGENT else Config()
     choices = [key for key in flat(configs.to_dict(known)) if key.partition(".")[0] not in OF_THE_STUDY]
@@ -237,13 +246,13 @@ def arm(name: str, settings: Any) -> Arm:
             raise ConfigError(f"the arm {name} sets {key}, which is the same for every arm: set it for the study or for a world")
         if key in sections:
             raise ConfigError(f"the arm {name} sets {key} as a whole: write its settings one by one, as `{key}.NAME: VALUE`")
-        check_names(f"the arm {name}", [key], [*choices, TIMES], "setting")
+        check_names(f"the arm {name}", [key], [*choices, TIMES, SEEDS], "setting")
         (tree.setdefault(section, {}) if section else tree)[field] = value
     if times > 1 and tree.get("schedule", {}).get("anneal"):
         raise ConfigError(
             f"the arm {name} has times: {times} and schedule.anneal: its rates fall over all its steps, so half-way it is no shorter run"
         )
-    return Arm(tree, times)
+    return Arm(tree, times, own)
 
 
 def world(entry: Any) -> World:
@@ -322,14 +331,21 @@ def check(plan: Plan) -> None:
 
 def check_arms(plan: Plan, world: str) -> None:
     """Raises:
-    ConfigError: an arm has a wrong setting, or the same ones as another, with which the same seeds make the same runs.
+    ConfigError: an arm has no seed, a wrong setting, or the same ones as another, with which the same seeds make the same runs.
     """
     taken: list[tuple[str, Any]] = []
     for name in plan.arms:
+        if not plan.seeds_of(world, name):
+            known = ", ".join(map(str, plan.seeds[world]))
+            raise ConfigError(
+                f"the arm {name} names none of the seeds of the world {world} ({known}): give it some of these, or no `seeds`"
+            )
         found = plan.config(world, name, plan.seeds[world][0])
         twin = next((other for other, config in taken if config == found), None)
         if twin is not None:
-            raise ConfigError(f"the arms {twin} and {name} have the same settings, and so the same runs: take one of them away")
+            raise ConfigError(
+                f"the arms {twin} and {name} have the same settings, and so the same run for each seed: take one of them away"
+            )
         taken.append((name, found))
 
 

@@ -8,7 +8,7 @@ import yaml
 
 from dreamer_core.errors import DreamerError
 from dreamer_core.study.figures import curves, profiles, scores
-from dreamer_core.study.plan import count
+from dreamer_core.study.plan import Plan, count
 from dreamer_core.study.results import Pair, Results
 from dreamer_core.study.statistics import DIGITS, Estimate, estimate, interquartile_mean, median, told
 from dreamer_core.viz.show import png
@@ -155,11 +155,10 @@ def about(results: Results, world: str) -> str:
 
 def table(results: Results, world: str) -> str:
     """A row for each reading in one world."""
-    planned = len(results.plan.seeds[world])
     rows = []
     for reading in results.readings:
         cell = results.cells[world, reading.label]
-        seeds = f"{len(cell.seeds)} of {planned}"
+        seeds = f"{len(cell.seeds)} of {len(results.plan.seeds_of(world, reading.arm))}"
         if not cell.seeds:
             rows.append([reading.label, "no run finished", "", "", "", "", "", "", seeds])
             continue
@@ -208,30 +207,41 @@ def grid(head: list[str], rows: list[list[str]]) -> str:
 
 def arms(results: Results) -> str:
     """What each arm sets."""
-    plan = results.plan
-    settings = {
-        name: (arm.settings or "the defaults") if arm.times == 1 else {"times": arm.times, **arm.settings}
-        for name, arm in plan.arms.items()
-    }
+    settings = {}
+    for name, arm in results.plan.arms.items():
+        times = {"times": arm.times} if arm.times > 1 else {}
+        seeds = {"seeds": list(arm.seeds)} if arm.seeds else {}
+        settings[name] = times | seeds | arm.settings or "the defaults"
     return f"```yaml\n{yaml.safe_dump(settings, sort_keys=False, default_flow_style=None).strip()}\n```"
 
 
 def known(results: Results) -> list[str]:
     """What a reader must know before quoting these numbers."""
     plan = results.plan
-    lines = [f"* Seeds of {world}: {', '.join(map(str, plan.seeds[world]))}." for world in plan.worlds]
+    lines = [f"* Seeds of {world}: {', '.join(map(str, plan.seeds[world]))}{fewer(plan, world)}." for world in plan.worlds]
     made = results.made_with()
     lines += [f"* Made with torch {one['torch']} and the agent's code {one['code']}." for one in made]
     if len({one["code"] for one in made}) > 1:
         lines.append("* These runs were made with more than one version of the agent's code: make the study anew in another folder.")
     lines.append(f"* Seconds: training time alone, evaluations not counted{at_a_time(results.workers())}.")
-    fewest = min(len(seeds) for seeds in plan.seeds.values())
-    if fewest < FEW:
+    by_world = [[len(plan.seeds_of(world, arm)) for arm in plan.arms] for world in plan.worlds]
+    if min(map(min, by_world)) < FEW:
         lines.append(f"* With fewer than {FEW} seeds in a world bootstrap intervals are too narrow: take them as a hint.")
-    if len({len(seeds) for seeds in plan.seeds.values()}) > 1:
+    if any(len(set(numbers)) > 1 for numbers in zip(*by_world)):
         lines.append("* The worlds have unequal numbers of seeds; over all worlds every run counts alike.")
+    if any(len(set(numbers)) > 1 for numbers in by_world):
+        lines.append(
+            "* The arms have unequal numbers of seeds, so that their scores are over different runs: "
+            "compare arms by their differences, which take only the seeds that both have."
+        )
     lines += [f"* {', '.join(names)}: {sentence}." for sentence, names in results.warnings().items()]
     return ["\n".join(lines)]
+
+
+def fewer(plan: Plan, world: str) -> str:
+    """The arms that have not all of a world's seeds, and those that they have, as the end of a sentence; empty if there are none."""
+    own = {arm: plan.seeds_of(world, arm) for arm in plan.arms}
+    return "".join(f"; of {arm} only {', '.join(map(str, seeds))}" for arm, seeds in own.items() if seeds != plan.seeds[world])
 
 
 def at_a_time(workers: list[int]) -> str:

@@ -97,7 +97,7 @@ class Results:
 
     def data(self) -> dict[str, Any]:
         """Everything as plain data, for JSON; a number that is not there is null."""
-        cells = [self._cell_data(world, label, cell) for (world, label), cell in self.cells.items()]
+        cells = [self._cell_data(world, reading) for world in self.plan.worlds for reading in self.readings]
         together = [
             {"label": reading.label, "score": plain(estimate(strata, interquartile_mean)), "median": plain(estimate(strata, median))}
             for reading in self.readings
@@ -107,7 +107,8 @@ class Results:
                   "difference": plain(pair.difference)} for pair in self.pairs()]  # fmt: skip
         return {
             "name": self.plan.name,
-            "arms": {name: {"times": arm.times, "settings": arm.settings} for name, arm in self.plan.arms.items()},
+            "arms": {name: {"times": arm.times, "seeds": arm.seeds and list(arm.seeds), "settings": arm.settings}
+                     for name, arm in self.plan.arms.items()},
             "worlds": {name: {"random": place.random, "best": place.best, "solved": place.solved, "env_steps": place.env_steps,
                               "last": self.plan.measures[name].last} for name, place in self.plan.worlds.items()},
             "cells": cells,
@@ -118,8 +119,9 @@ class Results:
             "workers": self.workers(),
         }  # fmt: skip
 
-    def _cell_data(self, world: str, label: str, cell: Cell) -> dict[str, Any]:
-        found = {"world": world, "label": label, "planned": len(self.plan.seeds[world]), "seeds": cell.seeds}
+    def _cell_data(self, world: str, reading: Reading) -> dict[str, Any]:
+        cell, planned = self.cells[world, reading.label], len(self.plan.seeds_of(world, reading.arm))
+        found = {"world": world, "label": reading.label, "planned": planned, "seeds": cell.seeds}
         if not cell.seeds:
             return found
         return found | {

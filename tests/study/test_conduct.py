@@ -107,12 +107,30 @@ def test_arms_worlds_seeds_and_steps_may_be_added(whole, tmp_path):
     make(small(worlds=[BUOY | {"best": 1.0, "solved": -1}], name="other"), tmp_path)  # what only the report reads may change
 
 
+def test_an_arm_with_seeds_of_its_own_is_run_with_these_and_may_get_more(whole, tmp_path):
+    made = small(arms={"cut": SETTINGS, "uncut": SETTINGS | {"model.detach_z": False, "seeds": [4]}})
+    assert [one.name for one in job.jobs(from_dict(made), tmp_path)] == [
+        "cut in buoy, seed 3",
+        "cut in buoy, seed 4",
+        "uncut in buoy, seed 4",
+    ]
+    make(made, tmp_path)
+    assert list(folders(tmp_path)) == ["runs/buoy/cut/3", "runs/buoy/cut/4", "runs/buoy/uncut/4"]
+    assert not Results(from_dict(made), tmp_path).unfinished(), "a run that was not planned is missed"
+    make(small(), tmp_path)
+    assert_same_study(whole, tmp_path)
+
+
 @pytest.mark.parametrize(
     "changes, sentence",
     [
         (dict(arms={"cut": SETTINGS}), "has the arm uncut, which the plan has no more"),
         (dict(worlds=[BUOY | {"name": "sea"}]), "has the world buoy, which the plan has no more"),
-        (dict(seeds=[4, 5]), "has the seed 3 in buoy, which the plan has no more"),
+        (dict(seeds=[4, 5]), "has the seed 3 of cut in buoy, which the plan has no more"),
+        (
+            dict(arms={"cut": SETTINGS, "uncut": SETTINGS | {"model.detach_z": False, "seeds": [4]}}),
+            "has the seed 3 of uncut in buoy, which the plan has no more",
+        ),
         (dict(worlds=[BUOY | {"env_steps": 60}]), "has cut in buoy with env_steps 80, the plan now 60"),
         (dict(arms={"cut": SETTINGS | {"sac.gamma": 0.5}, "uncut": {}}), "has cut in buoy with sac.gamma 0.9, the plan now 0.5"),
         (dict(evaluation=dict(every=40, episodes=2, seed=7, last=2)), "has cut in buoy with evaluation.every 20, the plan now 40"),

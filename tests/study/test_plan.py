@@ -23,6 +23,7 @@ def test_the_example_in_the_docstring_is_a_study(tmp_path):
     found = read(file)
     assert list(found.arms) == ["dropin", "uncut", "sb3_sac"] and list(found.worlds) == ["Pendulum-v1", "hidden"]
     assert found.seeds == {"Pendulum-v1": tuple(range(10)), "hidden": (0, 1, 2, 3, 4)}
+    assert found.seeds_of("Pendulum-v1", "sb3_sac") == (0, 1, 2, 3, 4) and found.seeds_of("Pendulum-v1", "uncut") == tuple(range(10))
     assert found.arms["uncut"].settings == {"model": {"detach_z": False}}
     assert [(one.label, one.times) for one in found.readings()][-2:] == [("sb3_sac", 1), ("sb3_sac, 3 x the steps", 3)]
 
@@ -54,6 +55,14 @@ def test_the_other_librarys_sac_is_an_arm_with_its_own_settings():
 )
 def test_seeds_are_numbers_and_ranges_with_both_ends(given, found):
     assert seeds("the study", given) == found
+
+
+def test_an_arm_may_have_fewer_seeds_than_its_world_and_never_others():
+    worlds = [BUOY, BUOY | {"name": "sea", "seeds": [9, "2..4"]}]
+    plan = from_dict(small(arms={"all": SETTINGS, "few": SETTINGS | {"agent": "sac", "seeds": ["4..9"]}}, worlds=worlds, seeds=["0..4"]))
+    assert plan.seeds == {"buoy": (0, 1, 2, 3, 4), "sea": (9, 2, 3, 4)}
+    assert [plan.seeds_of(world, arm) for world in plan.worlds for arm in plan.arms] == [(0, 1, 2, 3, 4), (4,), (9, 2, 3, 4), (9, 4)]
+    assert plan.config("sea", "few", 9).agent == "sac", "the seeds of an arm spoiled its settings"
 
 
 PENDULUM = dict(env="Pendulum-v1", env_steps=400, random=-1230, best=-135)
@@ -93,7 +102,7 @@ PENDULUM = dict(env="Pendulum-v1", env_steps=400, random=-1230, best=-135)
         (dict(worlds=[PENDULUM | {"name": ["a"]}]), "the study has ['a'] among its worlds: write a name"),
         (dict(seeds=["9..0"]), "the study has 9..0 among its seeds: write the smaller end of a range first"),
         (dict(arms={"x": {"model.detach-z": False, "model.detach_z": True}}), "the arm x sets model.detach_z twice, once with - and once"),
-        (dict(arms={"x": {}, "y": {"preset": "dropin"}}), "the arms x and y have the same settings, and so the same runs: take one"),
+        (dict(arms={"x": {}, "y": {"preset": "dropin"}}), "the arms x and y have the same settings, and so the same run for each seed"),
         (dict(evaluation=dict(every=20, last=5)), "the world buoy has 4 evaluations (80 steps, one every 20), of which a run's result"),
         (dict(evaluation={"last": 0}), "the study in its evaluation has last: 0: input should be greater"),
         (dict(evaluation=5), "the study's evaluation is 5: write for example"),
@@ -107,6 +116,16 @@ PENDULUM = dict(env="Pendulum-v1", env_steps=400, random=-1230, best=-135)
         (dict(arms={"x": {"evaluation.every": 3}}), "the arm x sets evaluation.every, which is the same for every arm"),
         (dict(arms={"x": {"times": 0}}), "the arm x has times: 0, how many times a world's steps it runs: it must be 1, 2, ..."),
         (dict(arms={"x": {"times": 2, "schedule.anneal": True}}), "the arm x has times: 2 and schedule.anneal: its rates"),
+        (dict(arms={"x": {"seeds": [3, 5]}, "y": {"agent": "sac", "seeds": [5, 6]}}),
+         "the arm y names none of the seeds of the world buoy (3, 4): give it some of these, or no `seeds`"),
+        (dict(arms={"x": {"seeds": [3]}}, worlds=[BUOY, BUOY | {"name": "sea", "seeds": [1]}]),
+         "the arm x names none of the seeds of the world sea (1): "),
+        (dict(arms={"x": {"seeds": []}}), "the arm x names none of the seeds of the world buoy (3, 4): give it some"),
+        (dict(arms={"x": {"seeds": None}}), "the arm x has None among its seeds: write whole numbers from 0 on, or a range such as 0..9"),
+        (dict(arms={"x": {"seeds": ["4..3"]}}), "the arm x has 4..3 among its seeds: write the smaller end of a range first"),
+        (dict(arms={"x": {"seeds": [3, "3..4"]}}), "the arm x names the seed 3 twice: "),
+        (dict(arms={"x": {"sead": [3]}}), "the arm x has the setting sead, which does not exist: did you mean seeds?"),
+        (dict(arms={"x": {"seeds": [3]}, "y": {"seeds": [4]}}), "the arms x and y have the same settings, and so the same run for each"),
         (dict(arms={"x": {"agent": "sb3_sac", "gama": 1}}), "the arm x has the setting gama, which does not exist: did you mean gamma?"),
         (dict(arms={"x": {"agent": "ppo"}}), "the arm x has the agent ppo, which does not exist: choose from dreamer, sac, sb3_sac"),
     ],
@@ -154,6 +173,16 @@ def test_the_studies_of_the_project_can_be_read(file):
 def test_the_suite_holds_every_world_of_the_course():
     suite = read(Path(__file__).parents[2] / "studies" / "suite.yaml")
     assert {place.env for place in suite.worlds.values()} >= {f"dreamer/{world}-v0" for world in worlds.WORLDS} | scales.read().keys()
+
+
+def test_the_suites_expensive_baseline_has_five_seeds_in_every_world_and_half_of_all_steps():
+    suite = read(Path(__file__).parents[2] / "studies" / "suite.yaml")
+    steps = {
+        arm: [suite.config(world, arm, seed).env_steps for world in suite.worlds for seed in suite.seeds_of(world, arm)]
+        for arm in suite.arms
+    }
+    assert {len(suite.seeds_of(world, "sb3_sac")) for world in suite.worlds} == {5}
+    assert sum(steps["sb3_sac"]) / sum(map(sum, steps.values())) == pytest.approx(0.5, abs=0.03), "studies/suite.yaml says half"
 
 
 def test_the_settings_that_arms_may_choose_are_all_of_the_commands_but_those_of_the_study():

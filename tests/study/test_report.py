@@ -77,6 +77,52 @@ def test_only_seeds_that_both_arms_have_are_paired(tmp_path):
     assert pair.difference.runs == 1 and pair.difference.value == pytest.approx(0.2) and np.isnan(pair.difference.low)
 
 
+@pytest.fixture
+def unequal(tmp_path):
+    """One arm with five seeds beside another with two of them, in both worlds."""
+    shifts = {"all": {3: 0.1, 4: 0.2, 5: 0.3, 6: 0.4, 7: 0.5}, "few": {4: 0.5, 6: 0.9}}
+    returns = {
+        (world["name"], arm, seed): [world["random"] + score * (world["best"] - world["random"])] * 4
+        for world in WORLDS
+        for arm, scores in shifts.items()
+        for seed, score in scores.items()
+    }
+    arms = {"all": SETTINGS, "few": SETTINGS | {"model.detach_z": False, "seeds": [4, 6]}}
+    return write(tmp_path, returns, arms=arms, seeds=["3..7"])
+
+
+def test_an_arm_with_fewer_seeds_is_whole_with_its_own_and_paired_at_those_that_both_have(unequal):
+    assert len(unequal.runs) == 14 and not unequal.unfinished()
+    found = {(pair.world, pair.label): pair for pair in unequal.pairs()}
+    assert found["buoy", "few"].difference.runs == 2 and found["", "few"].difference.runs == 4
+    assert found["buoy", "few"].difference.value == pytest.approx((0.5 - 0.2 + 0.9 - 0.4) / 2), "pairs are not of the same seeds"
+    data = unequal.data()
+    assert {(cell["label"], cell["planned"], len(cell["seeds"])) for cell in data["cells"]} == {("all", 5, 5), ("few", 2, 2)}
+    assert [arm["seeds"] for arm in data["arms"].values()] == [None, [4, 6]] and json.loads(report.as_json(data)) == data
+
+
+def test_the_report_tells_the_number_of_seeds_of_each_arm(unequal):
+    text = report.markdown(unequal)
+    assert "14 runs, of which 14 are finished" in text
+    rows = [line for line in text.split("## buoy")[1].split("## sea")[0].splitlines() if line.startswith("| ")]
+    assert [row.rsplit("| ", 1)[1] for row in rows if row.startswith(("| all", "| few"))] == ["5 of 5 |", "2 of 2 |"]
+    assert "few:\n  seeds: [4, 6]" in text, "the arm's seeds are not among its settings"
+    assert "* Seeds of sea: 3, 4, 5, 6, 7; of few only 4, 6.\n" in text
+    assert "Fewer than 5 seeds in a world: do not trust" in text and "* With fewer than 5 seeds in a world" in text
+    assert "The arms have unequal numbers of seeds" in text and "The worlds have unequal" not in text
+
+
+def test_where_all_have_the_same_seeds_nothing_is_said_of_unequal_numbers(results):
+    text = report.markdown(results)
+    assert "unequal" not in text and "* Seeds of sea: 3, 4.\n" in text
+
+
+def test_the_figures_tell_the_number_of_seeds_of_each_arm(unequal, results):
+    assert [axis.get_title() for axis in figures.curves(unequal).axes] == ["buoy\n5 seeds each, few 2", "sea\n5 seeds each, few 2"]
+    assert figures.curves(results).axes[0].get_title() == "buoy\n2 seeds each"
+    assert [text.get_text() for text in figures.scores(unequal).axes[2].texts] == ["n = 10", "n = 4"]
+
+
 def test_a_run_that_is_missing_or_failed_is_named_and_left_out(tmp_path):
     broken = RETURNS | {("buoy", "uncut", 4): [-100, -50]}
     results = write(tmp_path, {key: value for key, value in broken.items() if key != ("sea", "cut", 3)})
