@@ -16,7 +16,7 @@ from dreamer_core.config import Config, from_dict, to_dict
 from dreamer_core.errors import CheckpointError
 from dreamer_core.imagine import imagine
 from dreamer_core.replay import LatentReplay
-from dreamer_core.returns import one_step_spread
+from dreamer_core.returns import hoped_value, one_step_spread
 from dreamer_core.sac import SAC, Actor, descend
 from dreamer_core.trajectories import Trajectories
 from dreamer_core.world_model import WorldModel
@@ -66,23 +66,25 @@ class Agent:
     def measure_rewards(self) -> None:
         """With `sac.reward_unit="returns"`: choose the unit of rewards, and enlarge it whenever returns spread further.
 
-        Before the first learning, predictions start from the buffer's mean reward and mean value
-        (`one_step_spread`). What was learned stays what it is in the world's units. A unit never shrinks,
-        as those of observations do not: a good agent meets few returns.
+        The agent then learns from rewards whose one-step returns are spread by `sac.reward_scale`
+        (`one_step_spread`). Before the first learning, predictions start at the best reward in the
+        buffer and at the value of getting it for ever (`hoped_value`). What was learned stays what it
+        is in the world's units. A unit never shrinks, as those of observations do not: a good agent
+        meets few returns.
         """
-        replay = self.replay
-        if self.config.sac.reward_unit == "fixed":
+        replay, config = self.replay, self.config.sac
+        if config.reward_unit == "fixed":
             return
         reward, cont = replay.arrivals()
-        level, spread = one_step_spread(reward, cont, self.config.sac.gamma)
+        unit = one_step_spread(reward, cont, config.gamma) / config.reward_scale
         first = replay.reward_rows == 0
-        if spread <= (0 if first else replay.reward_unit):
+        if unit <= (0 if first else replay.reward_unit):
             return
         if first and self.grad_steps == 0:
-            self.restate(1.0, float(reward.mean()) / spread, level / spread)
+            self.restate(1.0, float(reward.max()) / unit, hoped_value(reward, cont, config.gamma) / unit)
         else:
-            self.restate(replay.reward_unit / spread, 0.0, 0.0)
-        replay.reward_unit, replay.reward_rows = spread, replay.count
+            self.restate(replay.reward_unit / unit, 0.0, 0.0)
+        replay.reward_unit, replay.reward_rows = unit, replay.count
 
     def restate(self, factor: float, reward: float, value: float) -> None:
         """Multiply every prediction of rewards and values by `factor`, and add to each its own number."""

@@ -83,7 +83,7 @@ class WorldModelConfig:
     """Fixed standard deviation of the reward head; 0 learns it."""
     reward_min_std: Positive = 0.05
     """Smallest standard deviation of the reward head when it is learned."""
-    overshoot: Whole = 0
+    overshoot: Whole = 5
     """Steps K of the dreams inside each window whose observations and rewards are trained too; 0 leaves them out."""
     overshoot_scale: NonNegative = 0.3
     """Weight of those dreams."""
@@ -101,7 +101,7 @@ class ReplayConfig:
     """Rows kept; older ones are overwritten."""
     layout: Literal["free", "chunks"] = "free"
     """Whether windows start anywhere, or on a fixed grid whose first rows are never refreshed."""
-    start: Literal["stored", "zero", "mixed"] = "mixed"
+    start: Literal["stored", "zero", "mixed"] = "stored"
     """What a window starts from: the stored h of its first row, zero, or either with equal chance."""
     write_back: bool = True
     """Store the refreshed states of a window after training on it."""
@@ -121,7 +121,7 @@ class ImaginationConfig:
 
     starts: Count = 192
     """Number N of imagined trajectories in a batch."""
-    start_rows: Count = 4
+    start_rows: Count = 12
     """Rows filtered before each start, in windows drawn for the agent alone."""
     horizon: Count = 5
     """Imagined steps H."""
@@ -149,10 +149,10 @@ class SACConfig:
     """Weight of the entropy at the end of its schedule."""
     alpha_updates: Whole = 0
     """Updates over which the entropy weight moves linearly to its final value; 0 keeps it constant."""
-    reward_scale: Positive = 0.1
+    reward_scale: Positive = 0.4
     """Rewards are multiplied by this before anything learns from them."""
-    reward_unit: Literal["fixed", "returns"] = "fixed"
-    """What then counts as a reward of 1: 1, or the spread of one-step returns in the buffer, so that the world's units do not matter."""
+    reward_unit: Literal["fixed", "returns"] = "returns"
+    """What counts as a reward of 1 before that: 1, or the spread of one-step returns in the buffer, whatever the world's units."""
     polyak: Fraction = 0.98
     """How much of the target Q is kept at each update."""
     actor_lr: Positive = 1e-3

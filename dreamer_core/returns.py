@@ -27,10 +27,10 @@ def backup(reward: Tensor, cont: Tensor, value: Tensor, gamma: float) -> Tensor:
     return reward + gamma * cont * value
 
 
-def one_step_spread(reward: Tensor, cont: Tensor, gamma: float) -> tuple[float, float]:
-    """Level v and spread of the returns of R recorded steps, in the units of the rewards: (R,), (R,) -> two numbers.
+def one_step_spread(reward: Tensor, cont: Tensor, gamma: float) -> float:
+    """How far the returns of R recorded steps are spread, in the units of the rewards: (R,), (R,) -> a number.
 
-        v = E[r] / (1 - gamma E[c]),    spread = std[r + gamma c v]
+        spread = std[r + gamma c v],    v = E[r] / (1 - gamma E[c])
 
     v is what a state is worth on average to whoever took these steps: the one value that is its own
     mean backup. The spread is how far one step's reward and end lead away from it. Rewards k times
@@ -45,7 +45,20 @@ def one_step_spread(reward: Tensor, cont: Tensor, gamma: float) -> tuple[float, 
     reward, cont = reward.double(), cont.double()
     level = reward.mean() / (1 - gamma * cont.mean()).clamp(min=1 / len(reward))
     spread = backup(reward, cont, level, gamma).std(correction=0)
-    return float(level), float(spread) if spread > 1e-9 * reward.abs().max() else 0.0
+    return float(spread) if spread > 1e-9 * reward.abs().max() else 0.0
+
+
+def hoped_value(reward: Tensor, cont: Tensor, gamma: float) -> float:
+    """What a state would be worth if the best of R recorded steps could be taken for ever: (R,), (R,) -> max r / (1 - gamma c).
+
+    Optimism in the face of uncertainty: critics that start there make what is unknown look worth a visit. As in `one_step_spread`, no
+    more than R rewards are added up.
+
+    Source: R-max (Brafman and Tennenholtz, Journal of Machine Learning Research 3, 2002), with the best reward seen in the place of
+    the best there is.
+    """
+    reward, cont = reward.double(), cont.double()
+    return float((reward / (1 - gamma * cont).clamp(min=1 / len(reward))).max())
 
 
 def lambda_return(reward: Tensor, cont: Tensor, value: Tensor, bonus: Tensor, gamma: float, lam: float) -> Tensor:

@@ -482,17 +482,18 @@ def opinions(agent, state):
 
 @pytest.mark.parametrize("kind, features", [(Dreamer, 9), (ModelFree, 3)])
 def test_the_first_unit_by_hand(kind, features):
-    """Rewards 1 and 5, counted as 2 and 10: their mean is 6 and their spread 4; without an end a state is worth 6 / (1 - 0.5)."""
+    """Rewards 1 and 5 are spread by 2, as `reward_scale` wants it: the unit is theirs. The best is 5, for ever 5 / (1 - 0.5)."""
     agent = make(kind, sac=dict(reward_unit="returns", reward_scale=2.0, gamma=0.5))
     paid(agent, 1.0, 5.0)
     state = torch.randn(20, features)
     before = opinions(agent, state)
     agent.measure_rewards()
-    assert agent.replay.reward_unit == 4 and agent.in_world_units(1.0) == 2 and agent.in_own_units(2.0) == 1, "a unit of 4 / 2 rewards"
+    assert agent.replay.reward_unit == 2, "stored as 2 and 10, with a spread of 4, of which the agent is to see 2"
+    assert agent.in_world_units(1.0) == 1 and agent.in_own_units(2.0) == 2
     after = opinions(agent, state)
-    for name, start in (("fast", 6.0), ("target", 6.0), ("reward", 3.0)):
-        if name in after:  # a new network's opinion counts in the new unit, four times the old one
-            torch.testing.assert_close(after[name], 4 * before[name] + start, msg=lambda told, name=name: f"{name}: {told}")
+    for name, start in (("fast", 10.0), ("target", 10.0), ("reward", 5.0)):
+        if name in after:  # a new network's opinion counts in the new unit, twice the old one
+            torch.testing.assert_close(after[name], 2 * before[name] + start, msg=lambda told, name=name: f"{name}: {told}")
 
 
 def test_only_the_mean_of_a_reward_is_restated():

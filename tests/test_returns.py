@@ -6,7 +6,7 @@ import pytest
 import torch
 from toys import random_trajectories
 
-from dreamer_core.returns import alive_weight, backup, lambda_return, one_step_spread, soft_value
+from dreamer_core.returns import alive_weight, backup, hoped_value, lambda_return, one_step_spread, soft_value
 from dreamer_core.trajectories import Trajectories
 
 DOUBLE = torch.float64
@@ -35,25 +35,33 @@ def test_backup_by_hand():
 
 def test_the_spread_of_one_step_returns_by_hand():
     """One end in four steps: v = 1 / (1 - 0.5 * 0.75) = 1.6, backups 1.8, 1.8, 1.8, 1. No end: v = 1 / (1 - 0.5) = 2, backups 1 and 3."""
-    assert one_step_spread(row(1, 1, 1, 1)[0], row(1, 1, 1, 0)[0], 0.5) == pytest.approx((1.6, math.sqrt(0.12)), rel=1e-12)
-    assert one_step_spread(row(0, 2)[0], row(1, 1)[0], 0.5) == pytest.approx((2, 1), rel=1e-12)
+    assert one_step_spread(row(1, 1, 1, 1)[0], row(1, 1, 1, 0)[0], 0.5) == pytest.approx(math.sqrt(0.12), rel=1e-12)
+    assert one_step_spread(row(0, 2)[0], row(1, 1)[0], 0.5) == pytest.approx(1, rel=1e-12)
 
 
 def test_the_spread_follows_the_units_of_rewards_and_not_a_constant_that_is_added():
     reward, cont = torch.randn(50, dtype=DOUBLE), torch.ones(50, dtype=DOUBLE)
-    level, spread = one_step_spread(reward, cont, 0.9)
-    assert one_step_spread(100 * reward, cont, 0.9) == pytest.approx((100 * level, 100 * spread), rel=1e-9), "in other units"
-    assert one_step_spread(reward + 5, cont, 0.9) == pytest.approx((level + 50, spread), rel=1e-9), "a constant added, 5 / (1 - 0.9) in all"
+    spread = one_step_spread(reward, cont, 0.9)
+    assert one_step_spread(100 * reward, cont, 0.9) == pytest.approx(100 * spread, rel=1e-9), "in other units"
+    assert one_step_spread(reward + 5, cont, 0.9) == pytest.approx(spread, rel=1e-9), "a constant added"
     cont[::7] = 0
-    level, spread = one_step_spread(reward, cont, 0.9)
-    assert one_step_spread(100 * reward, cont, 0.9) == pytest.approx((100 * level, 100 * spread), rel=1e-9), "the same where episodes end"
+    spread = one_step_spread(reward, cont, 0.9)
+    assert one_step_spread(100 * reward, cont, 0.9) == pytest.approx(100 * spread, rel=1e-9), "the same where episodes end"
 
 
 def test_returns_that_are_all_alike_have_no_spread():
     """0.7 has no exact float, so the mean of 24 of them is not quite that; and with gamma = 1 no more than all rewards are added up."""
-    assert one_step_spread(torch.full((24,), 0.7), torch.ones(24), 0.9) == (pytest.approx(7), 0), "rewards of 0.7"
-    assert one_step_spread(torch.zeros(7), torch.ones(7), 0.9) == (0, 0), "no rewards at all"
-    assert one_step_spread(torch.full((8,), 3.0), torch.ones(8), 1.0) == (24, 0), "without a discount"
+    assert one_step_spread(torch.full((24,), 0.7), torch.ones(24), 0.9) == 0, "rewards of 0.7"
+    assert one_step_spread(torch.zeros(7), torch.ones(7), 0.9) == 0, "no rewards at all"
+    assert one_step_spread(torch.full((8,), 3.0), torch.ones(8), 1.0) == 0, "without a discount"
+
+
+def test_the_value_that_is_hoped_for_by_hand():
+    """The best of: 1 for ever, 1 / (1 - 0.5); 3 and an end. Then with a larger one that goes on, and without a discount."""
+    assert hoped_value(row(1, 3)[0], row(1, 0)[0], 0.5) == 3
+    assert hoped_value(row(1, 3, 2)[0], row(1, 0, 1)[0], 0.5) == 4
+    assert hoped_value(row(-1, -3)[0], row(1, 1)[0], 0.5) == -2, "the least bad"
+    assert hoped_value(row(2, 1)[0], row(1, 1)[0], 1.0) == 4, "no more than the two rewards there are"
 
 
 def test_one_step_target_by_hand():

@@ -352,12 +352,12 @@ def settings(rung: Rung, preset: str = "dropin", latent: str = "gaussian", seed:
             "env_steps": STEPS,
             "seed": seed,
             "device": "cpu",
-            "model": dict(latent=latent, stoch=rung.stoch, kl_scale=rung.kl_scale, classes=8, deter=32, units=48, lr=6e-3),
-            "replay": dict(batch=32, length=8),
-            "imagination": dict(starts=128, horizon=4),
+            "model": dict(latent=latent, stoch=rung.stoch, kl_scale=rung.kl_scale, classes=8, deter=32, units=48, lr=6e-3, overshoot=0),
+            "replay": dict(batch=32, length=8, start="mixed"),
+            "imagination": dict(starts=128, start_rows=4, horizon=4),
             "sac": dict(
-                gamma=GAMMA, alpha=0.0, alpha_final=0.0, reward_scale=2.0, units=48, polyak=0.9, critic_lr=5e-3, actor_lr=1e-3,
-                batch=0 if score else 256, actor_out_scale=0.01, mean_limit=3.0,
+                gamma=GAMMA, alpha=0.0, alpha_final=0.0, reward_scale=2.0, reward_unit="fixed", units=48, polyak=0.9, critic_lr=5e-3,
+                actor_lr=1e-3, batch=0 if score else 256, actor_out_scale=0.01, mean_limit=3.0,
             ),
             "schedule": dict(
                 prefill=STEPS, hold=3, pretrain_model=rung.model_updates, pretrain_both=rung.both_updates, sac_updates=1 if score else 2
