@@ -27,6 +27,11 @@ def backup(reward: Tensor, cont: Tensor, value: Tensor, gamma: float) -> Tensor:
     return reward + gamma * cont * value
 
 
+def for_ever(reward: Tensor, cont: Tensor, gamma: float, most: int) -> Tensor:
+    """What one and the same step is worth if it is taken again and again, r / (1 - gamma c), with no more than `most` rewards added up."""
+    return reward / (1 - gamma * cont).clamp(min=1 / most)
+
+
 def one_step_spread(reward: Tensor, cont: Tensor, gamma: float) -> float:
     """How far the returns of R recorded steps are spread, in the units of the rewards: (R,), (R,) -> a number.
 
@@ -43,7 +48,7 @@ def one_step_spread(reward: Tensor, cont: Tensor, gamma: float) -> float:
     the place of a sampled return G, and with the covariance of r and c.
     """
     reward, cont = reward.double(), cont.double()
-    level = reward.mean() / (1 - gamma * cont.mean()).clamp(min=1 / len(reward))
+    level = for_ever(reward.mean(), cont.mean(), gamma, len(reward))
     spread = backup(reward, cont, level, gamma).std(correction=0)
     return float(spread) if spread > 1e-9 * reward.abs().max() else 0.0
 
@@ -57,8 +62,7 @@ def hoped_value(reward: Tensor, cont: Tensor, gamma: float) -> float:
     Source: R-max (Brafman and Tennenholtz, Journal of Machine Learning Research 3, 2002), with the best reward seen in the place of
     the best there is.
     """
-    reward, cont = reward.double(), cont.double()
-    return float((reward / (1 - gamma * cont).clamp(min=1 / len(reward))).max())
+    return float(for_ever(reward.double(), cont.double(), gamma, len(reward)).max())
 
 
 def lambda_return(reward: Tensor, cont: Tensor, value: Tensor, bonus: Tensor, gamma: float, lam: float) -> Tensor:
