@@ -49,7 +49,7 @@ class WorldModelConfig:
     """Size D of the recurrent state h."""
     latent: Literal["gaussian", "categorical"] = "gaussian"
     """The kind of z: independent Normals, or groups of categoricals with straight-through gradients."""
-    stoch: Count = 8
+    stoch: Count = 24
     """Number of Normals in z, or of categorical groups S."""
     classes: Count = 8
     """Classes K in each group of a categorical z; a Gaussian z ignores it."""
@@ -77,13 +77,13 @@ class WorldModelConfig:
     """Share of the KL's gradient that trains the prior; the rest trains the posterior."""
     free_nats: NonNegative = 0.05
     """KL in nats, per row, below which it is not pushed further down."""
-    reward_scale: NonNegative = 1.0
+    reward_scale: NonNegative = 10.0
     """Weight of the reward's negative log-likelihood."""
     reward_std: NonNegative = 1.0
     """Fixed standard deviation of the reward head; 0 learns it."""
     reward_min_std: Positive = 0.05
     """Smallest standard deviation of the reward head when it is learned."""
-    overshoot: Whole = 5
+    overshoot: Whole = 0
     """Steps K of the dreams inside each window whose observations and rewards are trained too; 0 leaves them out."""
     overshoot_scale: NonNegative = 0.3
     """Weight of those dreams."""
