@@ -83,8 +83,8 @@ class WorldModelConfig:
     """Fixed standard deviation of the reward head; 0 learns it."""
     reward_min_std: Positive = 0.05
     """Smallest standard deviation of the reward head when it is learned."""
-    overshoot: Whole = 0
-    """Steps K of the dreams inside each window whose observations and rewards are trained too; 0 leaves them out."""
+    overshoot: Whole = 5
+    """Steps K of the noiseless dreams inside each window whose observations and rewards are trained too; 0 leaves them out."""
     overshoot_scale: NonNegative = 0.3
     """Weight of those dreams."""
     lr: Positive = 2e-3

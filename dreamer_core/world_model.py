@@ -158,9 +158,9 @@ class WorldModel(nn.Module):
 
         A departure from the paper: observation overshooting (Amos et al., "Learning Awareness Models",
         ICLR 2018; PlaNet, arXiv 1811.04551, section 4). Dreams leave rows 0, K, 2K, ... of the
-        window and each of their rows is read by decoder and reward head. Between rows z is cut as
-        everywhere, so this is a learning signal for h alone, several steps ahead: where the
-        observation hides something, h must carry it.
+        window, without noise: each z is the most likely one of its prior. Each of their rows is read
+        by decoder and reward head. Between rows z is cut as everywhere, so this is a learning signal
+        for h alone, several steps ahead: where the observation hides something, h must carry it.
 
         Args:
             beliefs: of the window, T rows.
@@ -173,9 +173,10 @@ class WorldModel(nn.Module):
         starts = torch.arange(0, window.first.shape[1] - steps, steps)
         rows = starts + torch.arange(1, steps + 1)[:, None]  # (K, dreams)
         h, z, features = beliefs.h[:, starts].flatten(0, 1), beliefs.z[:, starts].flatten(0, 1), []
+        still = h.new_zeros(())  # noise would be paid for in squared error, and the prior would learn to be sure of everything
         for at in rows:
             z_in = z.detach() if config.detach_z else z
-            h, z = rssm.dream_step(h, z_in, window.action[:, at - 1].flatten(0, 1), rssm.latent.noise(len(h), device=h.device))
+            h, z = rssm.dream_step(h, z_in, window.action[:, at - 1].flatten(0, 1), still)
             features.append(torch.cat([h, z], -1).unflatten(0, (-1, len(starts))))
         dreamt = torch.stack(features, 1)  # (B, K, dreams, F)
         same_episode = (1 - window.first[:, rows]).cumprod(1)

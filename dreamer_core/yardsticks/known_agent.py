@@ -50,7 +50,7 @@ def agent_config(seed: int) -> Config:
             "seed": seed,
             "env_steps": 210_000,
             "model": dict(lr=5e-3, standardize=False, kl_scale=0.031, kl_balance=0.5, free_nats=0.0)
-            | dict(stoch=12, encoder_layers=2, head_layers=2, reward_std=0.0, reward_min_std=0.03, reward_scale=0.031),
+            | dict(stoch=12, encoder_layers=2, head_layers=2, reward_std=0.0, reward_min_std=0.03, reward_scale=0.031, overshoot=0),
             "replay": dict(length=60, batch=32, start="mixed", write_back_zero=False, capacity=220_000),
             "imagination": dict(starts=130, start_rows=1, horizon=30),
             "sac": dict(units=256, gamma=0.98, reward_scale=0.2, reward_unit="fixed", alpha=0.1, alpha_final=0.1, polyak=0.99, batch=256),

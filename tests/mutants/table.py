@@ -267,6 +267,7 @@ MUTANTS = {
         Mutant("reward head", "weights of reward and KL change places", "{\"reward\": config.reward_scale, \"kl\": config.kl_scale}", "{\"reward\": config.kl_scale, \"kl\": config.reward_scale}"),
         Mutant("apart", "a statistic is trained on", "        losses = one_loss(rows, weights)", "        rows[\"entropy\"] = 1e-3 * rssm.latent.entropy(prior)\n        losses = one_loss(rows, weights)"),
         Mutant("overshooting", "dreams in the window follow z's gradient", "z_in = z.detach() if config.detach_z else z\n", "z_in = z\n"),
+        Mutant("overshooting", "they are noisy", "still = h.new_zeros(())", "still = h.new_ones(())"),
         Mutant("overshooting", "they go on past an end", "return same_episode * (", "return ("),
         Mutant("overshooting", "they take the wrong row's action", "window.action[:, at - 1]", "window.action[:, at]"),
         Mutant("overshooting", "they stand for another row", "self.standardized(window.observation[:, rows]))", "self.standardized(window.observation[:, rows - 1]))"),
