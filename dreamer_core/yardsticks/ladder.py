@@ -353,7 +353,8 @@ def settings(rung: Rung, preset: str = "dropin", latent: str = "gaussian", seed:
             "seed": seed,
             "device": "cpu",
             "model": dict(
-                latent=latent, stoch=rung.stoch, kl_scale=rung.kl_scale, classes=8, deter=32, units=48, lr=6e-3, reward_scale=1.0, overshoot=0,
+                latent=latent, stoch=rung.stoch, kl_scale=rung.kl_scale, classes=8, deter=32, units=48, lr=6e-3, reward_scale=1.0,
+                overshoot=0,
             ),
             "replay": dict(batch=32, length=8, start="mixed"),
             "imagination": dict(starts=128, start_rows=4, horizon=4),
