@@ -33,6 +33,7 @@ STUDIES = {
     "suite": "Every world: v1 beside SAC on real steps",
     "readings": "What v1's notes leave open",
     "departures": "Each departure from v1's notes undone, and some other settings",
+    "units": "The same world in other units",
 }
 FIGURES = ("scores", "curves", "profiles")
 SUITE, FIRST = "suite", "Pendulum-v1"  # the study of the README's block, and the world of its figure
