@@ -286,10 +286,15 @@ def world(entry: Any) -> World:
         if isinstance(entry.get(key), dict):
             entry[key] = {str(field).replace("-", "_"): value for field, value in entry[key].items()}
             check_names(f"the world {name} in its {key}", entry[key], known.__dataclass_fields__)
-    known = scales.read().get(str(entry["env"]))
+    stored = scales.read()
+    known = stored.get(entry["env"])
     for key in ("random", "best"):
         if entry.get(key) is None and (value := getattr(known, key, None)) is None:
-            raise ConfigError(f"the world {name} lacks {key}, {SCALE[key]}, and none is known for {entry['env']}: write `{key}: NUMBER`")
+            near = difflib.get_close_matches(entry["env"], stored, 1, 0.8)
+            other = f", or did you mean {near[0]}?" if near and known is None else ""
+            raise ConfigError(
+                f"the world {name} lacks {key}, {SCALE[key]}, and none is known for {entry['env']}: write `{key}: NUMBER`{other}"
+            )
         elif entry.get(key) is None:
             entry[key] = value
     place = validated(World, f"the world {name}", entry)

@@ -83,6 +83,8 @@ PENDULUM = dict(env="Pendulum-v1", env_steps=400, random=-1230, best=-135)
         (dict(worlds=["Pendulum-v1"]), "a world of the study is 'Pendulum-v1': write it as `{env: Pendulum-v1, "),
         (dict(worlds=[PENDULUM | {"solvd": 1}]), "the world Pendulum-v1 has the key solvd, which does not exist: did you mean solved?"),
         (dict(worlds=[{"env": "x", "env_steps": 4, "random": 0}]), "the world x lacks best, the best mean return that is known, and none"),
+        (dict(worlds=[{"env": "Pendulum-v2", "env_steps": 4}]), "the world Pendulum-v2 lacks random, the mean return of random "
+         "actions, and none is known for Pendulum-v2: write `random: NUMBER`, or did you mean Pendulum-v1?"),
         (dict(worlds=[{"env": "Pendulum-v1"}]), "the world Pendulum-v1 lacks env_steps: its keys are env, env_steps, random, b"),
         (dict(worlds=[PENDULUM | {"env_steps": 0}]), "the world Pendulum-v1 has env_steps: 0: input should be greater than"),
         (dict(worlds=[PENDULUM | {"best": -2000}]), "the world Pendulum-v1 has best -2000 and random -1230: the best return must be the"),
