@@ -85,7 +85,7 @@ class WorldModelConfig:
     """Smallest standard deviation of the reward head when it is learned."""
     overshoot: Whole = 5
     """Steps K of the noiseless dreams inside each window whose observations and rewards are trained too; 0 leaves them out."""
-    overshoot_scale: NonNegative = 0.1
+    overshoot_scale: NonNegative = 0.3
     """Weight of those dreams."""
     lr: Positive = 2e-3
     """Learning rate of Adam."""
