@@ -16,14 +16,14 @@ STEP = "env_steps"
 PANELS: dict[str, tuple[str, dict[str, str]]] = {
     "Return": ("mean return", {"eval_return_mean": "real", "imagined_return_mean": "imagined"}),
     "Reconstruction": ("half squared error\n(standard units)", {"model/observation": "observation"}),
-    "Reward head": ("negative log-\nlikelihood (nats)", {"model/reward": "reward"}),
+    "Reward head": ("half squared error\n(agent's unit)", {"model/stat_reward_error": "reward"}),
     "KL": ("nats per row", {"model/stat_kl": "KL[q || p]"}),
     "Entropy of z": ("nats", {"model/stat_prior_entropy": "prior", "model/stat_posterior_entropy": "posterior"}),
     "Gradient norms": (
         "norm before clipping",
         {"model/grad_norm": "model", "agent/actor_grad_norm": "actor", "agent/critic_grad_norm": "critic"},
     ),
-    "Q": ("scaled reward", {"agent/q_mean": "Q of the batch", "agent/return_mean": "its target"}),
+    "Q": ("agent's unit\nof reward", {"agent/q_mean": "Q of the batch", "agent/return_mean": "its target"}),
     "Imagined minus real": ("return", {"imagined_minus_real": "imagined - real"}),
     "Policy entropy": ("nats", {"agent/entropy": "entropy"}),
 }

@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+import re
 from functools import cache
 from statistics import median
 
@@ -16,7 +17,7 @@ from dreamer_core.agent import Dreamer
 from dreamer_core.classroom.lesson import EXERCISES
 from dreamer_core.config import Config, WorldModelConfig, preset
 from dreamer_core.returns import alive_weight
-from dreamer_core.study import stored
+from dreamer_core.study import plan, stored
 from dreamer_core.viz.branches import recorded
 from dreamer_core.viz.dream import act_out, play
 from dreamer_core.viz.fan import fan
@@ -44,24 +45,36 @@ def returns_at(study, label, step, world="Pendulum-v1"):
     return [float(run[-1, 1] if step == -1 else run[run[:, 0] == step, 1][0]) for run in runs]
 
 
-def early():
-    """How many seeds of the default reach -200 by step 600, and of how many, in words."""
-    steps = stored.reached("suite", "Pendulum-v1", "default", -200)
-    return WORDS[sum(step <= 600 for step in steps)], WORDS[len(steps)]
+def needed(steps):
+    """How many steps seeds needed, in words; infinite for one that did not arrive."""
+    return f"{min(steps):,.0f} to {max(steps):,.0f} steps" if np.isfinite(max(steps)) else f"{min(steps):,.0f} steps or more"
 
 
 def test_notebook_09_quotes_the_stored_studies():
-    text = prose(PATHS[9])
-    free = [step for label in ("sac", "sb3_sac, 3 x the steps") for step in stored.reached("suite", "Pendulum-v1", label, -200)]
-    assert f"Model-free SAC needs {min(free):,.0f} to {max(free):,.0f} steps for this task" in text
-    some, all_of_them = early()
-    assert f"{some} of the {all_of_them} stored seeds of `dropin` reach −200 by step 600" in text
-    last, at = returns_at("suite", "sac", -1), returns_at("suite", "sac", 1400)
-    assert f"{minus(max(last))} to {minus(min(last))} in all {WORDS[len(last)]} seeds" in text
-    assert f"stand between {minus(min(at))} and {minus(max(at))} at step 1400" in text
+    suite, v1 = functools.partial(returns_at, "suite"), stored.reached("suite", "Pendulum-v1", "default", -200)
+    ours, theirs = (stored.reached("suite", "Pendulum-v1", label, -200) for label in ("sac", "sb3_sac, 3 x the steps"))
+    end, medians = int(stored.curves("suite", "Pendulum-v1", "sac")[0][-1, 0]), [median(suite(arm, -1)) for arm in ("default", "sac")]
+    at, number = suite("sac", 1400), WORDS[len(ours)]
+    assert len(v1) == len(ours)
     cut, uncut = (stored.reached("readings", "Pendulum-v1 hidden", arm, -160) for arm in ("default", "uncut"))
-    assert sum(np.isfinite(uncut)) > sum(np.isfinite(cut)) and np.median(uncut) < np.median(cut)
-    assert f"has {WORDS[len(cut)]} seeds of both: without the cut more of them arrive, and sooner" in text
+    arrived = [WORDS[sum(np.isfinite(found))] for found in (cut, uncut)]
+    hidden = int(stored.curves("readings", "Pendulum-v1 hidden", "default")[0][-1, 0])
+    says(
+        9,
+        f"Model-free SAC needs {needed(ours + theirs)} for this task (ours with {number} seeds, that of stable-baselines3 with "
+        f"{WORDS[len(theirs)]})",
+        f"half of the {number} stored seeds of `dropin` reach −200 within {sorted(v1)[(len(v1) - 1) // 2]:,.0f} steps",
+        f"After {end:,} steps the median of {number} seeds is {minus(medians[0])} for v1 and {minus(medians[1])} for our SAC",
+        f"the {number} stored seeds of our SAC stand between {minus(min(at))} and {minus(max(at))} at step 1400",
+        f"has {WORDS[len(cut)]} seeds of both ([RESULTS.md](../RESULTS.md)): with the cut {arrived[0]} of them reached "
+        f"−160 in {hidden:,} steps, without it {arrived[1]}",
+    )
+    assert max(medians) < BEST and min(medians) > BEST - 30, f"v1 and our SAC end at {medians}: do both head for the same line?"
+    assert median(v1) < min(median(ours), median(theirs)), "dreaming needs fewer real steps"
+    seconds = {arm: median(stored.seconds("suite", "Pendulum-v1", arm)) for arm in ("default", "sac")}
+    assert seconds["sac"] < seconds["default"] / 2, "our SAC takes a fraction of the seconds"
+    dropin, advantage = (median(stored.seconds("readings", "Pendulum-v1", arm)) for arm in ("default", "advantage"))
+    assert dropin < advantage, "notebooks 08 and 09 say that the preset advantage takes longer"
 
 
 def test_notebook_09_states_the_settings():
@@ -70,6 +83,8 @@ def test_notebook_09_states_the_settings():
     assert f"One environment step is 1/{round(1 / ceiling.DT)} of a second" in text
     assert f"the agent's lesson {dreams.starts} short windows of {dreams.start_rows} rows" in text
     assert f"Every {schedule.every} real steps there is a *round*" in text
+    assert f"The reward is one number beside all that is seen, and the agent lives by it: $w_r$ is {model.reward_scale:g}" in text
+    assert f"in noiseless dreams of {WORDS[model.overshoot]} rows inside the window" in text and f"$w_d$ is {model.overshoot_scale}" in text
     agent = Dreamer(v1, 3, 1)
     size = sum(weight.numel() for half in (agent.model, agent.sac.actor, agent.sac.q) for weight in half.parameters())
     assert f"About {round(size, -4):,} numbers" in text
@@ -78,9 +93,15 @@ def test_notebook_09_states_the_settings():
     assert f"ignored below the *free nats* ({model.free_nats} here); $\\beta$ is {model.kl_scale:g}" in text
     assert f"one KL term of weight {model.kl_scale:g}: {ours} of it moves the prior, {rest} the posterior" in text
     assert f"both idle below {model.free_nats} nats" in text and f"here with {ours} and {rest})" in text
-    assert f"$z$ is {model.stoch} Gaussians by default" in text and f"no longer divided by {1 / v1.sac.reward_scale:g}: down" in text
+    assert f"$z$ is {model.stoch} Gaussians by default" in text
+    worst = -(math.pi**2 + 0.1 * PENDULUM.max_speed**2 + 0.001 * PENDULUM.max_torque**2)
+    unit = unit_of_the_stored_agent()
+    assert f"not in the agent's unit, which is about {round(unit)}. That is down to {minus(worst)} a step, with an entropy weight" in text
+    assert round(unit) == 10 and "chosen for a tenth of it" in text
     assert f"the first comes after {v1.evaluation.every} random steps" in text
     assert f"{schedule.prefill} random steps come first" in text and f"short episodes of {schedule.prefill_episode} steps" in text
+    assert f"an error of the reward counts {model.reward_scale:g} times" in text and f"dreams of {model.overshoot} rows inside each" in text
+    assert f"random episodes are cut off after {schedule.prefill_episode} steps" in text
     assert f"the model takes {schedule.pretrain_model} steps alone, and {schedule.pretrain_both} more in turn" in text
     steps = gym.spec("Pendulum-v1").max_episode_steps
     assert f"reach on these {v1.evaluation.episodes} episodes, found by dynamic programming over the {steps} steps" in text
@@ -119,18 +140,40 @@ def test_notebook_09_counts_the_cuts_that_a_switch_takes_back():
 
 
 def test_notebook_09_quotes_what_its_proposals_did():
-    text = prose(PATHS[9])
-
     def told(name, step):
         found = returns_at("departures", name, step)
-        return f"between {minus(min(found))} and {minus(max(found))}"
+        return minus(min(found)), minus(max(found))
 
-    nats, raw = "free nats 1", "rewards as they come"
-    runs = stored.curves("departures", "Pendulum-v1", nats)
-    number, end, (some, all_of_them) = WORDS[len(runs)], int(runs[0][-1, 0]), early()
-    usual = f"where {some} of {all_of_them} seeds of the default have arrived"
-    assert f"{number} seeds stood {told(nats, 600)} after 600 steps, {usual}, and {told(nats, -1)} after {end:,}" in text
-    assert f"{number} seeds stood {told(raw, 600)} after 600 steps and {told(raw, -1)} after {end:,}" in text
+    for name, then in (("free nats 1", "Below one nat"), ("rewards as they come", "Larger rewards")):
+        runs = stored.curves("departures", "Pendulum-v1", name)
+        (low, high), (usual_low, usual_high) = told(name, 600), told("default", 600)
+        late, usual = (" to ".join(told(arm, -1)) for arm in (name, "default"))
+        says(
+            9,
+            f"After 600 steps {WORDS[len(runs)]} seeds stood between {low} and {high}, where those of the default stood between "
+            f"{usual_low} and {usual_high}; after {runs[0][-1, 0]:,.0f}, at {late} (the default: {usual}). {then}",
+        )
+
+
+def test_notebook_09_tells_what_the_studies_are_made_of():
+    suite, departures = (plan.read(ROOT / "studies" / f"{name}.yaml") for name in ("suite", "departures"))
+    assert f"How far one setting of v1 gets in {len(suite.worlds)} worlds" in prose(PATHS[9])
+    (number,) = {len(departures.seeds_of(world, "default")) for world in departures.worlds}
+    words = f"undoes them one at a time, in {WORDS[len(departures.worlds)]} worlds and with {WORDS[number]} seeds"
+    assert words in prose(PATHS[9]) and f"shows in {WORDS[len(departures.worlds)]} worlds" in prose(PATHS[9])
+
+
+def test_notebook_09_names_a_study_arm_for_everything_that_v1_adds():
+    """Each setting of its table "What v1 adds" is undone in an arm of its own."""
+    table = prose(PATHS[9]).split("## What v1 adds")[1].split("The study `departures`")[0]
+    settings = re.findall(r"^\|[^|]*\| `([\w.]+)` \|", table, re.MULTILINE)
+    arms = plan.read(ROOT / "studies" / "departures.yaml").arms.values()
+    assert len(settings) == 6
+    for setting in settings:
+        section, name = setting.split(".")
+        usual = getattr(getattr(Config(), section), name)
+        undone = [arm.settings[section][name] for arm in arms if name in arm.settings.get(section, {})]
+        assert undone and usual not in undone, f"no arm of the study departures undoes {setting}"
 
 
 def test_notebook_00_counts_dreams_that_tip_over():
@@ -268,9 +311,15 @@ def test_notebook_06_says_of_four_more_seeds_what_a_wrong_start_costs():
 
 
 def test_notebook_06_tells_when_whole_agents_arrive():
-    arms = ("fixed chunks", "every window from the stored h", "every window from h = 0", "default")
+    arms = ("fixed chunks", "default", "half of the windows from h = 0", "every window from h = 0")
     slowest = max(median(stored.reached("departures", "Pendulum-v1", arm, -200)) for arm in arms)
     assert f"half of the seeds are there within {slowest:,.0f} steps" in prose(PATHS[6])
+
+
+@cache
+def unit_of_the_stored_agent():
+    """How much of Pendulum's reward the agent that the notebooks load counts as 1."""
+    return Dreamer.load(ASSETS / "pendulum.safetensors").in_world_units(1.0)
 
 
 def test_notebook_07_states_the_settings_and_the_pendulums_own_numbers():
