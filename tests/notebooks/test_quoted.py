@@ -280,30 +280,33 @@ def test_notebook_06_tells_what_the_study_of_stale_states_found():
     def ahead(world, one, other):
         return sum(a < b for a, b in zip(dreams[world][one], dreams[world][other]))
 
-    for variant in ("free windows", "fixed chunks, burn-in 4", "free windows, no write-back"):
+    v1, half, sealed = "free windows (v1)", "half from zero", "half from zero, not stored"
+    for variant in (v1, "fixed chunks, burn-in 4", "free windows, no write-back"):
         assert ahead(hidden, variant, "fixed chunks") == 5
     assert "Free windows and burn-in dream better than fixed chunks in all five seeds, free windows with about half the error" in text
     assert "Free windows *without* write-back dream better than the chunks with the velocity hidden, too, in all five seeds" in text
     middle = {world: {v: median(values) for v, values in found.items()} for world, found in dreams.items()}
-    assert 0.4 < middle[hidden]["free windows"] / middle[hidden]["fixed chunks"] < 0.6
-    assert middle[hidden]["half from zero (v1)"] > middle[hidden]["fixed chunks"] and "v1's half is no better than stale chunks" in text
+    assert 0.4 < middle[hidden][v1] / middle[hidden]["fixed chunks"] < 0.6
+    worse = [WORDS[ahead(world, v1, half)] for world in (plain, hidden)]
+    told = f"in {worse[0]} of five seeds on Pendulum as it is, and in {worse[1]} of five with the velocity hidden"
+    assert f"*Half from zero* dreams worse than *free windows* {told}" in text
+    assert middle[hidden][half] > middle[hidden]["fixed chunks"] and "where it is no better than stale chunks" in text
     usual = [value for variant, value in middle[plain].items() if variant != "all from zero"]
     assert max(usual) < middle[plain]["all from zero"] and "Only *all from zero* seems to fall behind" in text
     assert max(usual) - min(usual) < median(max(found) - min(found) for found in dreams[plain].values())  # seeds differ more
     both = [(world, n) for world in (plain, hidden) for n in range(5)]
-    sealed, v1 = "half from zero, not stored", "half from zero (v1)"
-    gains = sum(dreams[world][sealed][n] < dreams[world][v1][n] for world, n in both)
+    gains = sum(dreams[world][sealed][n] < dreams[world][half][n] for world, n in both)
     assert f"The dream is better in {WORDS[gains]} of the ten runs and worse in the other {WORDS[10 - gains]}" in text
     for world in (plain, hidden):
         last = {v: study(world, v, lambda run: run["curve"][-1]) for v in variants}
         over = {v: [run["error"][1] / run["floor"][1] for run in runs] for v, runs in last.items()}
-        assert all(1.6 < ratio < 2.5 for ratio in over[v1]) and max(over[sealed]) < 1.25
-        assert all(a["age"][0] > b["age"][0] for a, b in zip(last[sealed], last[v1]))
+        assert all(1.6 < ratio < 2.5 for ratio in over[half]) and max(over[sealed]) < 1.25
+        assert all(a["age"][0] > b["age"][0] for a, b in zip(last[sealed], last[half]))
         assert all(run["error"][1] > 0.9 for run in last["free windows, no write-back"]) and "the worst tenth is above 0.9" in text
         burnt, chunks = last["fixed chunks, burn-in 4"], last["fixed chunks"]
         assert all(a["error"][1] > b["error"][1] and a["h1"][1] < b["h1"][1] for a, b in zip(burnt, chunks))
         assert min(run["kl"][0] for run in chunks) > 1.5 * max(run["kl"][0] for run in burnt)  # stale chunks pay at row 0
-        assert min(run["kl"][0] for run in last[v1]) > median(run["kl"][0] for run in chunks)  # and zero starts pay more
+        assert min(run["kl"][0] for run in last[half]) > median(run["kl"][0] for run in chunks)  # and zero starts pay more
 
 
 def test_notebook_06_says_of_four_more_seeds_what_a_wrong_start_costs():
@@ -632,6 +635,24 @@ def test_notebook_05_quotes_the_weights_of_the_kl():
     assert max(column(rows[3], "error")) < 0.01 and min(column(image, "error")) > 0.8 and max(column(image, "kl")) < 0.05
 
 
+def test_notebook_05_quotes_what_dreams_inside_the_window_buy():
+    found = {n: [column(seeds("overshoot", name, 6), f"ahead_{n}") for name in ("dreams", "single steps")] for n in (1, 5, 15, 25)}
+    better = {n: sum(a < b for a, b in zip(*both)) for n, both in found.items()}
+    five, fifteen = ([span(errors) for errors in found[n]] for n in (5, 15))
+    code_says(5, "def ahead(agent, steps=25)")
+    says(
+        5,
+        "25 steps ahead from many rows of the held-out",
+        "And 25 steps ahead?",
+        f"The error five steps ahead was {five[0]} with dreams inside the window and {five[1]} without; fifteen steps ahead {fifteen[0]} "
+        f"with them and {fifteen[1]} without",
+        f"in {WORDS[better[1]]} of six seeds one step ahead, in {WORDS[better[5]]} of six five steps ahead, in {WORDS[better[15]]} of six "
+        f"fifteen and in {WORDS[better[25]]} of six 25 steps ahead",
+    )
+    assert all(1 < won < 5 for won in better.values()), "it is no longer as likely as not: the words speak of chance"
+    assert all(abs(median(a) - median(b)) < max(a) - min(a) for a, b in found.values()), "seeds no longer differ more than the losses"
+
+
 def test_notebook_05_tells_what_its_proposals_do():
     plain, sighted, classes, clipped = (seeds("tries", name, 3) for name in ("as it is", "sighted", "classes", "clipped"))
     says(
@@ -727,6 +748,9 @@ def test_notebook_04_quotes_its_settings():
 
 def test_notebook_05_quotes_its_settings():
     model, curve = WorldModelConfig(), stored.curves("readings", "Pendulum-v1 hidden", "default")[0]
+    nats = 0.5 * math.log(2 * math.pi)
+    lowest = nats * model.reward_scale * (1 + model.overshoot_scale)
+    assert model.reward_std == 1
     code_says(5, "gradient_flow", "replay.sample(128, 8)", "budget(200, quick=10)", "factors = [1, 3, 60, 12_288]", "start=10, steps=40")
     code_says(5, ">= -160")
     says(
@@ -734,8 +758,16 @@ def test_notebook_05_quotes_its_settings():
         "Take a window of **8 rows**, 0 to 7",
         "*Of the 8 encoder outputs",
         "And of the 8 recurrent states",
-        f"`model.kl_scale` ({model.kl_scale})",
-        f"*after* its weight of {model.kl_scale}",
+        f"$w_r = {model.reward_scale:g}$ | `model.reward_scale`",
+        f"$\\beta = {model.kl_scale}$ | `model.kl_scale`",
+        f"$w_d = {model.overshoot_scale}$ | `model.overshoot_scale`",
+        f"With {model.reward_scale:g}, a reward that is wrong by one unit costs as much as {WORDS[round(model.reward_scale)]} entries",
+        f"*after* its weight: the KL has been multiplied by {model.kl_scale}",
+        f"\\log 2\\pi \\approx {nats:.2f}$ nats in each row",
+        f"With the weight of {model.reward_scale:g} that makes {nats * model.reward_scale:.1f}",
+        f"with theirs, another {nats * model.reward_scale * model.overshoot_scale:.1f}. So a total near {lowest:.0f} is as low",
+        f"it dreams K = {model.overshoot} rows on (`model.overshoot`)",
+        f"| the total seems to stand still near {lowest:.0f} |",
         f"our KL weight is {model.kl_scale}. Multiply it by 3, by 60",
         "For Pendulum's 3 entries that is a factor of 3",
         "Each model trains for 200 updates",
