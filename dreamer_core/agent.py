@@ -94,7 +94,7 @@ class Agent:
         """Rewards, returns or values in the units that the agent learns from -> in those that the environment gave."""
         return value * self.replay.reward_unit / self.config.sac.reward_scale
 
-    def in_own_units(self, value: float) -> float:
+    def in_own_units(self, value: "Tensor | float") -> "Tensor | float":
         """The inverse of `in_world_units`."""
         return value * self.config.sac.reward_scale / self.replay.reward_unit
 

@@ -97,12 +97,12 @@ def test_the_angle_is_measured_from_the_top():
 
 @pytest.mark.parametrize("hide", [(), (2,)])
 def test_the_agent_is_shown_free_fall_that_ends_in_each_state(hide):
-    agent = pendulum_agent(wrappers=dict(hide=hide), sac=dict(reward_scale=0.1))
+    agent = pendulum_agent(wrappers=dict(hide=hide), sac=dict(reward_scale=0.1), imagination=dict(start_rows=3))
     shown, encode = [], agent.model.encode
     agent.model.encode = lambda observation: shown.append(observation) or encode(observation)
     agent.sac.target_value = lambda state, action: torch.full(state.shape[:-1], -3.0)
     agent.sac.actor.mode = lambda state: torch.full((len(state), 1), 0.25)
-    plane = agent_plane(agent, COARSE, rows=3, samples=2)
+    plane = agent_plane(agent, COARSE, samples=2)
     assert np.allclose(plane.value, -30, atol=1e-4)  # in the environment's units
     assert np.allclose(plane.torque, 0.5)  # in newton metres
     angle, velocity = (part.ravel() for part in at_rest())

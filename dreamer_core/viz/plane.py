@@ -90,19 +90,19 @@ def rewind(angle: np.ndarray, velocity: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 @torch.no_grad()
-def agent_plane(agent: Dreamer, shape: tuple[int, int] = SHAPE, rows: int = 4, samples: int = 16) -> Plane:
+def agent_plane(agent: Dreamer, shape: tuple[int, int] = SHAPE, samples: int = 8) -> Plane:
     """The agent's soft value and its deterministic torque, in every state of the grid.
 
     A Dreamer's value belongs to a belief, not to a state of the world. So each state is reached
-    by `rows` observed rows of free fall that end in it, as the agent's own dreams start after a few
-    filtered rows; the value is averaged over `samples` draws of z and of the action.
+    by observed rows of free fall that end in it, as many as the agent's own dreams filter before they
+    start; the value is averaged over `samples` draws of z and of the action.
 
     Raises:
         AnotherWorld: the agent was not made for Pendulum, or repeats its actions.
     """
     check_world(agent)
     keep = np.setdiff1d(np.arange(3), agent.config.wrappers.hide)
-    model, actor = agent.model, agent.sac.actor
+    model, actor, rows = agent.model, agent.sac.actor, agent.config.imagination.start_rows
     angle, velocity = (part.ravel() for part in np.broadcast_arrays(*grid(shape)))
     seen = []
     for _ in range(rows):

@@ -69,7 +69,7 @@ FROZEN = {100: 3, 300: 6, 1000: 3}
 CONFIG = 'config = preset("dropin").sac'
 TRIES: dict[str, dict[str, str]] = {
     "as it is": {},
-    "1, rewards as they come": {CONFIG: f"{CONFIG}\nconfig.reward_scale = 1.0"},
+    "1, rewards as they come": {"config.reward_scale = 0.1": "config.reward_scale = 1.0"},
     "2, no slow target": {CONFIG: f"{CONFIG}\nconfig.polyak = 0.0"},
     "3, one critic": {".amin(0)": "[0]"},
     "4, no entropy": {CONFIG: f"{CONFIG}\nconfig.alpha = config.alpha_final = 0.0"},

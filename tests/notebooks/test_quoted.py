@@ -183,25 +183,25 @@ def test_notebook_09_names_a_study_arm_for_everything_that_v1_adds():
         assert undone and usual not in undone, f"no arm of the study departures undoes {setting}"
 
 
-def test_notebook_00_counts_dreams_that_tip_over():
-    """The stored agent's film, dreamt 400 times: tipped over is more than a right angle away from the real rod, which stands."""
+def test_notebook_00_counts_dreams_that_fall_away():
+    """The stored agent's film, dreamt 400 times: fallen away is more than a right angle away from the real rod, which comes to stand."""
     agent = Dreamer.load(ASSETS / "pendulum.safetensors")
     episode = play(agent, envs.make(agent.config.env, agent.config.wrappers), seed=20_003)
     seen = recorded(agent, episode, start=8, steps=60, count=400)
     real = episode.observation[8:69]
     apart = (seen.dreams.observation[..., :2] * real[:, :2]).sum(-1) < 0  # the cosine of the angle between the rods, up to a length
-    tipped = apart.any(1)
-    seconds = apart[tipped].argmax(1).mean() / 20
-    assert tipped.mean() == pytest.approx(0.9, abs=0.05) and seconds == pytest.approx(1.5, abs=0.15)
-    assert "of 400 that we drew, nine in ten tipped over, on average after a second and a half" in prose(PATHS[0])
+    assert apart.any(1).all(), f"{(~apart.any(1)).sum()} of 400 dreams stayed with the real rod"
+    assert apart.argmax(1).mean() / 20 == pytest.approx(1.0, abs=0.15)
+    told = "of 400 that we drew, all fell away from the real rod near the top, where small errors grow, on average after a second"
+    assert told in prose(PATHS[0])
 
 
 @functools.cache
-def drives_of_notebook_00() -> tuple[list[float], bool, list[tuple[float, float]]]:
+def drives_of_notebook_00() -> tuple[list[float], list[bool], list[tuple[float, float]]]:
     """Three episodes and three seeds of the dreams, from row 20.
 
-    Returns: after how many seconds dream and world part without a push; whether the drift always came before the spread; and in which
-    shares of the last steps the real and the dreamt rod are up, with the agent acting.
+    Returns: after how many seconds dream and world part without a push; of each drive at full speed, whether the drift came before the
+    spread; and in which shares of the last steps the real and the dreamt rod are up, with the agent acting.
     """
     agent = Dreamer.load(ASSETS / "pendulum.safetensors")
     env = envs.make(agent.config.env, agent.config.wrappers)
@@ -226,18 +226,19 @@ def drives_of_notebook_00() -> tuple[list[float], bool, list[tuple[float, float]
         angles = np.array([(frame.world[0], frame.dreams[0, 0]) for frame in [game.step(0.0) for _ in range(200)][-100:]])
         game.actor = False
         up.append(tuple((np.cos(angles) > 0.87).mean(0)))
-    return parted, all(first), up
+    return parted, first, up
 
 
 def test_notebook_00_tells_how_drives_go():
     """What its answers say."""
     parted, first, up = drives_of_notebook_00()
-    assert min(parted) > 0.5 and max(parted) < 2.0, f"without a push, dream and world part after {sorted(parted)} seconds"
-    assert "After half a second to two" in prose(PATHS[0])
-    assert first, "the spread warned of a drift"
+    told = f"without a push, dream and world part after {sorted(parted)} seconds"
+    assert 0.5 < min(parted) and median(parted) < 3 and max(parted) == np.inf, told
+    assert "After half a second to three, if at all" in prose(PATHS[0])
+    assert f"the drift came first in {sum(first)} of {len(first)} drives of ours" in prose(PATHS[0]), "how often the spread warned"
     for real, dream in up:
         assert dream == 1 and real < 0.5, f"at the end the dreamt rod is up in {dream:.0%} of the steps, the real one in {real:.0%}"
-    assert "the drift came first in every drive" in prose(PATHS[0]) and "**The dreamt one**" in prose(PATHS[0])
+    assert "**The dreamt one**" in prose(PATHS[0])
 
 
 def test_notebook_05_quotes_the_probe_of_six_seeds():
@@ -334,7 +335,9 @@ def unit_of_the_stored_agent():
 
 def test_notebook_07_states_the_settings_and_the_pendulums_own_numbers():
     text, v1 = prose(PATHS[7]), Config()
-    assert f"(`reward_scale` = {v1.sac.reward_scale:g}, from notebook 02)" in text
+    model = v1.model
+    assert f"here with $D = {model.deter}$ and $Z = {model.stoch}$" in text and f"$F = {model.deter + model.stoch}$ numbers" in text
+    assert f"counts rewards in the agent's unit, which is about {round(unit_of_the_stored_agent())} of Pendulum's (notebook 04)" in text
     assert f"$\\gamma = {v1.sac.gamma}$ times the one before" in text and f"$\\gamma = {v1.sac.gamma}$ counts a reward" in text
     weights = ", ".join(f"{float(w):.4g}" for w in alive_weight(torch.tensor([[0.5, 0.5, 0.1, 0.9]]))[0])
     assert f"for `cont` = (0.5, 0.5, 0.1, 0.9): $w$ = ({weights}). The last 0.9 is never used" in text
@@ -357,8 +360,9 @@ def pushed_while_upright():
 def test_notebook_07_quotes_the_stored_agent():
     text = prose(PATHS[7])
     log = [json.loads(line) for line in (ASSETS / "pendulum.jsonl").read_text(encoding="utf-8").splitlines()]
-    late = [abs(row["imagined_return_mean"] - row["eval_return_mean"]) for row in log if row["env_steps"] >= 800]
-    assert max(late) < 20 and "from step 800 on the two differ by less than 20" in text
+    gaps = {row["env_steps"]: abs(row["imagined_return_mean"] - row["eval_return_mean"]) for row in log}
+    assert gaps[Config().schedule.prefill] > 100 and "after the random steps the two are far apart" in text
+    assert max(gap for step, gap in gaps.items() if step >= 600) < 30 and "from step 600 on they differ by less than 30" in text
     episodes, collects = Config().evaluation.episodes, minus(log[-1]["eval_return_mean"])
     assert f"Over the {episodes} evaluation episodes of this course the agent collects {collects} on average" in text
     assert f"along *its* training, over the {episodes} evaluation episodes" in text
@@ -366,7 +370,7 @@ def test_notebook_07_quotes_the_stored_agent():
     off, dreamt = pushed_while_upright()
     assert off[10] == pytest.approx(50, abs=5) and np.argmax(off > 90) == 13
     assert "some 50 degrees off after ten steps and past horizontal after thirteen" in text
-    assert dreamt[20] > 0.5 and "In the dream it is still up after twenty" in text
+    assert dreamt[15] > 0.5 and "In the dream it is still up after fifteen" in text
 
 
 def test_notebook_07_quotes_what_frozen_dreams_promised():
@@ -707,6 +711,8 @@ def test_notebook_04_computes_by_hand():
     below = max(value for value in bins if value <= 1)
     share = (1 - below) / (above - below)
     one, two = (math.erf(width / math.sqrt(2)) for width in (1, 2))  # what a Normal holds within so many sigmas
+    gamma = 0.9
+    v = 1 / (1 - gamma * 3 / 4)  # of four steps that pay 1, the last of which ends; three of four are worth gamma v more than that one
     says(
         4,
         f"$1 - \\frac13 - \\frac14 \\approx {1 - 1 / 3 - 1 / 4:.2f}$",
@@ -719,6 +725,10 @@ def test_notebook_04_computes_by_hand():
         f"1 lies between {below:.2f} and {above:.2f}, with weights {1 - share:.2f} and {share:.2f}",
         f"$1 - 1/333 = {1 - 1 / 333:.3f}$",
         f"The third line asks for {1 - 1 / 333:.3f} in the first three rows",
+        f"By hand, for $\\gamma = {gamma}$ and four steps that pay 1",
+        f"so $v = 1 / (1 - {gamma} \\cdot \\frac34) = {v:.2f}$.",
+        f"Three steps come to $1 + {gamma} \\cdot {v:.2f} = {1 + gamma * v:.2f}$, the last one to 1.",
+        f"The standard deviation of these four is {gamma * v * math.sqrt(3) / 4:.2f}. That of the rewards is 0.",
         f"$1/0.05^2 = {1 / 0.05**2:.0f}$",
     )
 
@@ -726,19 +736,23 @@ def test_notebook_04_computes_by_hand():
 def test_notebook_04_quotes_its_settings():
     config = preset("dropin")
     lowest = -(math.pi**2 + 0.1 * PENDULUM.max_speed**2 + 0.001 * PENDULUM.max_torque**2)
-    scaled = f"−{-lowest * config.sac.reward_scale:.1f}"
+    unit = unit_of_the_stored_agent()
+    scaled = f"−{-lowest / unit:.1f}"
     code_says(4, "for n in range(20)]", "for n in range(6)]", "for floor in (0.05, 0.0001)", "0.1 + 0.4 * x", "-20, 20, 255")
     says(
         4,
         f"| `sac.reward_scale` | {config.sac.reward_scale} |",
-        f"Pendulum's {minus(lowest)} to 0 becomes {scaled} to 0",
-        f"| `model.reward_scale` | {config.model.reward_scale} |",
-        f"Dividing rewards by {1 / config.sac.reward_scale:.0f} while",
+        f"so in the unit returns are spread by {config.sac.reward_scale}.",
+        f"Pendulum's unit is about {round(unit)}: {minus(lowest)} to 0 becomes {scaled} to 0",
+        f"| `model.reward_scale` | {config.model.reward_scale:g} |",
+        f"counts as one of 1 in each of {config.model.reward_scale:g} entries of the observation",
+        f"Dividing rewards by {round(unit)} while $\\sigma$ stays 1",
+        f"and `model.reward_scale` gives back a factor of {config.model.reward_scale:g}:",
+        f"Who finds the {round(unit)}? In notebook 02 we did",
         f"let it watch {20 + 6} episodes",
         f"(`reward_min_std`, {config.model.reward_min_std})",
         f"With a floor of {config.model.reward_min_std} the head runs",
         f"on rewards between {scaled} and 0 promises nothing",
-        f"and multiplies by {config.sac.reward_scale} instead",
         f"$\\gamma = {config.sac.gamma}$ is a setting of the critic",
         f"nothing comes after {gym.spec('Pendulum-v1').max_episode_steps} steps of Pendulum",
         "with $\\sigma(x) = 0.1 + 0.4\\,|x|$",
@@ -811,8 +825,11 @@ def test_notebook_01_computes_what_it_says():
 def test_notebook_02_computes_what_it_says():
     text, sac = prose(PATHS[2]), preset("dropin").sac
     assert f"2 \\approx {np.log(2):.1f}$. $\\alpha$" in text and f"upper end, {np.log(2):.2f} for one action" in text
-    assert f"rewards by {sac.reward_scale} before" in text and f"$\\alpha = {sac.alpha}$ fixed. In" in text
-    assert f"is a price of {sac.alpha / sac.reward_scale:.1f} per nat." in text
+    factor = 0.1  # set by hand in the code, since it does on Pendulum what the agent's unit does
+    code_says(2, f"config.reward_scale = {factor}  # by hand")
+    assert factor == pytest.approx(1 / unit_of_the_stored_agent(), rel=0.15) and f"multiply rewards by {factor} by hand" in text
+    assert f"(`config.reward_scale = {factor}`)" in text and f"$\\alpha = {sac.alpha}$ fixed. Here" in text
+    assert f"is then a price of {sac.alpha / factor:.1f} per nat." in text
     shrinks = 1 - np.tanh(2.0) ** 2
     assert f"$u = 2$ it is {shrinks:.2f}, and the density goes up {1 / shrinks:.0f}-fold" in text
     assert torch.tanh(torch.tensor(9.1)) == 1 and "$\\tanh(9.1)$ *is* 1." in text
@@ -824,6 +841,9 @@ def test_notebook_02_computes_what_it_says():
     learning = "\n".join(cell.source for cell in code_cells(PATHS[2]))
     assert "budget(400, quick=200)" in learning and "the agent takes 400 random steps" in text
     assert "if step % 20 == 0:" in learning and "for _ in range(20)]" in learning and "every 20 steps, 20 updates." in text
+
+
+def test_notebook_02_tells_how_earlier_runs_began():
     begun, later = returns_at("suite", "sac", Config().evaluation.every), returns_at("suite", "sac", 600)
     assert all(after < before for before, after in zip(begun, later))
-    assert f"so did all {WORDS[len(later)]} earlier runs, at step 600" in text
+    assert f"so did all {WORDS[len(later)]} earlier runs, at step 600" in prose(PATHS[2])
