@@ -121,7 +121,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         content = json.loads(path.read_bytes())
         state, checksum = content["state"], content["checksum"]
         data = path.with_suffix(".safetensors").read_bytes()
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise DamagedCheckpoint(f"the checkpoint {path} is damaged: a part of it is missing or cannot be read") from None
     if _checksum(state) != checksum or _digest(data) != state.get("tensors"):
         raise DamagedCheckpoint(f"the checkpoint {path} is damaged: its contents do not match their checksum")
@@ -166,9 +166,7 @@ def load_of_a_run(path: Path, warn: Callable[[str], None]) -> tuple[dict[str, Te
         return load(path.with_suffix(".json"))
     folder = path / "checkpoint" if (path / "checkpoint").is_dir() else path
     if not any(is_of_a_run(file) for file in folder.glob("*.json")):
-        raise CheckpointError(
-            f"{path} holds no trained agent: name the folder that --out made, one of its checkpoints, or a file of `save`"
-        )
+        raise CheckpointError(f"{path} holds no trained agent: name the folder of a run, one of its checkpoints, or a file of `save`")
     return load_newest(folder, warn)
 
 

@@ -311,5 +311,5 @@ def explain(error: ValidationError) -> str:
     sections = {field.type.__name__: (field.name,) for field in dataclasses.fields(Config) if dataclasses.is_dataclass(field.type)}
     name = ".".join(str(part) for part in (*sections.get(error.title, ()), *first["loc"])) or "config"
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        return f"the setting {name} does not exist: run with --help to see all settings"
+        return f"the setting {name} does not exist: `python -m dreamer_core.train --help` shows all settings"
     return f"the setting {name} is {first['input']!r}: {first['msg'][0].lower() + first['msg'][1:]}"

@@ -48,7 +48,7 @@ def pick_device(config: Config) -> torch.device:
         # A hundred small operations a step are bound by call overhead, where a CPU wins.
         name = "cuda" if available["cuda"] and config.model.units >= 512 else "cpu"
     if not available[name]:
-        raise ConfigError(f"the setting device is {name!r}, but torch finds no such device here: use --device cpu")
+        raise ConfigError(f"the setting device is {name!r}, but torch finds no such device here: set device to cpu")
     return torch.device(name)
 
 
@@ -91,7 +91,7 @@ def check_threads(config: Config) -> None:
     """
     most = max(2, os.cpu_count() or 1)
     if config.threads > most:
-        raise ConfigError(f"the setting threads is {config.threads}, but this machine has cores for {most}: use --threads {most} or fewer")
+        raise ConfigError(f"the setting threads is {config.threads}, but this machine has cores for {most}: set threads to {most} or fewer")
 
 
 def first_learning(config: Config) -> int:
@@ -273,11 +273,11 @@ class Trainer:
     def _claim(self, out: Path) -> None:
         """Make `out` the folder of this run. config.json comes last: a folder with one can be resumed, whenever it was killed."""
         self.out = out
-        with explained(out, "choose another --out"):
+        with explained(out, "choose another folder (out)"):
             out.mkdir(parents=True, exist_ok=True)
             self._lock(out)
             if (out / "config.json").exists() or (out / "metrics.jsonl").stat().st_size:
-                raise ConfigError(f"{out} already holds a run: choose another --out, or continue it with --resume {out}")
+                raise ConfigError(f"{out} already holds a run: choose another folder (out), or continue it with {resuming(out)}")
             self.save()
             self._write_config()
 
@@ -414,7 +414,7 @@ class Trainer:
             os.fsync(file.fileno())
 
     def _keep_going(self) -> str:
-        return f"the last good checkpoint is kept, so make room there and continue with --resume {self.out}"
+        return f"the last good checkpoint is kept, so make room there and continue with {resuming(self.out)}"
 
     # --- stopping and going on -----------------------------------------------------------------
 
@@ -464,7 +464,7 @@ class Trainer:
         trainer._begin()
         with trainer._closed_on_error():
             config = read_config(out, warn)
-            with explained(out, "make it writable, and continue with --resume"):
+            with explained(out, f"make it writable, and continue with {resuming(out)}"):
                 trainer._lock(out)
             tensors, state = checkpoint.load_newest(out / "checkpoint", warn)
             saved = configs.from_dict(state["config"])
@@ -477,7 +477,7 @@ class Trainer:
             asked = {"env_steps": env_steps, "device": device, "threads": threads}
             config = configs.from_dict(configs.to_dict(config) | {name: value for name, value in asked.items() if value is not None})
             if config.env_steps < state["step"]:
-                raise ConfigError(f"the run in {out} is already at step {state['step']}: ask for more than that with --env-steps")
+                raise ConfigError(f"the run in {out} is already at step {state['step']}: ask for more than that (env_steps)")
             trainer._prepare(config, warn)
             trainer.out = out
             trainer._restore(tensors, state, saved, warn)
@@ -545,8 +545,8 @@ def read_config(out: Path, warn: Callable[[str], None] = lambda sentence: None) 
     try:
         data = json.loads((out / "config.json").read_bytes())
     except FileNotFoundError:
-        raise CheckpointError(f"{out} holds no run to resume (it has no config.json): start a new one with --out") from None
-    except (OSError, ValueError):
+        raise CheckpointError(f"{out} holds no run to resume (it has no config.json): start a new one") from None
+    except (OSError, ValueError, RecursionError):
         raise CheckpointError(f"{out / 'config.json'} cannot be read: restore it, or start a new run") from None
     config = configs.from_dict(data)
     new = differences(data, configs.to_dict(config))
@@ -578,6 +578,11 @@ def enough_memory(what: str) -> Iterator[None]:
         raise ConfigError(
             f"the memory here does not hold {what} ({envs.first_line(error)}): lower them (units, deter, batch, starts)"
         ) from error
+
+
+def resuming(out: Path) -> str:
+    """What continues a run, in the words of the command and of Python."""
+    return f"--resume {out} (in Python: Trainer.resume({str(out)!r}))"
 
 
 @contextmanager

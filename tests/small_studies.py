@@ -1,4 +1,4 @@
-"""A tiny study, and worlds that end a process or raise an error, for the tests of the study room."""
+"""A tiny study, and worlds that end a process, raise an error or cannot be made, for the tests of the study room."""
 
 import os
 import signal
@@ -39,6 +39,18 @@ class Broken(Buoy):
         return super().step(action)
 
 
+def lacking():
+    """The maker of a world whose package is missing."""
+    raise gym.error.DependencyNotInstalled("waves is not installed, run `pip install waves`")
+
+
+def halting():
+    """The maker of a world that raises."""
+    raise ValueError("no water")
+
+
+gym.register("Lacking-v0", lacking)
+gym.register("Halting-v0", halting)
 gym.register("Deadly-v0", Deadly, max_episode_steps=20)
 gym.register("Broken-v0", Broken, max_episode_steps=20)
 

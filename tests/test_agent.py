@@ -726,7 +726,7 @@ def test_a_damaged_newest_checkpoint_is_passed_over_and_a_named_one_is_not(run, 
 def test_what_holds_no_agent_is_refused_with_one_sentence(run, tmp_path):
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "empty", run.parent):
-        with pytest.raises(CheckpointError, match=f"^{folder} holds no trained agent: name the folder that --out made, one of its"):
+        with pytest.raises(CheckpointError, match=f"^{folder} holds no trained agent: name the folder of a run, one of its"):
             Dreamer.load(folder)
     for path in (run / "checkpoint/00000123.json", run / "checkpoint/00000123.safetensors", tmp_path / "none"):
         with pytest.raises(CheckpointError, match=f"^there is no trained agent at {path}: check the path"):

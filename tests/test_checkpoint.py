@@ -164,3 +164,9 @@ def test_a_run_folder_holds_json_and_safetensors_only(tmp_path):
         else:
             for line in data.splitlines() if path.suffix == ".jsonl" else [data]:
                 json.loads(line)
+
+
+def test_a_checkpoint_nested_too_deeply_is_damaged_like_any_other(folder):
+    (folder / "00000020.json").write_text("[" * 10**5 + "]" * 10**5, encoding="utf-8")
+    step, said = newest(folder)
+    assert step == 10 and "00000020.json is damaged" in said[0], said

@@ -123,8 +123,8 @@ def test_help_shows_a_presets_own_defaults(capsys):
         ("--replay.capacity 1000000000000", "a replay buffer of 1,000,000,000,000 rows needs 298,023.2 GiB of memory, and"),
         ("--model.units 10000000000000000", "the memory here does not hold an agent of these sizes"),
         ("--resume /nowhere", "/nowhere holds no run to resume"),
-        ("--out /dev/null/run", "could not write to /dev/null/run (Not a directory): choose another --out"),
-        ("--out /dev/null", "could not write to /dev/null (File exists): choose another --out"),
+        ("--out /dev/null/run", "could not write to /dev/null/run (Not a directory): choose another folder (out)"),
+        ("--out /dev/null", "could not write to /dev/null (File exists): choose another folder (out)"),
     ],
 )
 def test_mistakes_on_the_line(line, sentence, capsys):
@@ -196,7 +196,7 @@ def test_learning_that_diverges(capsys):
 
 def test_a_folder_that_holds_a_run(capsys, tmp_path):
     train(tiny(env_steps=20), tmp_path)
-    assert f"{tmp_path} already holds a run: choose another --out, or continue it with --resume" in refused(
+    assert f"{tmp_path} already holds a run: choose another folder (out), or continue it with --resume" in refused(
         capsys, *words(tiny()), "--out", tmp_path
     )
 
@@ -320,7 +320,7 @@ def test_the_help_says_how_many_copies_there_are(capsys):
 def test_device_and_threads_may_be_changed_along_with_resume(capsys, tmp_path, monkeypatch):
     main([*words(tiny(), env_steps=60), "--out", str(tmp_path)])
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert "torch finds no such device here: use --device cpu" in refused(capsys, "--resume", tmp_path, "--device", "cuda")
+    assert "torch finds no such device here: set device to cpu" in refused(capsys, "--resume", tmp_path, "--device", "cuda")
     main(["--resume", str(tmp_path), "--threads=2", "--device", "cpu", "--env-steps", "80"])
     assert "on cpu with 2 its numbers will differ" in capsys.readouterr().err
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
@@ -382,7 +382,7 @@ def test_a_disk_that_fills_up(capsys, tmp_path, monkeypatch):
     assert said.startswith(f"could not write to {out} (No space left on device): the last good checkpoint is kept, so make room there"), (
         f"said instead: {said}"
     )
-    assert said.endswith(f"continue with --resume {out}"), f"said instead: {said}"
+    assert said.endswith(f"continue with --resume {out} (in Python: Trainer.resume({str(out)!r}))"), f"said instead: {said}"
     monkeypatch.undo()
     main(["--resume", str(tmp_path / "a")])
     train(tiny(), tmp_path / "b")

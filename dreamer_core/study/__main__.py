@@ -68,8 +68,9 @@ def work(plan: Plan, out: Path, workers: int | None, scheduler: str | None) -> R
     """Make what is missing with a bar, and write the report.
 
     Raises:
-        DreamerError: the folder belongs to another study, or the cluster fails.
+        DreamerError: a world or an arm cannot be made here, the folder belongs to another study, or the cluster fails.
     """
+    conduct.check_here(plan, out, scheduler)
     with conduct.held(plan, out):
         done, total = conduct.steps(plan, out)
         with tqdm(initial=done, total=total, unit="step", dynamic_ncols=True) as bar:

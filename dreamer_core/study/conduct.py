@@ -48,9 +48,9 @@ def held(plan: Plan, out: Path) -> Iterator[None]:
                 check_same(stored(out), plan, out)
             checkpoint.write_atomic(out / "study.json", json.dumps(known, indent=1).encode())
         except InUse:
-            raise InUse(f"another study is at work in {out}: wait until it ends or stop it, or choose another --out") from None
+            raise InUse(f"another study is at work in {out}: wait until it ends or stop it, or choose another folder (out)") from None
         except OSError as error:
-            raise DreamerError(f"could not write to {out} ({error.strerror or error}): choose another --out") from None
+            raise DreamerError(f"could not write to {out} ({error.strerror or error}): choose another folder (out)") from None
         yield
 
 
@@ -59,8 +59,8 @@ def stored(out: Path) -> dict[str, Any]:
     try:
         found = json.loads((out / "study.json").read_bytes())
         return {"seeds": dict(found["seeds"]), "settings": dict(found["settings"])}
-    except (ValueError, KeyError, TypeError):
-        raise ConfigError(f"{out / 'study.json'} cannot be read: restore it, or choose another --out") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ConfigError(f"{out / 'study.json'} cannot be read: restore it, or choose another folder (out)") from None
 
 
 def record(plan: Plan) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def check_same(old: dict[str, Any], plan: Plan, out: Path) -> None:
     Raises:
         ConfigError: something differs.
     """
-    advice = "choose another --out, or put it back"
+    advice = "choose another folder (out), or put it back"
     new = record(plan)["settings"]
     for world, arms in old["settings"].items():
         begun = {arm: seeds for arm in arms if (seeds := [seed for seed in old["seeds"][world] if jobs_of.begun(out, world, arm, seed)])}
@@ -116,6 +116,33 @@ def check_workers(workers: int | None, scheduler: str | None) -> None:
         raise ConfigError("workers are processes here and a scheduler has those of a cluster: give one of the two")
     if workers is not None and (type(workers) is not int or workers < 0):
         raise ConfigError(f"the number of workers is {workers!r}: give 0 to work in this process, or a number of processes")
+
+
+def check_here(plan: Plan, out: Path, scheduler: str | None) -> None:
+    """Notice before the first run that none of a world or of an arm can be made on this machine; a scheduler's may have more.
+
+    What runs were begun with passes: those that are missing will fail by name, and the report of the others can be written.
+
+    Raises:
+        ConfigError: naming the world or the arm, and what it lacks.
+    """
+    if scheduler is not None:
+        return
+    every = jobs_of.jobs(plan, out)
+    try:
+        begun = [job for job in every if jobs_of.begun(out, job.world, job.arm, job.seed)]
+    except OSError:
+        return  # `held` says what is wrong with the folder
+    for kind, check in (("world", jobs_of.check_world), ("arm", jobs_of.check_arm)):
+        passed = {getattr(job, kind) for job in begun}
+        for job in every:
+            if (name := getattr(job, kind)) not in passed:
+                passed.add(name)
+                try:
+                    check(job.settings)
+                except DreamerError as error:
+                    advice = f"mend that, or take the {kind} out of the study"
+                    raise ConfigError(f"no run of the {kind} {name} can be made here, so none was begun: {error}; {advice}") from None
 
 
 def make(plan: Plan, out: Path, workers: int | None, scheduler: str | None, tell: Tell, say: Callable[[str], None]) -> None:
@@ -183,7 +210,7 @@ def cluster(workers: int, scheduler: str | None, say: Callable[[str], None]) -> 
         import distributed
     except ImportError:
         raise DreamerError(
-            "several processes need Dask, which is not installed: pip install -e '.[study]', or run with --workers 0"
+            "several processes need Dask, which is not installed: pip install -e '.[study]', or work in this process (workers 0)"
         ) from None
     if scheduler is None:
         # No limit on memory: a worker near it would be stopped, and a run takes no more for it.
@@ -237,12 +264,12 @@ def on_cluster(client: Any, missing: list[Job], workers: int, look: Callable[[],
         time.sleep(LOOK)
         look()
         if client.status != "running":
-            raise DreamerError("the Dask cluster is gone: the same command goes on where the study stopped")
+            raise DreamerError("the Dask cluster is gone: start the study again, and it goes on where it stopped")
         for future in [future for future in waiting if future.done()]:
             job = waiting.pop(future)
             error = future.exception() if future.status == "error" else None
             if future.status == "cancelled":
-                raise DreamerError("the Dask cluster dropped a run: the same command goes on where the study stopped")
+                raise DreamerError("the Dask cluster dropped a run: start the study again, and it goes on where it stopped")
             if isinstance(error, distributed.KilledWorker):
                 count, since = deaths[job.path]
                 step = steps_done(job)

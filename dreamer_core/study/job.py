@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 import torch
 
 from dreamer_core import config as configs
-from dreamer_core.envs import told
+from dreamer_core import envs
+from dreamer_core.envs import short, told
 from dreamer_core.errors import CheckpointError, DreamerError, InUse
 from dreamer_core.study import peer
 from dreamer_core.study.plan import Plan, folder
-from dreamer_core.trainer import Trainer, differences
+from dreamer_core.trainer import Trainer, differences, pick_device
 
 ALONE = threading.Lock()  # torch's random numbers are the process's, so that two runs at a time in it would share them
 TAIL = 8192  # bytes; longer than a line of metrics.jsonl
@@ -79,14 +80,34 @@ def finished(job: Job) -> bool:
 
 
 def steps_done(job: Job) -> int:
-    """Environment steps up to the newest evaluation."""
+    """Environment steps up to the newest evaluation.
+
+    Raises:
+        CheckpointError: its line is damaged.
+    """
     try:
         with open(Path(job.path) / "metrics.jsonl", "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
             lines = file.read().split(b"\n")
     except FileNotFoundError:
         return 0
-    return min(job.env_steps, json.loads(lines[-2])["env_steps"]) if len(lines) > 1 else 0
+    return min(job.env_steps, int(measured(lines[-2], Path(job.path), "env_steps")[0])) if len(lines) > 1 else 0
+
+
+def measured(line: str | bytes, path: Path, *names: str) -> list[float]:
+    """Numbers of an evaluation, from its line of metrics.jsonl in the run folder `path`.
+
+    Raises:
+        CheckpointError: the line is damaged.
+    """
+    try:
+        found = json.loads(line)
+        return [float(found[name]) for name in names]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        where = path / "metrics.jsonl"
+        raise CheckpointError(
+            f"{where} has a line that cannot be read ({short(line)}): restore it, or move the folder away: the run is then made anew"
+        ) from None
 
 
 def failure(job: Job) -> str:
@@ -106,7 +127,7 @@ def history(job: Job) -> list[dict[str, Any]]:
         return []
     found = []
     for line in text.splitlines():
-        with contextlib.suppress(ValueError):  # a full disk may have broken off a line
+        with contextlib.suppress(ValueError, RecursionError):  # a full disk may have broken off a line
             found.append(json.loads(line))
     return found
 
@@ -129,6 +150,23 @@ def lookup(tree: Any, name: str) -> Any:
     for part in name.split("."):
         tree = tree.get(part) if isinstance(tree, dict) else None
     return tree
+
+
+# --- what this machine can make ----------------------------------------------------------------
+
+
+def check_world(settings: dict[str, Any]) -> None:
+    """Raises:
+    DreamerError: the world of these settings cannot be made on this machine.
+    """
+    envs.close([envs.make(settings["env"], configs.WrapperConfig(**settings["wrappers"]))], warn=lambda sentence: None)
+
+
+def check_arm(settings: dict[str, Any]) -> None:
+    """Raises:
+    DreamerError: the agent of these settings lacks a library or a device on this machine.
+    """
+    peer.library() if settings["agent"] == peer.AGENT else pick_device(configs.from_dict(settings))
 
 
 # --- running -----------------------------------------------------------------------------------
@@ -179,7 +217,7 @@ def train(job: Job, path: Path, workers: int, look: Callable[[], None]) -> None:
     if goes_on:
         names = changed(json.loads((path / "config.json").read_bytes()), job.settings)
         if names:
-            raise CheckpointError(f"the run was begun with another {names[0]} than the study has now: choose another --out")
+            raise CheckpointError(f"the run was begun with another {names[0]} than the study has now: choose another folder (out)")
 
     def warn(sentence: str) -> None:
         remember(path, {"warned": sentence})

@@ -55,12 +55,13 @@ def study(
         rest: `name` and `evaluation` of the study.
 
     Raises:
-        DreamerError: the plan or the number of workers is wrong, the folder belongs to another study or cannot be written to, or the
-            cluster fails. A run that fails is named in the report.
+        DreamerError: the plan or the number of workers is wrong, a world or an arm cannot be made here, the folder belongs to another
+            study or cannot be written to, or the cluster fails. A run that fails is named in the report.
     """
     conduct.check_workers(workers, scheduler)
     out = Path(out)
     plan = from_dict({"name": out.absolute().name, "arms": arms, "worlds": worlds, "seeds": seeds, **rest})
+    conduct.check_here(plan, out, scheduler)
     with conduct.held(plan, out):
         done, total = conduct.steps(plan, out)
         bar = Progress(total, "steps of the study")

@@ -99,6 +99,20 @@ class Policy:
         return carry._replace(action=torch.from_numpy(action))
 
 
+def library() -> tuple[type, type]:
+    """Stable-baselines3's SAC and the base of its callbacks.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        from stable_baselines3 import SAC
+        from stable_baselines3.common.callbacks import BaseCallback
+    except ImportError:
+        raise ConfigError(f"the agent {AGENT} is stable-baselines3's, which is not installed: pip install -e '.[bench]'") from None
+    return SAC, BaseCallback
+
+
 def train(config: PeerConfig, folder: Path, warn: Callable[[str], None], look: Callable[[], None]) -> None:
     """A whole run from its first step on; writes config.json, metrics.jsonl and, at the end, a checkpoint of the policy.
 
@@ -109,11 +123,7 @@ def train(config: PeerConfig, folder: Path, warn: Callable[[str], None], look: C
         ConfigError: the library is not installed. CheckpointError: another run is at work in the folder.
         EnvError: the environment cannot be used.
     """
-    try:
-        from stable_baselines3 import SAC
-        from stable_baselines3.common.callbacks import BaseCallback
-    except ImportError:
-        raise ConfigError(f"the agent {AGENT} is stable-baselines3's, which is not installed: pip install -e '.[bench]'") from None
+    SAC, BaseCallback = library()
 
     class Evaluations(BaseCallback):
         """Evaluates every so many steps and leaves that time out."""
@@ -147,11 +157,12 @@ def train(config: PeerConfig, folder: Path, warn: Callable[[str], None], look: C
     torch.set_num_threads(config.threads)
     opened: list[Any] = []
     with checkpoint.lock(folder / "metrics.jsonl"), open(folder / "metrics.jsonl", "w", encoding="utf-8") as file:
-        checkpoint.write_atomic(folder / "config.json", json.dumps(configs.to_dict(config), indent=1).encode())
         try:
             for _ in range(1 + config.evaluation.episodes):
                 opened.append(envs.make(config.env, config.wrappers))
             model = SAC("MlpPolicy", Aging(opened[0]), device="cpu", **config.of_the_library())
+            # Only now, as in `Trainer`: a run whose world cannot be made was never begun.
+            checkpoint.write_atomic(folder / "config.json", json.dumps(configs.to_dict(config), indent=1).encode())
             model.learn(config.env_steps, callback=Evaluations(opened[1:], file))
             os.fsync(file.fileno())
         finally:

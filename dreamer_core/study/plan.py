@@ -15,7 +15,8 @@
     seeds: [0..9]                               # 0 to 9; numbers may be listed too
     evaluation: {every: 200, episodes: 50, seed: 20000, last: 5}    # a run's result is the mean of its last evaluations
 
-Worlds whose `random` and `best` are known (`yardsticks/scales.py`) need not say them.
+Worlds whose `random` and `best` are known (`yardsticks/scales.py`) need not say them; where they are not quite those of the world as it
+is set up here, as with hidden entries, the report says so.
 An arm that names `seeds` is run only with those of a world's seeds that are among them; arms are compared at the seeds that both have.
 `name`, `wrappers`, `solved`, `times`, `evaluation`, an arm's own `seeds` and a world's own `seeds` and `evaluation` may be left out.
 """
@@ -35,8 +36,10 @@ from pydantic.dataclasses import dataclass
 
 from dreamer_core import config as configs
 from dreamer_core.config import STRICT, Config, Count, EvaluationConfig, Seed
-from dreamer_core.errors import ConfigError
+from dreamer_core.envs import short
+from dreamer_core.errors import ConfigError, NotEnoughData
 from dreamer_core.study.peer import AGENT, PeerConfig
+from dreamer_core.trainer import check_windows
 from dreamer_core.yardsticks import scales
 from dreamer_core.yardsticks.scales import Scale
 
@@ -129,7 +132,7 @@ class Plan(NamedTuple):
         """The complete settings of one run.
 
         Raises:
-            ConfigError: the arm has a setting of a wrong type or out of range.
+            ConfigError: the arm has a setting of a wrong type or out of range, or settings with which nothing can be learned.
         """
         place, (settings, times, _), measure = self.worlds[world], self.arms[arm], self.measures[world]
         fixed = {
@@ -142,8 +145,11 @@ class Plan(NamedTuple):
         }
         make = PeerConfig.from_dict if settings.get("agent") == AGENT else configs.from_dict
         try:
-            return make({**settings, **fixed})
-        except ConfigError as error:
+            found = make({**settings, **fixed})
+            if isinstance(found, Config):
+                check_windows(found)
+            return found
+        except (ConfigError, NotEnoughData) as error:
             raise ConfigError(f"the arm {arm} in the world {world}: {error}") from None
 
 
@@ -151,7 +157,19 @@ class Plan(NamedTuple):
 
 
 class Loader(yaml.SafeLoader):
-    """YAML in which a key that stands twice is a mistake; the second would replace the first without a word."""
+    """YAML in which a key that stands twice is a mistake; the second would replace the first without a word.
+
+    A value that looks like a date or a number and is none is a mistake with a line too, and no error of Python's.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as error:
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{short(node.value)} is read as {kind} and is none: correct it or put it in quotes", node.start_mark
+            ) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen: list = []
@@ -175,6 +193,8 @@ def read(path: Path) -> Plan:
         data = yaml.load(path.read_text(encoding="utf-8"), Loader)
     except OSError as error:
         raise ConfigError(f"the study {path} cannot be read ({error.strerror}): check the path") from None
+    except RecursionError:
+        raise ConfigError(f"the study {path} is nested too deeply to be read: arms and worlds hold settings, and nothing below") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" in line {where.line + 1}" if where else ""
@@ -266,10 +286,15 @@ def world(entry: Any) -> World:
         if isinstance(entry.get(key), dict):
             entry[key] = {str(field).replace("-", "_"): value for field, value in entry[key].items()}
             check_names(f"the world {name} in its {key}", entry[key], known.__dataclass_fields__)
-    known = scales.read().get(str(entry["env"]))
+    stored = scales.read()
+    known = stored.get(entry["env"])
     for key in ("random", "best"):
         if entry.get(key) is None and (value := getattr(known, key, None)) is None:
-            raise ConfigError(f"the world {name} lacks {key}, {SCALE[key]}, and none is known for {entry['env']}: write `{key}: NUMBER`")
+            near = difflib.get_close_matches(entry["env"], stored, 1, 0.8)
+            other = f", or did you mean {near[0]}?" if near and known is None else ""
+            raise ConfigError(
+                f"the world {name} lacks {key}, {SCALE[key]}, and none is known for {entry['env']}: write `{key}: NUMBER`{other}"
+            )
         elif entry.get(key) is None:
             entry[key] = value
     place = validated(World, f"the world {name}", entry)

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import yaml
 
+from dreamer_core.config import WrapperConfig
 from dreamer_core.errors import DreamerError
 from dreamer_core.study.figures import curves, profiles, scores
 from dreamer_core.study.plan import Plan, count
 from dreamer_core.study.results import Pair, Results
 from dreamer_core.study.statistics import DIGITS, Estimate, estimate, interquartile_mean, median, told
 from dreamer_core.viz.show import png
+from dreamer_core.yardsticks import scales
 
 FEW = 5  # seeds, below which a bootstrap interval is too narrow to be believed
 SOLVING = ("solved", "steps to solve: median (fastest to slowest)", "seconds to solve: median")
@@ -87,24 +89,34 @@ def unfinished(results: Results) -> list[str]:
         reached = int(run.curve[-1, 0]) if len(run.curve) else 0
         what = "not finished" if run.state == "missing" else f"failed: {run.state}"
         rows.append(f"* {run.job.name}: step {reached} of {run.job.env_steps}, {what}")
-    return ["## Not finished", "The tables leave these runs out. The same command tries them again.", "\n".join(rows)]
+    return ["## Not finished", "The tables leave these runs out. Start the study again to try them again.", "\n".join(rows)]
 
 
 def verdicts(results: Results) -> list[str]:
     """A sentence for each arm, and the table of its differences from the first."""
-    pairs = results.pairs()
+    pairs, first = results.pairs(), results.readings[0].label
     if len(results.readings) == 1:
         return ["There is one arm, and nothing to hold it against."]
     if not pairs:
-        return ["No seed is finished in two arms, so that nothing can be compared yet."]
-    overall = [pair for pair in pairs if pair.world == "" or len(results.plan.worlds) == 1]
-    first = results.readings[0].label
+        return [f"No arm has a finished seed in common with {first}, so that nothing can be compared yet."]
+    overall = {pair.label: pair for pair in pairs if pair.world == "" or len(results.plan.worlds) == 1}
+    lines = [f"* {judged(results, reading.label, overall.get(reading.label))}" for reading in results.readings[1:]]
     rows = [
         [pair.label, pair.world or "all worlds", shown(pair.difference, sign=True), f"{pair.better} of {pair.difference.runs}"]
         for pair in pairs
     ]
     head = ["arm", "world", f"score less that of {first}, same seed: mean", "pairs in which it is better"]
-    return ["\n".join(f"* {verdict(pair, first)}" for pair in overall), grid(head, rows)]
+    return ["\n".join(lines), grid(head, rows)]
+
+
+def judged(results: Results, label: str, overall: Pair | None) -> str:
+    """The verdict on an arm, and the worlds that have no part in it because nothing can be paired there."""
+    first = results.readings[0].label
+    if overall is None:
+        return f"**{label}** against **{first}**: no seed is finished in both, so that they cannot be compared."
+    apart = results.unpaired(label)
+    left_out = f" Left out: {', '.join(apart)}, where no seed is finished in both." if apart else ""
+    return verdict(overall, first) + left_out
 
 
 def verdict(pair: Pair, first: str) -> str:
@@ -123,7 +135,7 @@ def verdict(pair: Pair, first: str) -> str:
 
 
 def together(results: Results) -> str:
-    """A row for each reading over all worlds."""
+    """A row for each reading over all worlds, which names those that it has no run in."""
     rows = []
     for reading in results.readings:
         strata = results.strata(reading.label)
@@ -133,10 +145,12 @@ def together(results: Results) -> str:
         cells = [results.cells[world, reading.label] for world in results.plan.worlds]
         lowest = min((float(cell.scores.min()), world, cell.seeds[int(cell.scores.argmin())])
                      for world, cell in zip(results.plan.worlds, cells) if cell.seeds)  # fmt: skip
+        missing = [world for world, cell in zip(results.plan.worlds, cells) if not cell.seeds]
+        name = f"{reading.label} (without {', '.join(missing)})" if missing else reading.label
         marked = [cell.solved for cell in cells]
         solved = f"{sum(int(np.isfinite(steps).sum()) for steps in marked)} of {sum(map(len, marked))}"
         score, middle = estimate(strata, interquartile_mean), estimate(strata, median)
-        rows.append([reading.label, shown(score), shown(middle), f"{lowest[0]:.3f} ({lowest[1]}, seed {lowest[2]})", solved])
+        rows.append([name, shown(score), shown(middle), f"{lowest[0]:.3f} ({lowest[1]}, seed {lowest[2]})", solved])
     return grid(["arm", "score", "median", "worst run", "runs that solved their world"], rows)
 
 
@@ -220,6 +234,7 @@ def known(results: Results) -> list[str]:
     plan = results.plan
     lines = [f"* Seeds of {world}: {', '.join(map(str, plan.seeds[world]))}{fewer(plan, world)}." for world in plan.worlds]
     made = results.made_with()
+    lines += [f"* {world}: {sentence}." for world in plan.worlds for sentence in doubts(plan, world)]
     lines += [f"* Made with torch {one['torch']} and the agent's code {one['code']}." for one in made]
     if len({one["code"] for one in made}) > 1:
         lines.append("* These runs were made with more than one version of the agent's code: make the study anew in another folder.")
@@ -236,6 +251,15 @@ def known(results: Results) -> list[str]:
         )
     lines += [f"* {', '.join(names)}: {sentence}." for sentence, names in results.warnings().items()]
     return ["\n".join(lines)]
+
+
+def doubts(plan: Plan, world: str) -> list[str]:
+    """Why a world's scale is not quite its own; empty where it is, or where the study gives a scale."""
+    place, measure = plan.worlds[world], plan.measures[world]
+    wrappers = WrapperConfig(**place.wrappers)
+    first = place.env_steps - (measure.last - 1) * measure.every
+    starts = range(measure.seed, measure.seed + measure.episodes)
+    return scales.doubts(place.env, place.scale, wrappers, starts, first * wrappers.action_repeat)
 
 
 def fewer(plan: Plan, world: str) -> str:

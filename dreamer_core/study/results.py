@@ -1,12 +1,11 @@
 """What the run folders of a study say, as scores and returns: everything that the report is made of."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from dreamer_core.study.job import Job, failure, finished, history, jobs, steps_done
+from dreamer_core.study.job import Job, failure, finished, history, jobs, measured, steps_done
 from dreamer_core.study.plan import Plan, Reading
 from dreamer_core.study.statistics import Estimate, estimate, first_at, interquartile_mean, mean, median, told
 
@@ -89,6 +88,10 @@ class Results:
                     found.append(Pair(world, reading.label, estimate(strata, mean), better, fewest))
         return found
 
+    def unpaired(self, label: str) -> list[str]:
+        """The worlds in which a reading and the first have no finished seed in common."""
+        return [world for world in self.plan.worlds if not len(self._differences(world, label))]
+
     def _differences(self, world: str, label: str) -> np.ndarray:
         """Scores less those of the first reading, at the seeds that both have."""
         one, other = self.cells[world, label], self.cells[world, self.readings[0].label]
@@ -153,13 +156,17 @@ class Results:
 
 
 def curve(folder: Path) -> np.ndarray:
-    """The evaluations in a run folder: rows of steps, mean return and seconds of training, (M, 3)."""
+    """The evaluations in a run folder: rows of steps, mean return and seconds of training, (M, 3).
+
+    Raises:
+        CheckpointError: a line is damaged.
+    """
     try:
         text = (folder / "metrics.jsonl").read_text(encoding="utf-8")
     except FileNotFoundError:
         text = ""
-    lines = [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
-    return np.array([(line["env_steps"], line["eval_return_mean"], line["wall_s"]) for line in lines], float).reshape(-1, 3)
+    lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    return np.array([measured(line, folder, "env_steps", "eval_return_mean", "wall_s") for line in lines], float).reshape(-1, 3)
 
 
 def seconds_at(curve: np.ndarray, steps: float) -> float:

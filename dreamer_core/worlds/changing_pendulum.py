@@ -16,6 +16,7 @@ import numpy as np
 from dreamer_core.worlds.pendulum import Pendulum
 
 LENGTH, MASS = 2.0, 0.5  # m, kg, after the change; both are 1 before
+AFTER = 1500  # steps of its life before the change
 
 
 class ChangingPendulum(Pendulum):
@@ -23,7 +24,7 @@ class ChangingPendulum(Pendulum):
 
     ages = True
 
-    def __init__(self, after: int = 1500) -> None:
+    def __init__(self, after: int = AFTER) -> None:
         super().__init__()
         self.after = after
 

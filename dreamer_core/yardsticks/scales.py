@@ -12,6 +12,9 @@ Best: the mean over the same 50 starts, reached by a controller that knows the w
 `box_grid.py`), or worked out by hand. What was reached can be beaten but is no less; `slack` says by how
 much it may be beaten. It is the distance from what the controller's own grid foretold, which errs to
 either side, so it tells the size of the error and is no proof. Where nothing is known, `best` is None.
+
+All this is of the plain world. `doubts` says what hidden entries, repeated actions, other starts and
+evaluations before a world's change make of it.
 """
 
 import functools
@@ -25,6 +28,7 @@ import gymnasium as gym
 import numpy as np
 
 from dreamer_core import worlds  # noqa: F401 (registers the suite)
+from dreamer_core.config import WrapperConfig
 from dreamer_core.errors import ConfigError
 from dreamer_core.worlds import changing_pendulum, recall
 from dreamer_core.worlds.sparse_pendulum import upright
@@ -97,6 +101,7 @@ def sparse(angle: np.ndarray, velocity: np.ndarray, torque: np.ndarray) -> tuple
 
 changed = functools.partial(ceiling.dynamics, mass=changing_pendulum.MASS, length=changing_pendulum.LENGTH)
 AFTER = {"age": 10**6}  # the changed pendulum, which agents are evaluated on in the end
+CHANGES = {"dreamer/ChangingPendulum-v0": changing_pendulum.AFTER}  # worlds that are measured after their change: the steps before it
 
 
 def by_grid(
@@ -174,9 +179,38 @@ BEST: dict[str, Callable[[], Best]] = {
 
 def measure(name: str) -> Scale:
     """The scale of a world, computed anew."""
-    options = AFTER if "Changing" in name else None
+    options = AFTER if name in CHANGES else None
     means = random_returns(name, options=options).mean(0)  # (repeats,), each over all starts
     return Scale(float(means.mean()), float(means.std(ddof=1) / len(means) ** 0.5), *BEST[name]())
+
+
+def doubts(name: str, scale: Scale, wrappers: WrapperConfig, starts: range, age: int) -> list[str]:
+    """What makes the stored numbers in a scale only nearly those of a world as it is set up, a sentence each; numbers of one's own stand.
+
+    Other units of observations and rewards change nothing: returns are reported in the world's own.
+
+    Args:
+        starts: reset seeds of the evaluations. age: the steps that the world has lived at the first evaluation that counts.
+    """
+    known = read().get(name)
+    random, best = (known is not None and getattr(scale, key) == getattr(known, key) for key in ("random", "best"))
+    if (random or best) and age < CHANGES.get(name, 0):  # then it bounds nothing
+        return [
+            f"its random and best returns are those after the change at step {CHANGES[name]}, and evaluations before it count too: "
+            f"scores may lie below 0 and above 1"
+        ]
+    plain = [*["nothing hidden"] * bool(wrappers.hide), *["an action chosen at each step"] * (wrappers.action_repeat > 1)]
+    found = []
+    if best and plain:
+        found.append(f"its best return is that of {name} with {' and '.join(plain)}: an upper bound, so that 1 may be out of reach")
+    if random and wrappers.action_repeat > 1:
+        found.append(f"its random return is that of {name} with a random action at each step, not one for {wrappers.action_repeat} steps")
+    if best and known.slack and starts != SEEDS:
+        found.append(
+            f"its best return is the mean over the reset seeds {SEEDS[0]} to {SEEDS[-1]}; over those of this study, {starts[0]} to "
+            f"{starts[-1]}, it may be another"
+        )
+    return found
 
 
 def main(names: list[str]) -> None:

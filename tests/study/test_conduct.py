@@ -17,7 +17,7 @@ from runs import assert_same_run, die_at_write, train
 from small_studies import BUOY, MARK, SETTINGS, make, small
 
 from dreamer_core.checkpoint import lock
-from dreamer_core.errors import ConfigError, DreamerError, InUse
+from dreamer_core.errors import CheckpointError, ConfigError, DreamerError, InUse
 from dreamer_core.study import conduct, job, report
 from dreamer_core.study.__main__ import main
 from dreamer_core.study.plan import from_dict
@@ -140,7 +140,7 @@ def test_a_changed_study_in_the_same_folder_is_refused(whole, changes, sentence)
     kept = (whole / "study.json").read_bytes()
     with pytest.raises(ConfigError) as error:
         make(small(**changes), whole)
-    assert str(error.value) == f"the study in {whole} {sentence}: choose another --out, or put it back"
+    assert str(error.value) == f"the study in {whole} {sentence}: choose another folder (out), or put it back"
     assert (whole / "study.json").read_bytes() == kept
 
 
@@ -149,7 +149,7 @@ def test_a_run_that_was_begun_with_other_settings_fails_by_name(tmp_path):
     (tmp_path / "runs/buoy/cut/3/checkpoint/00000080.json").unlink()
     results = make(small(), tmp_path)
     assert [(run.job.name, run.state) for run in results.unfinished()] == [
-        ("cut in buoy, seed 3", "the run was begun with another model.detach_z than the study has now: choose another --out")
+        ("cut in buoy, seed 3", "the run was begun with another model.detach_z than the study has now: choose another folder (out)")
     ]
 
 
@@ -167,9 +167,23 @@ def test_what_a_full_disk_left_in_a_folder_is_read_as_far_as_it_goes(tmp_path):
     one = job.jobs(from_dict(small(seeds=[3])), tmp_path)[0]
     Path(one.path).mkdir(parents=True)
     (Path(one.path) / "failed.txt").touch()
-    (Path(one.path) / "history.jsonl").write_text('{"warned": "x"}\n{"from_step": 0, "co', encoding="utf-8")
+    (Path(one.path) / "history.jsonl").write_text('{"warned": "x"}\n' + "[" * 10**5 + '\n{"from_step": 0, "co', encoding="utf-8")
     run = Results(from_dict(small(seeds=[3])), tmp_path).runs[0]
     assert run.state == "what went wrong could not be written down, as on a full disk" and run.history == [{"warned": "x"}]
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", '{"env_steps": 40}', '{"env_steps": "x", "eval_return_mean": 1, "wall_s": 1}', "[" * 10**5])
+def test_a_damaged_line_of_metrics_is_told_in_a_sentence(tmp_path, line):
+    one = job.jobs(from_dict(small(seeds=[3])), tmp_path)[0]
+    Path(one.path).mkdir(parents=True)
+    (Path(one.path) / "metrics.jsonl").write_text(line + "\n", encoding="utf-8")
+    with pytest.raises(
+        CheckpointError, match=r"^.*/cut/3/metrics.jsonl has a line that cannot be read \(.*\): restore it, or move the folder"
+    ):
+        Results(from_dict(small(seeds=[3])), tmp_path)
+    if "40" not in line:
+        with pytest.raises(CheckpointError, match="has a line that cannot be read"):
+            job.steps_done(one)
 
 
 def test_a_report_that_cannot_be_written_is_told_in_a_sentence(tmp_path):
@@ -185,11 +199,11 @@ def test_two_commands_cannot_be_at_work_in_one_folder(tmp_path):
 
 def test_a_folder_that_cannot_be_used_is_refused_with_a_sentence(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(DreamerError, match=f"^could not write to {tmp_path / 'file'} .*: choose another --out$"):
+    with pytest.raises(DreamerError, match=rf"^could not write to {tmp_path / 'file'} .*: choose another folder \(out\)$"):
         make(small(), tmp_path / "file")
-    for content in ("{", "[]", "{}", '{"seeds": 1, "settings": {}}'):
+    for content in ("{", "[]", "{}", '{"seeds": 1, "settings": {}}', "[" * 10**5 + "]" * 10**5):
         (tmp_path / "study.json").write_text(content, encoding="utf-8")
-        with pytest.raises(ConfigError, match="study.json cannot be read: restore it, or choose another --out$"):
+        with pytest.raises(ConfigError, match=r"study.json cannot be read: restore it, or choose another folder \(out\)$"):
             make(small(), tmp_path)
 
 
@@ -222,6 +236,83 @@ def test_a_run_that_raises_is_reported_and_stops_nothing(tmp_path, mark):
         conduct.make(from_dict(data), tmp_path, 0, None, lambda steps, note: told_of.append(note), print)
     assert told_of[-1] == "4 of 4 runs", "an earlier failure was counted though the run is finished now"
     assert Results(from_dict(data), tmp_path).unfinished() == []
+
+
+# --- what cannot be made here ------------------------------------------------------------------
+
+
+NO_WORLD = BUOY | {"env": "runs:Boy-v0", "name": "boy"}
+
+
+def test_a_world_that_is_not_known_here_is_told_before_anything_starts(tmp_path, capsys):
+    import yaml
+
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(small(worlds=[BUOY, NO_WORLD])), encoding="utf-8")
+    code, line = told([tmp_path / "small.yaml", "--out", tmp_path / "out", "--workers", 0], capsys)
+    assert code == 2, "the study was begun though one of its worlds cannot be made"
+    assert line.startswith("error: no run of the world boy can be made here, so none was begun: there is no environment 'runs:Boy-v0': ")
+    assert line.endswith("; mend that, or take the world out of the study")
+    assert not (tmp_path / "out").exists(), "a folder was begun for a study that cannot be"
+
+
+@pytest.mark.parametrize(
+    "changes, sentence",
+    [
+        (dict(env="small_studies:Lacking-v0"), "needs an optional package that is not installed: waves is not installed"),
+        (dict(env="small_studies:Halting-v0"), "could not be made, it raised ValueError (no water): mend the environment"),
+        (dict(env="CartPole-v1"), "CartPole-v1 has discrete actions"),
+        (dict(wrappers={"hide": [2]}), "wrappers.hide names entry 2, but the observation has entries 0 to 1"),
+    ],
+)
+def test_whatever_stands_in_the_way_of_a_world_is_told_with_its_name(tmp_path, changes, sentence):
+    with pytest.raises(ConfigError) as error:
+        conduct.check_here(from_dict(small(worlds=[BUOY | changes])), tmp_path, None)
+    assert str(error.value).startswith("no run of the world buoy can be made here, so none was begun: ") and sentence in str(error.value)
+
+
+def test_an_arm_that_lacks_something_here_is_told_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "stable_baselines3", None)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for arm, sentence in (
+        ({"agent": "sb3_sac"}, "the agent sb3_sac is stable-baselines3's, which is not installed: pip install -e '.[bench]'"),
+        (SETTINGS | {"device": "cuda"}, "the setting device is 'cuda', but torch finds no such device here: set device to cpu"),
+    ):
+        with pytest.raises(ConfigError) as error:
+            conduct.check_here(from_dict(small(arms={"cut": SETTINGS, "odd": arm})), tmp_path, None)
+        expected = f"no run of the arm odd can be made here, so none was begun: {sentence}; mend that, or take the arm out of the study"
+        assert str(error.value) == expected
+
+
+def test_the_machines_of_a_scheduler_may_know_more(tmp_path):
+    conduct.check_here(from_dict(small(worlds=[NO_WORLD])), tmp_path, "tcp://127.0.0.1:1")
+
+
+def test_what_can_be_made_passes_and_leaves_no_environment_open(tmp_path, monkeypatch):
+    closed = []
+    monkeypatch.setattr("runs.Buoy.close", lambda self: closed.append(self), raising=False)
+    conduct.check_here(from_dict(small()), tmp_path, None)
+    assert len(closed) == 1, "each world is to be made once, and closed"
+
+
+def test_a_study_that_has_runs_of_a_world_writes_its_report_though_the_world_is_gone(tmp_path, monkeypatch, capsys):
+    import gymnasium
+    import yaml
+
+    make(small(seeds=[3]), tmp_path / "out")
+    monkeypatch.delitem(gymnasium.registry, "Buoy-v0")
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(small()), encoding="utf-8")
+    code, line = told([tmp_path / "small.yaml", "--out", tmp_path / "out", "--workers", 0], capsys)
+    assert code == 1 and line.startswith("uncut in buoy, seed 4 failed: there is no environment 'runs:Buoy-v0'"), line
+    text = (tmp_path / "out/report.md").read_text(encoding="utf-8")
+    assert "4 runs, of which 2 are finished" in text, "the finished runs are not in the report"
+
+
+def test_a_folder_that_cannot_be_looked_into_is_left_to_whoever_takes_hold_of_it(tmp_path, monkeypatch):
+    def forbidden(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(job, "begun", forbidden)
+    conduct.check_here(from_dict(small()), tmp_path, None)
 
 
 # --- processes ---------------------------------------------------------------------------------
@@ -352,7 +443,7 @@ def test_a_cluster_that_is_gone_ends_the_study_with_a_sentence(tmp_path, monkeyp
     monkeypatch.setattr(conduct, "LOOK", 0)
     client = Client([0])
     client.status = "closed"
-    with pytest.raises(DreamerError, match="^the Dask cluster is gone: the same command goes on where the study stopped"):
+    with pytest.raises(DreamerError, match="^the Dask cluster is gone: start the study again, and it goes on where it stopped$"):
         conduct.on_cluster(client, job.jobs(from_dict(small()), tmp_path)[:1], 1, lambda: None)
 
 

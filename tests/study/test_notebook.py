@@ -1,5 +1,9 @@
 """A study from a notebook."""
 
+import ast
+import re
+from pathlib import Path
+
 import pytest
 from small_studies import BUOY, SETTINGS
 
@@ -57,3 +61,29 @@ def test_what_is_missing_says_so_in_one_sentence(tmp_path):
         Exception, match="^the world buoy lacks random, the mean return of random actions, and none is known for runs:Buoy-v0: write"
     ):
         study({"cut": {}}, [{key: value for key, value in BUOY.items() if key != "random"}], [0], tmp_path)
+
+
+def test_a_world_that_is_not_known_here_is_told_before_anything_starts(tmp_path):
+    with pytest.raises(
+        ConfigError, match="^no run of the world boy can be made here, so none was begun: there is no environment 'runs:Boy-v0'"
+    ):
+        study({"cut": SETTINGS}, [BUOY | {"env": "runs:Boy-v0", "name": "boy"}], [3], tmp_path / "out", workers=0, evaluation=EVALUATION)
+    assert not (tmp_path / "out").exists(), "a folder was begun for a study that cannot be"
+
+
+def test_a_folder_of_another_study_is_refused_in_words_that_a_notebook_has(tmp_path):
+    study({"cut": SETTINGS}, [BUOY], [3], tmp_path, workers=0, evaluation=EVALUATION)
+    with pytest.raises(ConfigError, match=r"has the arm cut, which the plan has no more: choose another folder \(out\), or put it back$"):
+        study({"kut": SETTINGS}, [BUOY], [3], tmp_path, workers=0, evaluation=EVALUATION)
+
+
+def test_no_sentence_of_what_a_notebook_calls_advises_a_flag_that_only_a_command_has():
+    package = Path(trainer.__file__).parent
+    commands = {package / "train.py", package / "study" / "__main__.py"}
+    for file in set(package.rglob("*.py")) - commands:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+                found = re.search(r"--(out|workers|scheduler|env[-_]steps|device|threads|help to)\b", node.value)
+                assert not found, f"{file.name}:{node.lineno} advises {found[0]}, which a notebook does not have: {node.value!r}"

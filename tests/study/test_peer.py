@@ -13,6 +13,7 @@ from small_studies import BUOY, make, small
 from dreamer_core import config as configs
 from dreamer_core import envs
 from dreamer_core.errors import ConfigError
+from dreamer_core.study.job import begun
 from dreamer_core.study.peer import Aging, PeerConfig, Policy
 from dreamer_core.trainer import evaluate
 
@@ -98,3 +99,10 @@ def test_more_steps_begin_it_again_with_the_same_first_steps(tmp_path):
     before = make(small(arms={"peer": PEER}, seeds=[3], worlds=[BUOY | {"env_steps": 40}]), tmp_path).runs[0].curve
     after = make(small(arms={"peer": PEER}, seeds=[3]), tmp_path).runs[0].curve
     assert len(after) == 4 and np.array_equal(after[:2, :2], before[:, :2])
+
+
+@needed
+def test_a_run_whose_world_cannot_be_made_was_never_begun(tmp_path):
+    results = make(small(arms={"peer": PEER}, worlds=[BUOY | {"env": "runs:Boy-v0"}], seeds=[3]), tmp_path)
+    assert results.runs[0].state.startswith("there is no environment 'runs:Boy-v0'")
+    assert not begun(tmp_path, "buoy", "peer", 3), "a run that made no step counts as begun, so that its world cannot be corrected"

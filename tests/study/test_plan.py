@@ -83,6 +83,8 @@ PENDULUM = dict(env="Pendulum-v1", env_steps=400, random=-1230, best=-135)
         (dict(worlds=["Pendulum-v1"]), "a world of the study is 'Pendulum-v1': write it as `{env: Pendulum-v1, "),
         (dict(worlds=[PENDULUM | {"solvd": 1}]), "the world Pendulum-v1 has the key solvd, which does not exist: did you mean solved?"),
         (dict(worlds=[{"env": "x", "env_steps": 4, "random": 0}]), "the world x lacks best, the best mean return that is known, and none"),
+        (dict(worlds=[{"env": "Pendulum-v2", "env_steps": 4}]), "the world Pendulum-v2 lacks random, the mean return of random "
+         "actions, and none is known for Pendulum-v2: write `random: NUMBER`, or did you mean Pendulum-v1?"),
         (dict(worlds=[{"env": "Pendulum-v1"}]), "the world Pendulum-v1 lacks env_steps: its keys are env, env_steps, random, b"),
         (dict(worlds=[PENDULUM | {"env_steps": 0}]), "the world Pendulum-v1 has env_steps: 0: input should be greater than"),
         (dict(worlds=[PENDULUM | {"best": -2000}]), "the world Pendulum-v1 has best -2000 and random -1230: the best return must be the"),
@@ -112,6 +114,7 @@ PENDULUM = dict(env="Pendulum-v1", env_steps=400, random=-1230, best=-135)
         (dict(arms={"x": {"detach_z": 1}}), "the arm x has the setting detach_z, which does not exist: did you mean model.detach_z?"),
         (dict(arms={"x": {"model": {"units": 8}}}), "the arm x sets model as a whole: write its settings one by one, as `model."),
         (dict(arms={"x": {"model.units": "wide"}}), "the arm x in the world buoy: the setting model.units is 'wide': input should be"),
+        (dict(arms={"x": {"replay.length": 500}}), "the arm x in the world buoy: the world model learns from windows of 500 rows (replay."),
         (dict(arms={"x": {"seed": 3}}), "the arm x sets seed, which is the same for every arm: set it for the study or for a world"),
         (dict(arms={"x": {"evaluation.every": 3}}), "the arm x sets evaluation.every, which is the same for every arm"),
         (dict(arms={"x": {"times": 0}}), "the arm x has times: 0, how many times a world's steps it runs: it must be 1, 2, ..."),
@@ -143,6 +146,17 @@ def test_what_is_wrong_with_a_study_is_said_in_one_sentence(changes, sentence):
         ("arms: {", "is not YAML in line 1: "),
         ("arms:\n  a: {}\n  a: {agent: sac}", "is not YAML in line 3: the key a stands there twice"),
         ("- 1", "holds no plan: it needs the keys arms, worlds and seeds"),
+        ("[" * 3000 + "]" * 3000, "is nested too deeply to be read: arms and worlds hold settings, and nothing below"),
+        ("{a: " * 3000 + "1" + "}" * 3000, "is nested too deeply to be read: "),
+        ("arms: &all {default: {}}\n? &key [*key]\n: 1", "is not YAML in line 2: found unconstructable recursive node"),
+        (
+            "arms: {}\nname: 2001-99-99",
+            "is not YAML in line 2: '2001-99-99' is read as timestamp and is none: correct it or put it in quotes",
+        ),
+        ("seeds: !!bool maybe", "is not YAML in line 1: 'maybe' is read as bool and is none: "),
+        ("seeds: !!timestamp soon", "is not YAML in line 1: 'soon' is read as timestamp and is none: "),
+        ("seeds: 0b_", "is not YAML in line 1: '0b_' is read as int and is none: "),
+        ("seeds: " + "9" * 5000, "is not YAML in line 1: '999999999999...9999999999999' is read as int and is none: "),
     ],
 )
 def test_a_file_that_is_no_study(tmp_path, text, sentence):
@@ -188,3 +202,20 @@ def test_the_suites_expensive_baseline_has_five_seeds_in_every_world_and_half_of
 def test_the_settings_that_arms_may_choose_are_all_of_the_commands_but_those_of_the_study():
     chosen = {name.partition(".")[0] for name in SETTINGS}
     assert chosen == {"agent", "preset", "device", "checkpoint_every", "model", "replay", "imagination", "sac", "schedule"}
+
+
+WITHIN = {  # where a plan may hold what holds itself, and what is said of it
+    "arms: &it {x: *it}": "the arm x has the setting x, which does not exist",
+    "worlds: &it [*it]": "a world of the study is [[...]]: write it as",
+    "seeds: &it [*it]": "the study has [[...]] among its seeds",
+    "evaluation: &it {every: *it}": "the study in its evaluation has every: {'every': {...}}: input should be a valid integer",
+    "arms: {x: &it {model.units: *it}}": "the arm x in the world Pendulum-v1: the setting model.units is {'model.units': {...}}: input",
+}
+
+
+@pytest.mark.parametrize("part", WITHIN)
+def test_a_part_of_a_plan_that_holds_itself_is_refused_in_a_sentence(tmp_path, part):
+    parts = {"arms": "arms: {x: {}}", "worlds": "worlds: [{env: Pendulum-v1, env_steps: 3000}]", "seeds": "seeds: [0]"}
+    (tmp_path / "study.yaml").write_text("\n".join((parts | {part.partition(":")[0]: part}).values()), encoding="utf-8")
+    with pytest.raises(ConfigError, match="^" + re.escape(WITHIN[part])):
+        read(tmp_path / "study.yaml")

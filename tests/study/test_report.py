@@ -274,3 +274,66 @@ def test_the_figures_tell_what_they_show_and_hold_every_seed(results):
 
 def test_as_many_arms_as_a_study_may_have_look_different():
     assert len(set(figures.LOOKS)) == MOST
+
+
+def test_a_world_in_which_no_seed_is_finished_in_both_is_named(tmp_path):
+    """Seed 3 of one arm and seed 4 of the other make no pair."""
+    results = write(tmp_path, {key: value for key, value in RETURNS.items() if key not in (("sea", "cut", 3), ("sea", "uncut", 4))})
+    verdict = report.verdicts(results)[0]
+    assert "2 pairs" in verdict and verdict.endswith(" Left out: sea, where no seed is finished in both."), (
+        f"sea is left out silently: {verdict}"
+    )
+    assert "Left out" not in report.verdicts(write(tmp_path / "whole", RETURNS))[0]
+
+
+def test_an_arm_that_shares_no_finished_seed_with_the_first_has_a_line_too(tmp_path):
+    arms = {"cut": SETTINGS, "uncut": SETTINGS | {"model.detach_z": False}, "few": SETTINGS | {"sac.gamma": 0.5}}
+    verdict = report.verdicts(write(tmp_path / "a", RETURNS, arms=arms))[0]
+    assert verdict.splitlines()[1:] == ["* **few** against **cut**: no seed is finished in both, so that they cannot be compared."]
+    nothing = write(tmp_path / "b", {key: value for key, value in RETURNS.items() if key[1] != "cut"}, arms=arms)
+    assert report.verdicts(nothing) == ["No arm has a finished seed in common with cut, so that nothing can be compared yet."]
+
+
+def test_a_score_over_all_worlds_names_those_without_a_run(tmp_path):
+    results = write(tmp_path, {key: value for key, value in RETURNS.items() if key[:2] != ("sea", "uncut")})
+    rows = report.together(results).splitlines()[2:]
+    assert rows[0].startswith("| cut | ") and rows[1].startswith("| uncut (without sea) | "), f"sea is left out silently: {rows[1]}"
+
+
+# --- scales ------------------------------------------------------------------------------------
+
+
+def doubts(**changes):
+    """What the report says of the scale of one world, with five evaluations that count, one every 200 steps."""
+    place = dict(env="Pendulum-v1", name="w", env_steps=3000) | changes
+    return report.doubts(from_dict(small(worlds=[place], evaluation={})), "w")
+
+
+def test_a_hidden_world_on_the_plain_worlds_scale_is_said_in_the_report(tmp_path):
+    plan = from_dict(small(worlds=[dict(env="Pendulum-v1", name="w", env_steps=80, wrappers={"hide": [2]})]))
+    line = "* w: its best return is that of Pendulum-v1 with nothing hidden: an upper bound, so that 1 may be out of reach."
+    text = report.known(Results(plan, tmp_path))[0]
+    assert line in text.splitlines(), f"the report says nothing of the plain world's scale: {text}"
+
+
+def test_a_plain_world_and_one_with_a_scale_of_its_own_raise_no_doubt():
+    assert doubts() == []
+    assert doubts(wrappers={"hide": [2], "action_repeat": 2}, random=-1200, best=-200, evaluation={"episodes": 3}) == []
+    assert doubts(wrappers={"observation_scale": 3.0, "reward_scale": 0.1, "reward_offset": 1.0}) == []
+
+
+@pytest.mark.parametrize("steps, last, repeat, young", [(4000, 5, 1, False), (1900, 5, 1, False), (1800, 5, 1, True), (1400, 1, 1, True),
+                                                        (1500, 1, 1, False), (1600, 5, 2, False), (1100, 5, 2, True)])  # fmt: skip
+def test_a_run_that_is_judged_before_the_change_is_said_to_be(steps, last, repeat, young):
+    """The pendulum changes after 1,500 steps: the first evaluation that counts is at steps - (last - 1) 100, in repeated actions."""
+    wrappers, measure = {"action_repeat": repeat}, {"last": last, "every": 100}
+    found = doubts(env="dreamer/ChangingPendulum-v0", env_steps=steps, evaluation=measure, wrappers=wrappers)
+    said = "its random and best returns are those after the change at step 1500, and evaluations before it count too: scores may lie"
+    assert any(one.startswith(said) for one in found) is young, f"{steps} steps, the last {last} evaluations: {found}"
+    assert not any("upper bound" in one for one in found) or not young, f"the changed pendulum's best bounds nothing before: {found}"
+
+
+def test_other_starts_are_said_to_be_others():
+    said = "its best return is the mean over the reset seeds 20000 to 20049; over those of this study, 20000 to 20009, it may be another"
+    assert doubts(evaluation={"episodes": 10}) == [said]
+    assert doubts(env="dreamer/Recall-v0", evaluation={"seed": 7}) == [], "what is paid at most is the same from every start"

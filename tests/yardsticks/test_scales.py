@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dreamer_core import worlds
-from dreamer_core.config import EvaluationConfig
+from dreamer_core.config import EvaluationConfig, WrapperConfig
 from dreamer_core.errors import ConfigError
 from dreamer_core.worlds import changing_pendulum
 from dreamer_core.yardsticks import ceiling, scales
@@ -165,3 +165,28 @@ def test_numbers_that_cannot_be_stored_are_told_all_the_same(monkeypatch, tmp_pa
     with pytest.raises(ConfigError, match="cannot be written .*, so nothing was stored: the numbers are those above$"):
         scales.main(["dreamer/Recall-v0"])
     assert "dreamer/Recall-v0 Scale(random=0.0" in capsys.readouterr().out
+
+
+def test_every_wrapper_was_thought_of():
+    """Of `WrapperConfig` two settings change what can be reached, and three are units alone."""
+    plain, pendulum = WrapperConfig(), scales.read()["Pendulum-v1"]
+    changed = dict(hide=(2,), action_repeat=2, observation_scale=2.0, reward_scale=2.0, reward_offset=1.0)
+    assert changed.keys() == plain.__dataclass_fields__.keys(), "does the new setting change what can be reached? Then `doubts` must say so"
+    numbers = {key: len(scales.doubts("Pendulum-v1", pendulum, WrapperConfig(**{key: changed[key]}), scales.SEEDS, 0)) for key in changed}
+    assert numbers == dict(hide=1, action_repeat=2, observation_scale=0, reward_scale=0, reward_offset=0)
+
+
+@pytest.mark.parametrize("name", scales.CHANGES)
+def test_a_world_that_changes_is_the_measured_one_from_its_change_on(name):
+    env = gym.make(name)
+    for age, same in ((scales.CHANGES[name], True), (scales.CHANGES[name] - 1, False)):
+        pendulums = []
+        for told in (age, scales.AFTER["age"]):
+            env.reset(seed=0, options={"age": told})
+            pendulums.append((env.unwrapped.l, env.unwrapped.m))
+        assert (pendulums[0] == pendulums[1]) is same, f"at age {age}: {pendulums}"
+
+
+def test_no_doubt_where_nothing_is_stored():
+    scale = scales.Scale(-2.0, 0.0, 0.0, None, "the study says so")
+    assert scales.doubts("own/World-v0", scale, WrapperConfig(hide=(0,), action_repeat=2), range(3), 0) == []
