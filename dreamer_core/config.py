@@ -78,7 +78,7 @@ class WorldModelConfig:
     free_nats: NonNegative = 0.05
     """KL in nats, per row, below which it is not pushed further down."""
     reward_scale: NonNegative = 10.0
-    """Weight of the reward's negative log-likelihood."""
+    """Weight of the reward's negative log-likelihood against half the summed squared error of the observation."""
     reward_std: NonNegative = 1.0
     """Fixed standard deviation of the reward head; 0 learns it."""
     reward_min_std: Positive = 0.05
@@ -150,9 +150,9 @@ class SACConfig:
     alpha_updates: Whole = 0
     """Updates over which the entropy weight moves linearly to its final value; 0 keeps it constant."""
     reward_scale: Positive = 0.4
-    """Rewards are multiplied by this before anything learns from them."""
+    """Rewards are multiplied by this before anything learns from them; with a measured unit, one-step returns are then spread by it."""
     reward_unit: Literal["fixed", "returns"] = "returns"
-    """What counts as a reward of 1 before that: 1, or the spread of one-step returns in the buffer, whatever the world's units."""
+    """What counts as a reward of 1 before that: 1, or the spread of one-step returns in the buffer; then predictions start optimistic."""
     polyak: Fraction = 0.98
     """How much of the target Q is kept at each update."""
     actor_lr: Positive = 1e-3

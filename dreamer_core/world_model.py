@@ -126,10 +126,12 @@ class WorldModel(nn.Module):
     def loss_of(self, beliefs: Beliefs, window: Window) -> dict[str, Tensor]:
         """The whole objective on the rows of a window that these beliefs belong to, as a dict of scalars with the sum under "total".
 
-        total = observation + reward_scale * reward + continue + kl_scale * balanced KL (+ overshoot_scale * overshoot)
+        total = observation + reward_scale * reward + continue + kl_scale * balanced KL + overshoot_scale * overshoot
 
-        Each term is a mean over all rows (B, T). Entries that start with "stat_" are reported, not
-        trained on.
+        Each term is a mean over all rows (B, T), the last one over the rows of its dreams; without
+        overshooting (config.overshoot = 0, or windows of no more rows) it is not there. Entries that
+        start with "stat_" are reported, not trained on: what a Normal of fixed width pays for its
+        height is no error, so the reward has one of its own there.
         """
         config, rssm = self.config, self.rssm
         features = beliefs.features  # (B, T, F)
@@ -148,6 +150,9 @@ class WorldModel(nn.Module):
             rows["overshoot"], weights["overshoot"] = self.overshoot_loss(beliefs, window), config.overshoot_scale
         losses = one_loss(rows, weights)
         with torch.no_grad():
+            brought = 1 - window.first
+            miss = nets.squared_error(mean.unsqueeze(-1), window.reward.unsqueeze(-1))
+            losses["stat_reward_error"] = (brought * miss).sum() / brought.sum().clamp(min=1)
             losses["stat_kl"] = kl_dyn.mean()
             losses["stat_prior_entropy"] = rssm.latent.entropy(prior).mean()
             losses["stat_posterior_entropy"] = rssm.latent.entropy(beliefs.posterior).mean()

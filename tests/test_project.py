@@ -17,6 +17,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from runs import tiny, words
 
+from dreamer_core.config import Config
+from dreamer_core.study import plan
 from dreamer_core.train import main
 
 ROOT = Path(__file__).parents[1]
@@ -121,6 +123,23 @@ def test_the_readmes_lines_train_load_and_draw(tmp_path, monkeypatch):
     exec(compile(script, "README.md", "exec"), found)
     assert found["agent"].config.env == "Pendulum-v1" and found["dreams"].shape == (64, 76, 3)
     assert "the model is shown rows 0 to 5, then dreams 75 steps 64 times" in Path("dream.png").read_text(encoding="utf-8")
+
+
+def test_the_readme_tells_each_departure_with_the_setting_that_undoes_it():
+    """In its table, and the study departures has an arm for each."""
+    readme, usual = (ROOT / "README.md").read_text(encoding="utf-8"), Config()
+    rows = [row.split(" | ") for row in readme.splitlines() if row.startswith("|") and row.count("|") == 4 and "`" in row]
+    told = {name: what for what, name in (row[:2] for row in rows) if re.fullmatch(r"`\w+\.\w+`", name)}
+    arms = plan.read(ROOT / "studies" / "departures.yaml").arms.values()
+    for setting in told:
+        section, name = setting.strip("`").split(".")
+        undone = [arm.settings[section][name] for arm in arms if name in arm.settings.get(section, {})]
+        assert undone and getattr(getattr(usual, section), name) not in undone, f"no arm of studies/departures.yaml undoes {setting}"
+    assert f"are spread by {usual.sac.reward_scale} (" in told["`sac.reward_unit`"]
+    assert usual.model.reward_scale == 10 and "counts as ten entries" in told["`model.reward_scale`"]
+    assert f"after {usual.schedule.prefill_episode} steps" in told["`schedule.prefill_episode`"]
+    assert f"after {usual.schedule.halving:,} gradient steps" in told["`schedule.halving`"]
+    assert usual.model.overshoot > 0 and "`model.overshoot`" in told and usual.model.standardize and "`model.standardize`" in told
 
 
 # --- text files -----------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def test_help_shows_a_presets_own_defaults(capsys):
         ("--seed 18446744073709551616", "the setting seed is 18446744073709551616: input should be less than 18446744073709551616"),
         ("--seed -1", "the setting seed is -1: input should be greater than or equal to 0"),
         ("--evaluation.seed 99999999999999999999999", "the setting evaluation.seed is 99999999999999999999999: input should be less than"),
-        ("--replay.capacity 1000000000000", "a replay buffer of 1,000,000,000,000 rows needs 298,023.2 GiB of memory, and"),
+        ("--replay.capacity 1000000000000", "a replay buffer of 1,000,000,000,000 rows needs 357,627.9 GiB of memory, and"),
         ("--model.units 10000000000000000", "the memory here does not hold an agent of these sizes"),
         ("--resume /nowhere", "/nowhere holds no run to resume"),
         ("--out /dev/null/run", "could not write to /dev/null/run (Not a directory): choose another folder (out)"),

@@ -74,11 +74,17 @@ def test_statistics_are_reported_not_trained_on():
 
 
 def test_the_statistics_by_hand():
-    """The KL as it is, not clipped at the free nats, and the entropies of prior and posterior, each averaged over all rows."""
-    model, data = make(free_nats=1000.0), window()
+    """The KL as it is, not clipped at the free nats, and the entropies of prior and posterior, each averaged over all rows.
+
+    The reward's error is that of its mean, over the rows that bring a reward.
+    """
+    model, data = make(free_nats=1000.0, reward_std=0.0, reward_scale=10.0), window()
     losses, beliefs = model.loss(data, torch.randn(4, 6, 3, dtype=DOUBLE))
     q, p = (torch.distributions.Normal(x[..., :3], softplus(x[..., 3:]) + 0.1) for x in (beliefs.posterior, model.rssm.prior(beliefs.h)))
+    misses = model.predict_reward(beliefs.features)[0][data.first == 0] - data.reward[data.first == 0]
+    assert 0 < data.first.sum(), "no row without a reward"
     expected = {
+        "stat_reward_error": 0.5 * misses.square().mean(),
         "stat_kl": torch.distributions.kl_divergence(q, p).sum(-1).mean(),
         "stat_prior_entropy": p.entropy().sum(-1).mean(),
         "stat_posterior_entropy": q.entropy().sum(-1).mean(),

@@ -97,7 +97,7 @@ ENTRIES = (
     Entry("R_t", "return: what the critics are fitted to", "sac.returns(batch)", "(N, H)", ("02", "08", "09")),
     Entry("b(s_t)", "baseline: the soft value, E[Q] + alpha entropy", "soft_baseline(q, log_prob, alpha)", "(N, H)", ("08",)),
     Entry(r"\gamma", "discount per step", "config.sac.gamma", "()", ("01", "02", "08")),
-    Entry(r"\alpha", "price of entropy, in scaled reward", "sac.alpha", "()", ("02", "08")),
+    Entry(r"\alpha", "price of entropy, in the agent's unit of reward", "sac.alpha", "()", ("02", "08")),
     Entry(r"\rho", "share of the target critics kept at an update", "config.sac.polyak", "()", ("02", "08")),
     Entry(r"\lambda", "how far the target looks: 0 one step, 1 all H", "config.sac.lam", "()", ("08",)),
 )

@@ -16,14 +16,14 @@ STEP = "env_steps"
 PANELS: dict[str, tuple[str, dict[str, str]]] = {
     "Return": ("mean return", {"eval_return_mean": "real", "imagined_return_mean": "imagined"}),
     "Reconstruction": ("half squared error\n(standard units)", {"model/observation": "observation"}),
-    "Reward head": ("negative log-\nlikelihood (nats)", {"model/reward": "reward"}),
+    "Reward head": ("half squared error\n(agent's unit)", {"model/stat_reward_error": "reward"}),
     "KL": ("nats per row", {"model/stat_kl": "KL[q || p]"}),
     "Entropy of z": ("nats", {"model/stat_prior_entropy": "prior", "model/stat_posterior_entropy": "posterior"}),
     "Gradient norms": (
         "norm before clipping",
         {"model/grad_norm": "model", "agent/actor_grad_norm": "actor", "agent/critic_grad_norm": "critic"},
     ),
-    "Q": ("scaled reward", {"agent/q_mean": "Q of the batch", "agent/return_mean": "its target"}),
+    "Q": ("agent's unit\nof reward", {"agent/q_mean": "Q of the batch", "agent/return_mean": "its target"}),
     "Imagined minus real": ("return", {"imagined_minus_real": "imagined - real"}),
     "Policy entropy": ("nats", {"agent/entropy": "entropy"}),
 }
@@ -35,12 +35,12 @@ ROLES = {
     "model/stat_posterior_entropy": COLOURS["posterior"],
 }
 OTHERS = [PURPLE, GREY, "black"]
-# The same for a world model that is trained alone.
+# The same for a world model that is trained alone, where there is room for one part more.
 MODEL_PANELS = {
     panel: (label, {name: legend for name, legend in metrics.items() if name.startswith("model/")})
     for panel, (label, metrics) in PANELS.items()
     if any(name.startswith("model/") for name in metrics)
-}
+} | {"Dreams inside the window": ("weighted loss", {"model/overshoot": "overshoot"})}
 
 
 def read_metrics(folder: Path | str) -> list[dict[str, float]]:
@@ -140,5 +140,6 @@ def dashboard(
         alt=f"Dashboard of a run with {len(panels)} panels against {label}; last values: {', '.join(last)}.",
         caption="Each point is the newest batch at that step. A KL below the free-nats line gives no gradient; "
         + ("Q should follow its target without running away; " if "Q" in panels else "")
-        + f"a reward head of fixed spread 1 cannot fall below 0.92 times the share of rows that bring a reward. {' '.join(notes)}",
+        + "the reward head is judged by its mean alone, without its weight and without what a Normal pays for its width. "
+        + " ".join(notes),
     )

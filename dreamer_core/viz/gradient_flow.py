@@ -65,7 +65,10 @@ def unroll(model: WorldModel, window: Window, cut: bool, noise: Tensor) -> Unrol
 
 
 def row_losses(model: WorldModel, window: Window, beliefs: Beliefs) -> Tensor:
-    """The world model's loss on each row alone, averaged over the windows: (1, T). Their mean is the "total" of `WorldModel.loss`."""
+    """The world model's loss on each row alone, averaged over the windows: (1, T).
+
+    Their mean is the "total" of `WorldModel.loss` without "overshoot": a dream needs more than one row.
+    """
     rows = range(window.first.shape[1])
     alone = [model.loss_of(Beliefs(*(part[:, t : t + 1] for part in beliefs)), window.rows(t, t + 1)) for t in rows]
     return torch.stack([losses["total"] for losses in alone])[None]

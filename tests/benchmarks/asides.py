@@ -1,6 +1,6 @@
 """What notebooks tell in passing of runs that would take too long on the page: their own cells, run again with other seeds.
 
-    python tests/benchmarks/asides.py                everything: about 50 minutes on one core
+    python tests/benchmarks/asides.py                everything: about an hour on one core
     python tests/benchmarks/asides.py --parts probe  the linear probe of notebook 05 alone
 
 * coin: the tosses that notebook 03's world models dream, by kind of z and free nats, over six seeds.
@@ -8,6 +8,7 @@
 * heads: notebook 04's three reward heads, and its learned standard deviation, over six seeds.
 * sweep: notebook 05's four weights of the KL, over three seeds.
 * probe: notebook 05's world model and what a linear probe finds in it, with z cut and not cut, over six seeds.
+* overshoot: the dreams of notebook 05's world model, trained with dreams inside its windows and without, over six seeds.
 * tries: the changes that notebook 05 proposes under "Try it", over three seeds.
 * starts: the KL along notebook 06's windows from a stored, a re-run and a zero h, over four more seeds.
 * exploit: what an agent expects and gets after practising in notebook 07's frozen dream, over seeds and numbers of real steps.
@@ -162,7 +163,7 @@ def heads(seed: int) -> dict[str, dict[str, float]]:
 def model_of_05(seed: int) -> dict[str, Any]:
     """Notebook 05's cells up to the probe, from other random rows and other weights."""
     keep = ("begin(", "import statistics", "def collect", "episodes = [act_out", "blind = [act_out", "def train(")
-    keep += ("def r_squared", "def velocity_in")
+    keep += ("def ahead", "def r_squared", "def velocity_in")
     return play("05", keep, {'config = preset("dropin")': f'config = preset("dropin")\n    config.seed = {seed}'})
 
 
@@ -196,6 +197,17 @@ def probe(seed: int) -> dict[str, dict[str, float]]:
             entropy=curve["stat_posterior_entropy"][0], entropy_lowest=min(curve["stat_posterior_entropy"]),
             entropy_end=curve["stat_posterior_entropy"][-1], longest=max(curve["grad_norm"]),
         )  # fmt: skip
+    return found
+
+
+def overshoot(seed: int) -> dict[str, dict[str, float]]:
+    """Notebook 05's world model with dreams inside its windows and without: its last reconstruction error, and those of its dreams."""
+    book, found = model_of_05(seed), {}
+    for name, change in {"dreams": {}, "single steps": {"overshoot": 0}}.items():
+        agent = book["collect"](**change)
+        rows = learned(book, agent)
+        errors, _ = book["ahead"](agent)
+        found[name] = rounded(observation_end=rows[-1]["model/observation"], **{f"ahead_{n}": errors[n] for n in (1, 5, 15, 25)})
     return found
 
 
@@ -319,6 +331,7 @@ JOBS: dict[str, dict[str, Callable[[], Any]]] = {
     "heads": {str(seed): partial(heads, seed) for seed in range(6)},
     "sweep": {str(seed): partial(sweep, seed) for seed in range(3)},
     "probe": {str(seed): partial(probe, seed) for seed in range(6)},
+    "overshoot": {str(seed): partial(overshoot, seed) for seed in range(6)},
     "tries": {str(seed): partial(tries, seed) for seed in range(3)},
     "starts": {str(seed): partial(starts, seed) for seed in range(1, 5)},
     "exploit": {f"{steps}/{seed}": partial(exploit, steps, seed) for steps, seeds in FROZEN.items() for seed in range(seeds)},

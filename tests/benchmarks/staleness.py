@@ -31,13 +31,13 @@ from dreamer_core.viz.staleness import Rerun, kl_by_row, live_through, relative_
 OUT = Path(__file__).resolve().parents[2] / "notebooks" / "assets" / "staleness.json"
 # variant -> what it changes in the replay buffer's default settings
 VARIANTS: dict[str, dict[str, Any]] = {
-    "fixed chunks": {"layout": "chunks", "start": "stored"},
-    "fixed chunks, burn-in 4": {"layout": "chunks", "start": "stored", "burn_in": 4},
-    "free windows, no write-back": {"start": "stored", "write_back": False},
-    "free windows": {"start": "stored"},
+    "fixed chunks": {"layout": "chunks"},
+    "fixed chunks, burn-in 4": {"layout": "chunks", "burn_in": 4},
+    "free windows, no write-back": {"write_back": False},
+    "free windows (v1)": {},
     "all from zero": {"start": "zero"},
-    "half from zero (v1)": {},
-    "half from zero, not stored": {"write_back_zero": False},
+    "half from zero": {"start": "mixed"},
+    "half from zero, not stored": {"start": "mixed", "write_back_zero": False},
 }
 WORLDS: dict[str, dict[str, Any]] = {"Pendulum": {}, "Pendulum, velocity hidden": {"hide": [2]}}
 EPISODES, LENGTH, HELD_OUT = 10, 200, 4

@@ -158,6 +158,7 @@ GIVEN: dict[str, dict[str, str]] = {
         "the critic | 0.98 | only a": PAPER,
         "numbers, the 5th and 95th": PAPER,
         "the returns | 0.99 | divides": PAPER,
+        "from the 5th to the 95th percentile |": PAPER,
         "critics | 0.995 in Spinning": SPINNING,
     },
     "09": {
@@ -165,7 +166,6 @@ GIVEN: dict[str, dict[str, str]] = {
         "(Random pushes get about −1200, the": ROUGH,
         "own batch (16 × 64 of them in": CODE,
         "with weight 1 and the posterior with 0.1, here": PAPER,
-        "down to −16 a step": SHAPE,
         "GRU of 8 blocks, its": PAPER,
         "1 for the prior and 0.1 for": PAPER,
         "0.5 and 0.1 in version 1": "Hafner et al., arXiv 2301.04104v1 (2023)",

@@ -3,6 +3,7 @@
 import functools
 import json
 import math
+import re
 from functools import cache
 from statistics import median
 
@@ -16,7 +17,7 @@ from dreamer_core.agent import Dreamer
 from dreamer_core.classroom.lesson import EXERCISES
 from dreamer_core.config import Config, WorldModelConfig, preset
 from dreamer_core.returns import alive_weight
-from dreamer_core.study import stored
+from dreamer_core.study import plan, stored
 from dreamer_core.viz.branches import recorded
 from dreamer_core.viz.dream import act_out, play
 from dreamer_core.viz.fan import fan
@@ -35,7 +36,7 @@ WORDS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "
 
 
 def minus(value):
-    return f"−{-round(value)}"
+    return f"{round(value)}" if value > 0 else f"−{-round(value)}"
 
 
 def returns_at(study, label, step, world="Pendulum-v1"):
@@ -44,24 +45,43 @@ def returns_at(study, label, step, world="Pendulum-v1"):
     return [float(run[-1, 1] if step == -1 else run[run[:, 0] == step, 1][0]) for run in runs]
 
 
-def early():
-    """How many seeds of the default reach -200 by step 600, and of how many, in words."""
-    steps = stored.reached("suite", "Pendulum-v1", "default", -200)
-    return WORDS[sum(step <= 600 for step in steps)], WORDS[len(steps)]
+def needed(steps):
+    """How many steps seeds needed, in words; infinite for one that did not arrive."""
+    return f"{min(steps):,.0f} to {max(steps):,.0f} steps" if np.isfinite(max(steps)) else f"{min(steps):,.0f} steps or more"
 
 
 def test_notebook_09_quotes_the_stored_studies():
-    text = prose(PATHS[9])
-    free = [step for label in ("sac", "sb3_sac, 3 x the steps") for step in stored.reached("suite", "Pendulum-v1", label, -200)]
-    assert f"Model-free SAC needs {min(free):,.0f} to {max(free):,.0f} steps for this task" in text
-    some, all_of_them = early()
-    assert f"{some} of the {all_of_them} stored seeds of `dropin` reach −200 by step 600" in text
-    last, at = returns_at("suite", "sac", -1), returns_at("suite", "sac", 1400)
-    assert f"{minus(max(last))} to {minus(min(last))} in all {WORDS[len(last)]} seeds" in text
-    assert f"stand between {minus(min(at))} and {minus(max(at))} at step 1400" in text
+    suite, v1 = functools.partial(returns_at, "suite"), stored.reached("suite", "Pendulum-v1", "default", -200)
+    ours, theirs = (stored.reached("suite", "Pendulum-v1", label, -200) for label in ("sac", "sb3_sac, 3 x the steps"))
+    end, medians = int(stored.curves("suite", "Pendulum-v1", "sac")[0][-1, 0]), [median(suite(arm, -1)) for arm in ("default", "sac")]
+    at, number = suite("sac", 1400), WORDS[len(ours)]
+    assert len(v1) == len(ours)
     cut, uncut = (stored.reached("readings", "Pendulum-v1 hidden", arm, -160) for arm in ("default", "uncut"))
-    assert sum(np.isfinite(uncut)) > sum(np.isfinite(cut)) and np.median(uncut) < np.median(cut)
-    assert f"has {WORDS[len(cut)]} seeds of both: without the cut more of them arrive, and sooner" in text
+    arrived = [WORDS[sum(np.isfinite(found))] for found in (cut, uncut)]
+    hidden = int(stored.curves("readings", "Pendulum-v1 hidden", "default")[0][-1, 0])
+    says(
+        9,
+        f"Model-free SAC needs {needed(ours + theirs)} for this task (ours with {number} seeds, that of stable-baselines3 with "
+        f"{WORDS[len(theirs)]})",
+        f"half of the {number} stored seeds of `dropin` reach −200 within {sorted(v1)[(len(v1) - 1) // 2]:,.0f} steps",
+        f"After {end:,} steps the median of {number} seeds is {minus(medians[0])} for v1 and {minus(medians[1])} for our SAC",
+        f"the {number} stored seeds of our SAC stand between {minus(min(at))} and {minus(max(at))} at step 1400",
+        f"has {WORDS[len(cut)]} seeds of both ([RESULTS.md](../RESULTS.md)): with the cut {arrived[0]} of them reached "
+        f"−160 in {hidden:,} steps, without it {arrived[1]}",
+    )
+
+
+def test_notebooks_08_and_09_judge_the_stored_studies_rightly():
+    text, mark = prose(PATHS[9]), ("suite", "Pendulum-v1")
+    ends = [median(returns_at("suite", arm, -1)) for arm in ("default", "sac")]
+    assert "both head for the same line" in text and "a little below the ceiling" in text
+    assert all(BEST - 30 < end < BEST for end in ends), f"v1 and our SAC end at {ends}"
+    v1, ours, theirs = (median(stored.reached(*mark, label, -200)) for label in ("default", "sac", "sb3_sac, 3 x the steps"))
+    assert v1 < min(ours, theirs) and "Dreaming needs fewer **real** steps" in text, "steps to -200"
+    slow, fast = (median(stored.seconds(*mark, arm)) for arm in ("default", "sac"))
+    assert fast < slow / 2 and "Our SAC takes a fraction of the seconds" in text, f"{fast:.0f} s and {slow:.0f} s"
+    dropin, advantage = (median(stored.seconds("readings", "Pendulum-v1", arm)) for arm in ("default", "advantage"))
+    assert dropin < advantage and "It takes longer per step" in text and "it needs fewer seconds" in prose(PATHS[8])
 
 
 def test_notebook_09_states_the_settings():
@@ -70,6 +90,8 @@ def test_notebook_09_states_the_settings():
     assert f"One environment step is 1/{round(1 / ceiling.DT)} of a second" in text
     assert f"the agent's lesson {dreams.starts} short windows of {dreams.start_rows} rows" in text
     assert f"Every {schedule.every} real steps there is a *round*" in text
+    assert f"The reward is one number beside all that is seen, and the agent lives by it: $w_r$ is {model.reward_scale:g}" in text
+    assert f"in noiseless dreams of {WORDS[model.overshoot]} rows inside the window" in text and f"$w_d$ is {model.overshoot_scale}" in text
     agent = Dreamer(v1, 3, 1)
     size = sum(weight.numel() for half in (agent.model, agent.sac.actor, agent.sac.q) for weight in half.parameters())
     assert f"About {round(size, -4):,} numbers" in text
@@ -78,9 +100,15 @@ def test_notebook_09_states_the_settings():
     assert f"ignored below the *free nats* ({model.free_nats} here); $\\beta$ is {model.kl_scale:g}" in text
     assert f"one KL term of weight {model.kl_scale:g}: {ours} of it moves the prior, {rest} the posterior" in text
     assert f"both idle below {model.free_nats} nats" in text and f"here with {ours} and {rest})" in text
-    assert f"$z$ is {model.stoch} Gaussians by default" in text and f"no longer divided by {1 / v1.sac.reward_scale:g}: down" in text
+    assert f"$z$ is {model.stoch} Gaussians by default" in text
+    worst = -(math.pi**2 + 0.1 * PENDULUM.max_speed**2 + 0.001 * PENDULUM.max_torque**2)
+    unit = unit_of_the_stored_agent()
+    assert f"not in the agent's unit, which is about {round(unit)}. That is down to {minus(worst)} a step, with an entropy weight" in text
+    assert round(unit) == 10 and "chosen for a tenth of it" in text
     assert f"the first comes after {v1.evaluation.every} random steps" in text
     assert f"{schedule.prefill} random steps come first" in text and f"short episodes of {schedule.prefill_episode} steps" in text
+    assert f"an error of the reward counts {model.reward_scale:g} times" in text and f"dreams of {model.overshoot} rows inside each" in text
+    assert f"random episodes are cut off after {schedule.prefill_episode} steps" in text
     assert f"the model takes {schedule.pretrain_model} steps alone, and {schedule.pretrain_both} more in turn" in text
     steps = gym.spec("Pendulum-v1").max_episode_steps
     assert f"reach on these {v1.evaluation.episodes} episodes, found by dynamic programming over the {steps} steps" in text
@@ -119,18 +147,40 @@ def test_notebook_09_counts_the_cuts_that_a_switch_takes_back():
 
 
 def test_notebook_09_quotes_what_its_proposals_did():
-    text = prose(PATHS[9])
-
     def told(name, step):
         found = returns_at("departures", name, step)
-        return f"between {minus(min(found))} and {minus(max(found))}"
+        return minus(min(found)), minus(max(found))
 
-    nats, raw = "free nats 1", "rewards as they come"
-    runs = stored.curves("departures", "Pendulum-v1", nats)
-    number, end, (some, all_of_them) = WORDS[len(runs)], int(runs[0][-1, 0]), early()
-    usual = f"where {some} of {all_of_them} seeds of the default have arrived"
-    assert f"{number} seeds stood {told(nats, 600)} after 600 steps, {usual}, and {told(nats, -1)} after {end:,}" in text
-    assert f"{number} seeds stood {told(raw, 600)} after 600 steps and {told(raw, -1)} after {end:,}" in text
+    for name, then in (("free nats 1", "Below one nat"), ("rewards as they come", "Larger rewards")):
+        runs = stored.curves("departures", "Pendulum-v1", name)
+        (low, high), (usual_low, usual_high) = told(name, 600), told("default", 600)
+        late, usual = (" to ".join(told(arm, -1)) for arm in (name, "default"))
+        says(
+            9,
+            f"After 600 steps {WORDS[len(runs)]} seeds stood between {low} and {high}, where those of the default stood between "
+            f"{usual_low} and {usual_high}; after {runs[0][-1, 0]:,.0f}, at {late} (the default: {usual}). {then}",
+        )
+
+
+def test_notebook_09_tells_what_the_studies_are_made_of():
+    suite, departures = (plan.read(ROOT / "studies" / f"{name}.yaml") for name in ("suite", "departures"))
+    assert f"How far one setting of v1 gets in {len(suite.worlds)} worlds" in prose(PATHS[9])
+    (number,) = {len(departures.seeds_of(world, "default")) for world in departures.worlds}
+    words = f"undoes them one at a time, in {WORDS[len(departures.worlds)]} worlds and with {WORDS[number]} seeds"
+    assert words in prose(PATHS[9]) and f"shows in {WORDS[len(departures.worlds)]} worlds" in prose(PATHS[9])
+
+
+def test_notebook_09_names_a_study_arm_for_everything_that_v1_adds():
+    """Each setting of its table "What v1 adds" is undone in an arm of its own."""
+    table = prose(PATHS[9]).split("## What v1 adds")[1].split("The study `departures`")[0]
+    settings = re.findall(r"^\|[^|]*\| `([\w.]+)` \|", table, re.MULTILINE)
+    arms = plan.read(ROOT / "studies" / "departures.yaml").arms.values()
+    assert len(settings) == 6
+    for setting in settings:
+        section, name = setting.split(".")
+        usual = getattr(getattr(Config(), section), name)
+        undone = [arm.settings[section][name] for arm in arms if name in arm.settings.get(section, {})]
+        assert undone and usual not in undone, f"no arm of the study departures undoes {setting}"
 
 
 def test_notebook_00_counts_dreams_that_fall_away():
@@ -231,30 +281,33 @@ def test_notebook_06_tells_what_the_study_of_stale_states_found():
     def ahead(world, one, other):
         return sum(a < b for a, b in zip(dreams[world][one], dreams[world][other]))
 
-    for variant in ("free windows", "fixed chunks, burn-in 4", "free windows, no write-back"):
+    v1, half, sealed = "free windows (v1)", "half from zero", "half from zero, not stored"
+    for variant in (v1, "fixed chunks, burn-in 4", "free windows, no write-back"):
         assert ahead(hidden, variant, "fixed chunks") == 5
     assert "Free windows and burn-in dream better than fixed chunks in all five seeds, free windows with about half the error" in text
     assert "Free windows *without* write-back dream better than the chunks with the velocity hidden, too, in all five seeds" in text
     middle = {world: {v: median(values) for v, values in found.items()} for world, found in dreams.items()}
-    assert 0.4 < middle[hidden]["free windows"] / middle[hidden]["fixed chunks"] < 0.6
-    assert middle[hidden]["half from zero (v1)"] > middle[hidden]["fixed chunks"] and "v1's half is no better than stale chunks" in text
+    assert 0.4 < middle[hidden][v1] / middle[hidden]["fixed chunks"] < 0.6
+    worse = [WORDS[ahead(world, v1, half)] for world in (plain, hidden)]
+    told = f"in {worse[0]} of five seeds on Pendulum as it is, and in {worse[1]} of five with the velocity hidden"
+    assert f"*Half from zero* dreams worse than *free windows* {told}" in text
+    assert middle[hidden][half] > middle[hidden]["fixed chunks"] and "where it is no better than stale chunks" in text
     usual = [value for variant, value in middle[plain].items() if variant != "all from zero"]
     assert max(usual) < middle[plain]["all from zero"] and "Only *all from zero* seems to fall behind" in text
     assert max(usual) - min(usual) < median(max(found) - min(found) for found in dreams[plain].values())  # seeds differ more
     both = [(world, n) for world in (plain, hidden) for n in range(5)]
-    sealed, v1 = "half from zero, not stored", "half from zero (v1)"
-    gains = sum(dreams[world][sealed][n] < dreams[world][v1][n] for world, n in both)
+    gains = sum(dreams[world][sealed][n] < dreams[world][half][n] for world, n in both)
     assert f"The dream is better in {WORDS[gains]} of the ten runs and worse in the other {WORDS[10 - gains]}" in text
     for world in (plain, hidden):
         last = {v: study(world, v, lambda run: run["curve"][-1]) for v in variants}
         over = {v: [run["error"][1] / run["floor"][1] for run in runs] for v, runs in last.items()}
-        assert all(1.6 < ratio < 2.5 for ratio in over[v1]) and max(over[sealed]) < 1.25
-        assert all(a["age"][0] > b["age"][0] for a, b in zip(last[sealed], last[v1]))
+        assert all(1.6 < ratio < 2.5 for ratio in over[half]) and max(over[sealed]) < 1.25
+        assert all(a["age"][0] > b["age"][0] for a, b in zip(last[sealed], last[half]))
         assert all(run["error"][1] > 0.9 for run in last["free windows, no write-back"]) and "the worst tenth is above 0.9" in text
         burnt, chunks = last["fixed chunks, burn-in 4"], last["fixed chunks"]
         assert all(a["error"][1] > b["error"][1] and a["h1"][1] < b["h1"][1] for a, b in zip(burnt, chunks))
         assert min(run["kl"][0] for run in chunks) > 1.5 * max(run["kl"][0] for run in burnt)  # stale chunks pay at row 0
-        assert min(run["kl"][0] for run in last[v1]) > median(run["kl"][0] for run in chunks)  # and zero starts pay more
+        assert min(run["kl"][0] for run in last[half]) > median(run["kl"][0] for run in chunks)  # and zero starts pay more
 
 
 def test_notebook_06_says_of_four_more_seeds_what_a_wrong_start_costs():
@@ -269,7 +322,7 @@ def test_notebook_06_says_of_four_more_seeds_what_a_wrong_start_costs():
 
 
 def test_notebook_06_tells_when_whole_agents_arrive():
-    arms = ("fixed chunks", "every window from the stored h", "every window from h = 0", "default")
+    arms = ("fixed chunks", "default", "half of the windows from h = 0", "every window from h = 0")
     slowest = max(median(stored.reached("departures", "Pendulum-v1", arm, -200)) for arm in arms)
     assert f"half of the seeds are there within {slowest:,.0f} steps" in prose(PATHS[6])
 
@@ -445,14 +498,15 @@ def test_notebook_02_tells_what_its_proposals_do():
     assert f"It was slower with every seed, and stood between {minus(max(last))} and {minus(min(last))} at the end" in text
 
 
-def test_units_decide_on_inverted_pendulum():
-    world, arms = "InvertedPendulum-v5", ("default", "raw units")
-    usual, raw = (sum(value == 1000 for value in returns_at("departures", arm, -1, world)) for arm in arms)
+def test_notebook_05_quotes_what_raw_units_did_on_half_cheetah():
+    world = "HalfCheetah-v5"
     runs = stored.curves("departures", world, "raw units")
-    number, end = WORDS[len(runs)], int(runs[0][-1, 0])
-    assert usual > raw, "units decide nothing here"
-    told = f"at step {end:,} {WORDS[usual]} of {number} seeds hold the pole for a whole episode"
-    assert f"{told}, and in raw units {WORDS[raw] if raw else 'none'} does" in prose(PATHS[5])
+    usual, raw = ([minus(pick(returns_at("departures", arm, -1, world))) for pick in (min, max)] for arm in ("default", "raw units"))
+    says(
+        5,
+        f"On HalfCheetah {WORDS[len(runs)]} seeds came to {usual[0]} to {usual[1]} in {runs[0][-1, 0]:,.0f} steps, and in raw units to "
+        f"{raw[0]} to {raw[1]} ([RESULTS.md](../RESULTS.md))",
+    )
 
 
 def span(values, form="{:.2f}"):
@@ -585,6 +639,24 @@ def test_notebook_05_quotes_the_weights_of_the_kl():
     assert max(column(rows[3], "error")) < 0.01 and min(column(image, "error")) > 0.8 and max(column(image, "kl")) < 0.05
 
 
+def test_notebook_05_quotes_what_dreams_inside_the_window_buy():
+    found = {n: [column(seeds("overshoot", name, 6), f"ahead_{n}") for name in ("dreams", "single steps")] for n in (1, 5, 15, 25)}
+    better = {n: sum(a < b for a, b in zip(*both)) for n, both in found.items()}
+    five, fifteen = ([span(errors) for errors in found[n]] for n in (5, 15))
+    code_says(5, "def ahead(agent, steps=25)")
+    says(
+        5,
+        "25 steps ahead from many rows of the held-out",
+        "And 25 steps ahead?",
+        f"The error five steps ahead was {five[0]} with dreams inside the window and {five[1]} without; fifteen steps ahead {fifteen[0]} "
+        f"with them and {fifteen[1]} without",
+        f"in {WORDS[better[1]]} of six seeds one step ahead, in {WORDS[better[5]]} of six five steps ahead, in {WORDS[better[15]]} of six "
+        f"fifteen and in {WORDS[better[25]]} of six 25 steps ahead",
+    )
+    assert all(1 < won < 5 for won in better.values()), "it is no longer as likely as not: the words speak of chance"
+    assert all(abs(median(a) - median(b)) < max(a) - min(a) for a, b in found.values()), "seeds no longer differ more than the losses"
+
+
 def test_notebook_05_tells_what_its_proposals_do():
     plain, sighted, classes, clipped = (seeds("tries", name, 3) for name in ("as it is", "sighted", "classes", "clipped"))
     says(
@@ -690,6 +762,9 @@ def test_notebook_04_quotes_its_settings():
 
 def test_notebook_05_quotes_its_settings():
     model, curve = WorldModelConfig(), stored.curves("readings", "Pendulum-v1 hidden", "default")[0]
+    nats = 0.5 * math.log(2 * math.pi)
+    lowest = nats * model.reward_scale * (1 + model.overshoot_scale)
+    assert model.reward_std == 1
     code_says(5, "gradient_flow", "replay.sample(128, 8)", "budget(200, quick=10)", "factors = [1, 3, 60, 12_288]", "start=10, steps=40")
     code_says(5, ">= -160")
     says(
@@ -697,8 +772,16 @@ def test_notebook_05_quotes_its_settings():
         "Take a window of **8 rows**, 0 to 7",
         "*Of the 8 encoder outputs",
         "And of the 8 recurrent states",
-        f"`model.kl_scale` ({model.kl_scale})",
-        f"*after* its weight of {model.kl_scale}",
+        f"$w_r = {model.reward_scale:g}$ | `model.reward_scale`",
+        f"$\\beta = {model.kl_scale}$ | `model.kl_scale`",
+        f"$w_d = {model.overshoot_scale}$ | `model.overshoot_scale`",
+        f"With {model.reward_scale:g}, a reward that is wrong by one unit costs as much as {WORDS[round(model.reward_scale)]} entries",
+        f"*after* its weight: the KL has been multiplied by {model.kl_scale}",
+        f"\\log 2\\pi \\approx {nats:.2f}$ nats in each row",
+        f"With the weight of {model.reward_scale:g} that makes {nats * model.reward_scale:.1f}",
+        f"with theirs, another {nats * model.reward_scale * model.overshoot_scale:.1f}. So a total near {lowest:.0f} is as low",
+        f"it dreams K = {model.overshoot} rows on (`model.overshoot`)",
+        f"| the total seems to stand still near {lowest:.0f} |",
         f"our KL weight is {model.kl_scale}. Multiply it by 3, by 60",
         "For Pendulum's 3 entries that is a factor of 3",
         "Each model trains for 200 updates",
