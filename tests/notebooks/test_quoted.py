@@ -245,12 +245,12 @@ def test_notebook_05_quotes_the_probe_of_six_seeds():
     text = prose(PATHS[5])
     for name, words in (
         ("z cut", "found {:.2f} in the median with the cut ({:.2f} to {:.2f})"),
-        ("z not cut", "{:.2f} without it ({:.2f} to {:.2f})"),
+        ("z not cut", "{:.2f} without it ({:.2f} to {:.2f})."),
     ):
         found = [row[name]["h"] for row in ASIDES["probe"].values()]
         assert len(found) == 6 and words.format(median(found), min(found), max(found)) in text
     worse = sum(row["z cut"]["h"] < row["z not cut"]["h"] for row in ASIDES["probe"].values())
-    assert worse >= 4 and "worse more often than not" in text
+    assert worse >= 4 and f"The cut was worse in {WORDS[worse]} of the six pairs, but not by much" in text
 
 
 def test_notebook_06_states_the_settings():
@@ -316,7 +316,7 @@ def test_notebook_06_says_of_four_more_seeds_what_a_wrong_start_costs():
     ) == 4 and "With four other seeds, of the episodes and of the first weights, all of this was the same" in prose(PATHS[6])
     for seed in ASIDES["starts"].values():
         stored, rerun, zero = (seed["trained on fixed chunks"][start] for start in ("stored h", "re-run h", "zero"))
-        assert stored[0] > 3 * rerun[0] and zero[0] > 1.5 * stored[0] and stored[2] < 1.25 * rerun[2]
+        assert stored[0] > 5 * rerun[0] and zero[0] > 1.5 * stored[0] and stored[3] < 1.25 * rerun[3]
         stored, rerun, zero = (seed["trained on free windows"][start] for start in ("stored h", "re-run h", "zero"))
         assert all(0.75 < a / b < 1.25 for a, b in zip(stored, rerun)) and zero[0] > 10 * stored[0] and zero[5] > 2 * stored[5]
 
@@ -626,8 +626,8 @@ def test_notebook_05_quotes_its_world_model_of_six_seeds():
         f"{span(column(cut, 'kl_highest'), '{:.0f}')} nats before it came down to {span(column(cut, 'kl_end'), '{:.1f}')}",
         f"{minus_span(column(uncut, 'entropy_end'))} nats in place of {span(column(cut, 'entropy_end'), '{:.1f}')}",
     )
-    assert all(row["entropy"] > row["entropy_end"] > row["entropy_lowest"] + 1 for row in cut), "the entropy falls, and later rises"
-    assert max(column(cut, "longest")) < 2, "gradients stay far below the limit of 100"
+    assert all(row["entropy"] > row["entropy_end"] > row["entropy_lowest"] + 0.2 for row in cut), "the entropy falls, and later rises"
+    assert max(column(cut, "longest")) < 20, "gradients stay far below the limit of 100"
     assert max(column(cut, "z")) < 0, "z holds no velocity that a linear probe finds"
 
 
@@ -665,8 +665,9 @@ def test_notebook_05_tells_what_its_proposals_do():
         f"after {600} updates it was {span([a['observation_end'] / b['observation_end'] for a, b in zip(classes, plain)], '{:.1f}')} "
         "times as large in three seeds",
         f"In three seeds the reconstruction error ended at {span(column(clipped, 'observation_end'), '{:.4f}')}, and at "
-        f"{span(column(plain, 'observation_end'), '{:.4f}')} without",
+        f"{span(column(plain, 'observation_end'), '{:.4f}')} without; $h$ knew the velocity just as well",
     )
+    assert all(abs(a - b) < 0.05 for a, b in zip(column(clipped, "h"), column(plain, "h")))
 
 
 def code_says(number, *pieces):
