@@ -32,7 +32,11 @@ WIDE, ABOVE = 14.0, 32.0  # of the drawing, cm: half a tank's width, and how hig
 
 
 def move(levels: np.ndarray, wanted: float, pump: np.ndarray, seconds: float = STEP) -> tuple[np.ndarray, np.ndarray]:
-    """One step of any number of pairs of tanks: levels (..., 2) = (upper, lower), pumps (..., 1) -> next levels, rewards (...)."""
+    """One step of any number of pairs of tanks: levels (..., 2) = (upper, lower), pumps (..., 1) -> next levels, rewards (...).
+
+    Args:
+        wanted: cm, of the lower level. seconds: how long the step is; the shorter, the nearer to water that runs all the time.
+    """
     gone = np.minimum(HOLE * np.sqrt(levels) * seconds / AREA, levels)  # (..., 2) cm, no more than is there
     came = np.stack(np.broadcast_arrays(pump[..., 0] * seconds / AREA, gone[..., 0]), -1)
     levels = np.minimum(levels - gone + came, RIM)
