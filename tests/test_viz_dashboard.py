@@ -7,6 +7,7 @@ import pytest
 from figures import assert_readable, lines
 from runs import finish, tiny
 
+from dreamer_core.errors import CheckpointError
 from dreamer_core.trainer import Trainer
 from dreamer_core.viz.dashboard import MODEL_PANELS, PANELS, dashboard, fitting_scale, omissions, read_metrics, series
 
@@ -83,6 +84,23 @@ def test_the_training_loop_logs_what_is_drawn(tmp_path):
     assert EVERYTHING - names == {"imagined_minus_real"}
     gap = lines(next(axis for axis in dashboard(rows).get_axes() if axis.get_title() == "Imagined minus real"))["imagined - real"]
     assert np.allclose(gap[1], [row["imagined_return_mean"] - row["eval_return_mean"] for row in rows])
+
+
+@pytest.mark.parametrize("broken", ['{"env_steps": 2', "7", "\x00\x00", ""])
+def test_a_damaged_line_is_named(tmp_path, broken):
+    (tmp_path / "metrics.jsonl").write_text(f'{{"env_steps": 1}}\n{broken}\n{{"env_steps": 3}}\n')
+    with pytest.raises(CheckpointError, match=r"line 2 of .*metrics.jsonl is damaged: delete that line, or make the run anew"):
+        read_metrics(tmp_path)
+
+
+def test_a_line_that_is_being_written_does_not_count(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"env_steps": 1}\n{"env_st')
+    assert read_metrics(tmp_path) == [{"env_steps": 1}]
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"there is no run in .*, since it holds no metrics.jsonl: name the folder that --out made"):
+        read_metrics(tmp_path)
 
 
 def test_the_scale_fits_the_values():

@@ -6,14 +6,12 @@ from typing import Any
 import numpy as np
 import yaml
 
-from dreamer_core.config import WrapperConfig
 from dreamer_core.errors import DreamerError
 from dreamer_core.study.figures import curves, profiles, scores
 from dreamer_core.study.plan import Plan, count
-from dreamer_core.study.results import Pair, Results
+from dreamer_core.study.results import Pair, Results, doubts
 from dreamer_core.study.statistics import DIGITS, Estimate, estimate, interquartile_mean, median, told
 from dreamer_core.viz.show import png
-from dreamer_core.yardsticks import scales
 
 FEW = 5  # seeds, below which a bootstrap interval is too narrow to be believed
 SOLVING = ("solved", "steps to solve: median (fastest to slowest)", "seconds to solve: median")
@@ -251,15 +249,6 @@ def known(results: Results) -> list[str]:
         )
     lines += [f"* {', '.join(names)}: {sentence}." for sentence, names in results.warnings().items()]
     return ["\n".join(lines)]
-
-
-def doubts(plan: Plan, world: str) -> list[str]:
-    """Why a world's scale is not quite its own; empty where it is, or where the study gives a scale."""
-    place, measure = plan.worlds[world], plan.measures[world]
-    wrappers = WrapperConfig(**place.wrappers)
-    first = place.env_steps - (measure.last - 1) * measure.every
-    starts = range(measure.seed, measure.seed + measure.episodes)
-    return scales.doubts(place.env, place.scale, wrappers, starts, first * wrappers.action_repeat)
 
 
 def fewer(plan: Plan, world: str) -> str:

@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dreamer_core.config import WrapperConfig
 from dreamer_core.study.job import Job, failure, finished, history, jobs, measured, steps_done
 from dreamer_core.study.plan import Plan, Reading
 from dreamer_core.study.statistics import Estimate, estimate, first_at, interquartile_mean, mean, median, told
+from dreamer_core.yardsticks import scales
 
 
 class Run(NamedTuple):
@@ -113,7 +115,7 @@ class Results:
             "arms": {name: {"times": arm.times, "seeds": arm.seeds and list(arm.seeds), "settings": arm.settings}
                      for name, arm in self.plan.arms.items()},
             "worlds": {name: {"random": place.random, "best": place.best, "solved": place.solved, "env_steps": place.env_steps,
-                              "last": self.plan.measures[name].last} for name, place in self.plan.worlds.items()},
+                              "last": self.plan.measures[name].last, "doubts": doubts(self.plan, name)} for name, place in self.plan.worlds.items()},
             "cells": cells,
             "all_worlds": together,
             "against_the_first": pairs,
@@ -153,6 +155,15 @@ class Results:
             for sentence in dict.fromkeys(line["warned"] for line in run.history if "warned" in line):
                 found.setdefault(sentence, []).append(run.job.name)
         return found
+
+
+def doubts(plan: Plan, world: str) -> list[str]:
+    """Why a world's scale is not quite its own; empty where it is, or where the study gives a scale."""
+    place, measure = plan.worlds[world], plan.measures[world]
+    wrappers = WrapperConfig(**place.wrappers)
+    first = place.env_steps - (measure.last - 1) * measure.every
+    starts = range(measure.seed, measure.seed + measure.episodes)
+    return scales.doubts(place.env, place.scale, wrappers, starts, first * wrappers.action_repeat)
 
 
 def curve(folder: Path) -> np.ndarray:

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from dreamer_core.errors import CheckpointError
 from dreamer_core.viz.show import COLOURS, GREY, PURPLE, RED, describe
 
 Row = Mapping[str, float]  # the metrics of one evaluation, as `Trainer.run` yields them
@@ -44,8 +45,28 @@ MODEL_PANELS = {
 
 
 def read_metrics(folder: Path | str) -> list[dict[str, float]]:
-    """The rows of a run's metrics.jsonl."""
-    return [json.loads(line) for line in (Path(folder) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    """The rows of a run's metrics.jsonl. A last line without its end, as a run at work may leave it, does not count.
+
+    Raises:
+        CheckpointError: there is no such file, or a line of it is damaged.
+    """
+    path = Path(folder) / "metrics.jsonl"
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except OSError:
+        raise CheckpointError(f"there is no run in {folder}, since it holds no metrics.jsonl: name the folder that --out made") from None
+    return [row_of(line, path, number) for number, line in enumerate(lines, 1) if line.endswith(b"\n")]
+
+
+def row_of(line: bytes, path: Path, number: int) -> dict[str, float]:
+    """One line of metrics, or a sentence about it."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        row = None
+    if not isinstance(row, dict):
+        raise CheckpointError(f"line {number} of {path} is damaged: delete that line, or make the run anew")
+    return row
 
 
 def series(rows: Sequence[Row], name: str, step: str = STEP) -> np.ndarray:

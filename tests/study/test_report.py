@@ -11,6 +11,7 @@ from small_studies import BUOY, SETTINGS, small
 from dreamer_core.study import conduct, figures, job, report
 from dreamer_core.study.plan import MOST, from_dict
 from dreamer_core.study.results import Results
+from dreamer_core.study.results import doubts as doubts_of
 
 WORLDS = [BUOY | {"random": -100.0, "best": 0.0, "solved": -30.0}, BUOY | {"name": "sea", "random": 0.0, "best": 10.0}]
 
@@ -228,6 +229,7 @@ def test_everything_is_written_and_json_holds_what_the_tables_show(results):
 
 def test_json_is_small_and_has_a_line_for_each_world_and_arm(results):
     data = results.data()
+    assert all("doubts" in world for world in data["worlds"].values()), "what makes a scale only nearly the world's own"
     text = report.as_json(data)
     assert json.loads(text) == data
     cells = [line for line in text.splitlines() if line.startswith(' {"world":') and '"curves"' in line]
@@ -306,7 +308,7 @@ def test_a_score_over_all_worlds_names_those_without_a_run(tmp_path):
 def doubts(**changes):
     """What the report says of the scale of one world, with five evaluations that count, one every 200 steps."""
     place = dict(env="Pendulum-v1", name="w", env_steps=3000) | changes
-    return report.doubts(from_dict(small(worlds=[place], evaluation={})), "w")
+    return doubts_of(from_dict(small(worlds=[place], evaluation={})), "w")
 
 
 def test_a_hidden_world_on_the_plain_worlds_scale_is_said_in_the_report(tmp_path):
