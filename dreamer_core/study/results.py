@@ -115,7 +115,8 @@ class Results:
             "arms": {name: {"times": arm.times, "seeds": arm.seeds and list(arm.seeds), "settings": arm.settings}
                      for name, arm in self.plan.arms.items()},
             "worlds": {name: {"random": place.random, "best": place.best, "solved": place.solved, "env_steps": place.env_steps,
-                              "last": self.plan.measures[name].last, "doubts": doubts(self.plan, name)} for name, place in self.plan.worlds.items()},
+                              "last": self.plan.measures[name].last,
+                              "doubts": doubts(self.plan, name)} for name, place in self.plan.worlds.items()},
             "cells": cells,
             "all_worlds": together,
             "against_the_first": pairs,
