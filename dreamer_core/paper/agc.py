@@ -1,0 +1,29 @@
+"""Adaptive gradient clipping: a tensor's gradient may be no longer than a share of the tensor itself.
+
+Source: Brock et al. (arXiv 2102.06171), equation 3, there for each unit of a layer; in DreamerV3 (arXiv
+2301.04104v2), "Optimizer", for each tensor; official code, embodied/jax/opt.py (`clip_by_agc`).
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+
+@torch.no_grad()
+def clip_by_agc(params: Iterable[Tensor], clip: float = 0.3, floor: float = 1e-3) -> Tensor:
+    """Scale every gradient g of a parameter w down to |g| <= clip * max(floor, |w|), in place.
+
+    Args:
+        params: those without a gradient are passed over. clip: the share. floor: what a tensor near 0 counts
+            as, so that biases, which start there, can leave it.
+
+    Returns:
+        The norm of all gradients together before that, ().
+    """
+    params = [param for param in params if param.grad is not None]
+    grads = [param.grad for param in params]
+    norms = torch.stack(torch._foreach_norm(grads))
+    limits = clip * torch.stack(torch._foreach_norm(params)).clamp(min=floor)
+    torch._foreach_mul_(grads, list((limits / norms).clamp(max=1).unbind()))
+    return norms.norm()
