@@ -329,7 +329,7 @@ class Dreamer(Agent):
     def restate(self, factor: float, reward: float, value: float) -> None:
         """Multiply every prediction of rewards and values by `factor`, and add to each its own number."""
         super().restate(factor, reward, value)
-        self.model.restate_rewards(factor, reward)
+        self.model.reward.restate(factor, reward)
 
     def measure_units(self) -> None:
         """Choose the units of rewards, and of observations again whenever the rows ever added have doubled (a full buffer stays full)."""

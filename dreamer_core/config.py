@@ -256,7 +256,7 @@ class OptimizerConfig:
     clip: Literal["norm", "agc"] = "norm"
     """Clip the norm of the whole gradient (`clip_norm`), or the paper's: each tensor's, by the norm of its weights (`agc`)."""
     agc: Positive = 0.3
-    """Largest norm of a tensor's gradient as a share of its weights' norm, with `clip="agc"`."""
+    """Largest norm of a tensor's gradient as a share of its weights' norm, where clip is agc."""
     warmup: Whole = 0
     """Updates of each part over which its learning rate rises from 0 (the paper: 1000); 0 starts with all of it."""
 
@@ -308,13 +308,13 @@ class Config:
     """Train v1, a deliberately simple Dreamer, or the same SAC on real transitions."""
 
     env: str = "Pendulum-v1"
-    """A gymnasium environment with a flat Box observation and a bounded Box action (or, with `actor_critic="dreamerv3"`, a Discrete one)."""
+    """A gymnasium environment with a flat Box observation and a bounded Box action (the actor-critic dreamerv3 takes a Discrete one too)."""
     agent: Literal["dreamer", "sac"] = "dreamer"
     """Learn in imagination (dreamer), or run the same SAC class on real transitions (sac)."""
     actor_critic: Literal["sac", "dreamerv3"] = "sac"
     """Who acts and judges in imagination: v1's SAC, or DreamerV3's own actor-critic."""
     preset: Literal["dropin", "advantage", "dreamerv3"] = "dropin"
-    """Two readings of v1 (one-step targets and a pathwise actor; H-step returns and a score-function actor), or all of the paper's pieces."""
+    """Two readings of v1 (one-step targets and a pathwise actor, or H-step returns and a score-function actor), or all the paper's pieces."""
     env_steps: Count = 3000
     """Environment steps to train for."""
     seed: Seed = 0
@@ -410,7 +410,7 @@ def preset(name: str) -> Config:
         ConfigError: there is no such preset.
     """
     if name not in PRESETS:
-        raise ConfigError(f"there is no preset {name!r}: choose {', '.join(PRESETS)}")
+        raise ConfigError(f"there is no preset {name!r}: choose {', '.join(list(PRESETS)[:-1])} or {list(PRESETS)[-1]}")
     return from_dict({"preset": name})
 
 

@@ -25,7 +25,7 @@ def test_every_field_has_a_sentence_under_it():
                 assert re.search(rf'\n    {field.name}: [^\n]*\n    """[A-Z][^"]+\."""\n', source), f"{kind.__name__}.{field.name}"
 
 
-@pytest.mark.parametrize("name", ["dropin", "advantage"])
+@pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_survives_json(name):
     config = preset(name)
     assert config.preset == name
@@ -38,7 +38,7 @@ def test_presets_differ_where_they_say_so():
     for section, changes in PRESETS["advantage"].items():
         assert advantage[section] == dropin[section] | changes
     assert advantage["sac"]["actor_grad"] == "score" and dropin["sac"]["actor_grad"] == "pathwise"
-    with pytest.raises(ConfigError, match="there is no preset 'best': choose dropin or advantage"):
+    with pytest.raises(ConfigError, match="there is no preset 'best': choose dropin, advantage or dreamerv3"):
         preset("best")
 
 

@@ -172,7 +172,7 @@ def replay_returns(reward: Tensor, last: Tensor, terminal: Tensor, dreamt: Tenso
 
 
 def last_rows(first: Tensor, terminal: Tensor) -> Tensor:
-    """Where episodes ended in any way: (N, K), (N, K) -> (N, K). What follows the newest row is not known, and counts as the same episode."""
+    """Where episodes ended in any way: (N, K), (N, K) -> (N, K). A window's last row counts as no end where it is none for good."""
     followed = torch.cat([first[:, 1:], torch.zeros_like(first[:, :1])], 1)
     return torch.maximum(terminal, followed)
 

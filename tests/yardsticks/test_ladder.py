@@ -214,8 +214,8 @@ class TimeLimitIsDeath(Dreamer):
 class Immortal(Dreamer):
     """Knows when an episode ends, but dreams on."""
 
-    def dream(self):
-        data = super().dream()
+    def dream(self, seen=None):
+        data = super().dream(seen)
         return data._replace(cont=torch.ones_like(data.cont))
 
 
