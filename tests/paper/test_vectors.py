@@ -8,6 +8,26 @@ import pytest
 import torch
 from toys import gradients
 
+from dreamer_core.config import DreamerV3Config
+from dreamer_core.latents import CategoricalLatent, categorical_kl, straight_through, unimix_probs
+from dreamer_core.nets import mlp
+from dreamer_core.paper.actor_critic import (
+    CategoricalActor,
+    bounded_normal,
+    normal_entropy,
+    normal_log_prob,
+    policy_loss,
+    replay_returns,
+    value_loss,
+)
+from dreamer_core.paper.agc import clip_by_agc
+from dreamer_core.paper.block_gru import BlockGRU
+from dreamer_core.paper.kl import paper_kl
+from dreamer_core.paper.laprop import LaProp
+from dreamer_core.paper.return_range import ReturnRange
+from dreamer_core.paper.symlog import symexp, symlog
+from dreamer_core.paper.twohot import symexp_bins, twohot, twohot_loss, twohot_mean
+from dreamer_core.returns import lambda_return
 from paper.official import vectors
 
 
@@ -27,8 +47,6 @@ def test_the_file_says_where_its_numbers_come_from():
 
 
 def test_symlog_and_symexp():
-    from dreamer_core.paper.symlog import symexp, symlog
-
     official = vectors("symlog")
     close(symlog(official["x"]), official["symlog"], "the official symlog gives other numbers", atol=0)
     close(symexp(official["y"]), official["symexp"], "the official symexp gives other numbers", atol=0)
@@ -42,24 +60,18 @@ def wave_logits(rows, bins):
 
 def mean_is_close(logits, bins, expected, words):
     """Bins reach 4.9e8 and cancel: the mean is as exact as the largest terms of its sum allow."""
-    from dreamer_core.paper.twohot import twohot_mean
-
     allowed = 2e-6 * (torch.softmax(logits, -1) * bins.abs()).sum(-1)
     off = (twohot_mean(logits, bins) - expected).abs()
     assert (off <= allowed).all(), f"{words}: off by {off.tolist()} where rounding explains {allowed.tolist()}"
 
 
 def test_the_bins():
-    from dreamer_core.paper.twohot import symexp_bins
-
     official = vectors("twohot_large")
     close(symexp_bins(255)[official["index"]], official["bins"], "the official 255 bins lie elsewhere", atol=0)
     close(symexp_bins(11), vectors("twohot_small")["bins"], "the official bins, were they 11, lie elsewhere", atol=0)
 
 
 def test_the_mean_and_the_loss_over_255_bins():
-    from dreamer_core.paper.twohot import symexp_bins, twohot_loss
-
     official, bins = vectors("twohot_large"), symexp_bins(255)
     logits = wave_logits(official["rows"], 255)
     mean_is_close(logits, bins, official["mean"], "the official mean of a two-hot distribution over 255 bins")
@@ -67,16 +79,12 @@ def test_the_mean_and_the_loss_over_255_bins():
 
 
 def test_logits_of_zero_mean_exactly_zero():
-    from dreamer_core.paper.twohot import symexp_bins, twohot_mean
-
     found = twohot_mean(torch.zeros(255), symexp_bins(255)).item()
     assert found == vectors("start")["mean_of_zero_logits"] == 0, f"a head that starts at zero predicts {found}, the official one 0"
 
 
 def test_the_mean_the_loss_and_its_gradient_over_11_bins():
     """Targets inside, on a bin, at 0, at the last bin and beyond both ends."""
-    from dreamer_core.paper.twohot import twohot_loss
-
     official = vectors("twohot_small")
     bins, logits = official["bins"], official["logits"].requires_grad_()
     mean_is_close(logits, bins, official["mean"], "the official mean of a two-hot distribution over 11 bins")
@@ -87,8 +95,6 @@ def test_the_mean_the_loss_and_its_gradient_over_11_bins():
 
 def test_the_two_hot_weights():
     """The gradient of the loss in the logits is probabilities - weights."""
-    from dreamer_core.paper.twohot import twohot
-
     official = vectors("twohot_small")
     expected = torch.softmax(official["logits"], -1) - official["gradient"]
     close(twohot(official["target"], official["bins"]), expected, "the official two-hot target has other weights")
@@ -98,8 +104,6 @@ def test_the_two_hot_weights():
 
 
 def test_unimix_entropy_and_kl():
-    from dreamer_core.latents import CategoricalLatent, categorical_kl, unimix_probs
-
     official = vectors("unimix")
     logits, other = official["logits"], official["other"]
     probs = unimix_probs(logits, official["unimix"])
@@ -111,8 +115,6 @@ def test_unimix_entropy_and_kl():
 
 
 def test_the_straight_through_sample():
-    from dreamer_core.latents import straight_through, unimix_probs
-
     official = vectors("unimix")
     logits = official["logits"].requires_grad_()
     one_hot = torch.nn.functional.one_hot(official["index"], 4).float()
@@ -124,9 +126,6 @@ def test_the_straight_through_sample():
 
 def test_the_two_kl_terms_and_their_gradients():
     """Three rows lie below the free nat, one just above it."""
-    from dreamer_core.latents import CategoricalLatent
-    from dreamer_core.paper.kl import paper_kl
-
     official = vectors("kl")
     posterior, prior = official["posterior"].flatten(-2).requires_grad_(), official["prior"].flatten(-2).requires_grad_()
     dyn, rep = CategoricalLatent(3, 4, official["unimix"]).both_kl(posterior, prior)
@@ -140,8 +139,6 @@ def test_the_two_kl_terms_and_their_gradients():
 
 
 def test_the_kl_weights_when_left_out_are_the_official_ones():
-    from dreamer_core.paper.kl import paper_kl
-
     official = vectors("kl")
     expected = official["dyn_scale"] * official["dyn"] + official["rep_scale"] * official["rep"]
     close(paper_kl(official["kl"], official["kl"]), expected, "paper_kl, given no weights, is not the official 1.0 dyn + 0.1 rep")
@@ -166,8 +163,6 @@ def fill_layer(layer, parameters, linear, norm):
 
 def test_the_rms_norm():
     """With a scale, on a row so small that eps counts, and on zeros. There the gradient is in the hundreds: 1e-5 of that."""
-    from dreamer_core.nets import mlp
-
     official = vectors("rms_norm")
     norm, x = mlp(6, 6, 1, 1, norm="rms")[1], official["x"].requires_grad_()
     fill(norm, {"weight": official["scale"]})
@@ -177,8 +172,6 @@ def test_the_rms_norm():
 
 
 def test_a_whole_layer():
-    from dreamer_core.nets import mlp
-
     official = vectors("layer")
     layer, x = mlp(5, 4, 1, 1, norm="rms")[:3], official["x"].requires_grad_()
     fill_layer(layer, official["parameters"], "linear0", "norm0")
@@ -190,8 +183,6 @@ def test_a_whole_layer():
 @pytest.mark.parametrize("name", ["block_gru", "block_gru_two_layers"])
 def test_the_block_gru(name):
     """One action is larger than 1 in size."""
-    from dreamer_core.paper.block_gru import BlockGRU
-
     official = vectors(name)
     parameters, h = official["parameters"], official["h"].requires_grad_()
     sizes = [official[key] for key in ("deter", "stoch", "action_size", "units", "blocks", "layers")]
@@ -218,8 +209,6 @@ def leaves(values):
 
 def test_adaptive_gradient_clipping():
     """A gradient too long, one that is not, one of weights next to zero, and one that is zero."""
-    from dreamer_core.paper.agc import clip_by_agc
-
     official = vectors("agc")
     params = leaves(official["params"])
     for name, param in params.items():
@@ -236,8 +225,6 @@ def parameters_after(official, clip, ramp):
     Official code takes 1 - 0.999^t in float32, which is off by 5e-5 of itself at t = 1; each step can
     differ by half of that, 2.4e-7 at a learning rate of 0.01.
     """
-    from dreamer_core.paper.laprop import LaProp
-
     params = leaves(official["params"])
     optimizer = LaProp(params.values(), official["lr"], official["beta2"], official["momentum"], official["eps"])
     for step in range(max(int(step) for step in official["after"])):
@@ -258,8 +245,6 @@ def test_laprop():
 
 def test_the_whole_optimiser():
     """Clipping, LaProp and a ramp of the learning rate that starts at 0: the first step changes nothing."""
-    from dreamer_core.paper.agc import clip_by_agc
-
     official = vectors("optimiser")
     parameters_after(
         official,
@@ -272,8 +257,6 @@ def test_the_whole_optimiser():
 
 
 def test_the_lambda_return_of_a_dream():
-    from dreamer_core.returns import lambda_return
-
     official = vectors("returns")["imagined"]
     reward, cont, value = official["rew"][:, 1:], 1 - official["term"][:, 1:], official["val"][:, 1:]
     found = lambda_return(reward, cont, value, torch.zeros_like(reward), official["disc"], official["lam"])
@@ -281,8 +264,6 @@ def test_the_lambda_return_of_a_dream():
 
 
 def test_the_lambda_return_of_replayed_rows():
-    from dreamer_core.paper.actor_critic import replay_returns
-
     official = vectors("returns")["replayed"]
     last, terminal = official["last"].float(), official["term"].float()
     found = replay_returns(official["rew"], last, terminal, official["boot"], official["disc"], official["lam"])
@@ -291,8 +272,6 @@ def test_the_lambda_return_of_replayed_rows():
 
 def test_the_range_of_returns():
     """The first three updates leave the range below the limit of 1."""
-    from dreamer_core.paper.return_range import ReturnRange
-
     official = vectors("return_range")
     spread = ReturnRange(official["rate"], official["perclo"] / 100, official["perchi"] / 100, official["limit"])
     for step, returns in enumerate(official["returns"]):
@@ -310,8 +289,6 @@ def dreamt():
 
     The weight starts with the continue probability of the *first* row: w_t = c_0 c_1 ... c_t.
     """
-    from dreamer_core.returns import lambda_return
-
     official = vectors("imagined")
     assert official["contdisc"] and not official["slowtar"]
     reward, cont, value = official["reward"], official["cont"], official["value"]
@@ -328,8 +305,6 @@ def test_the_values_and_returns_of_a_dream():
 
 def test_the_range_at_a_dream():
     """It is moved by the returns of this very dream before it is read."""
-    from dreamer_core.paper.return_range import ReturnRange
-
     official, _, returns = dreamt()
     spread = ReturnRange()
     spread.percentiles.copy_(torch.tensor([official["low_before"], official["high_before"]]))
@@ -339,8 +314,6 @@ def test_the_range_at_a_dream():
 
 def test_the_value_loss_of_a_dream():
     """Bins far apart have gradients of 1e-11, so the absolute tolerance is near 0."""
-    from dreamer_core.paper.actor_critic import value_loss
-
     official, weight, returns = dreamt()
     logits = official["value_logits"].requires_grad_()
     slow = official["slow_value"][:, :-1]
@@ -351,16 +324,12 @@ def test_the_value_loss_of_a_dream():
 
 
 def official_policy_loss(log_prob, entropy):
-    from dreamer_core.paper.actor_critic import policy_loss
-
     official, weight, returns = dreamt()
     value, scale = official["value"][:, :-1], torch.tensor(official["scale"])
     return policy_loss(log_prob[:, :-1], entropy[:, :-1], returns, value, scale, weight, official["actent"])
 
 
 def test_the_policy_loss_with_continuous_actions():
-    from dreamer_core.paper.actor_critic import bounded_normal, normal_entropy, normal_log_prob
-
     official = vectors("imagined")["continuous"]
     mean_raw, std_raw = official["mean_raw"].requires_grad_(), official["std_raw"].requires_grad_()
     mean, std = bounded_normal(mean_raw, std_raw)
@@ -378,9 +347,6 @@ def test_the_policy_loss_with_continuous_actions():
 
 def test_the_policy_loss_with_discrete_actions():
     """The official categorical policy mixes in no uniform share."""
-    from dreamer_core.paper.actor_critic import CategoricalActor
-
-    from dreamer_core.config import DreamerV3Config
 
     official = vectors("imagined")["categorical"]
     logits, drawn = official["logits"].requires_grad_(), torch.nn.functional.one_hot(official["action"], 3).float()
@@ -396,8 +362,6 @@ def test_the_policy_loss_with_discrete_actions():
 
 def test_the_value_loss_on_replayed_rows():
     """A row in which an episode ended has no loss; the next episode's rewards do not reach back over it."""
-    from dreamer_core.paper.actor_critic import replay_returns, value_loss
-
     official = vectors("replayed")
     logits, last, terminal = official["value_logits"].requires_grad_(), official["last"].float(), official["terminal"].float()
     returns = replay_returns(official["reward"], last, terminal, official["boot"], 1 - 1 / official["horizon"], official["lam"])
@@ -413,8 +377,6 @@ def test_the_value_loss_on_replayed_rows():
 
 
 def test_the_policy_starts_as_wide_as_the_official_one():
-    from dreamer_core.paper.actor_critic import bounded_normal
-
     official = vectors("start")
     std = bounded_normal(torch.zeros(1), torch.zeros(1))[1]
     close(std, [official["std"]], "a policy that writes zeros starts with another standard deviation than the official one")
