@@ -308,13 +308,13 @@ class Config:
     """Train v1, a deliberately simple Dreamer, or the same SAC on real transitions."""
 
     env: str = "Pendulum-v1"
-    """A gymnasium environment with a flat Box observation and a bounded Box action (the actor-critic dreamerv3 takes a Discrete one too)."""
+    """A gymnasium environment with a flat Box observation and a bounded Box action; the actor-critic dreamerv3 takes a Discrete one too."""
     agent: Literal["dreamer", "sac"] = "dreamer"
     """Learn in imagination (dreamer), or run the same SAC class on real transitions (sac)."""
     actor_critic: Literal["sac", "dreamerv3"] = "sac"
     """Who acts and judges in imagination: v1's SAC, or DreamerV3's own actor-critic."""
     preset: Literal["dropin", "advantage", "dreamerv3"] = "dropin"
-    """Two readings of v1 (one-step targets and a pathwise actor, or H-step returns and a score-function actor), or all the paper's pieces."""
+    """Two readings of v1 (one-step targets, pathwise actor; H-step returns, score-function actor), or all of the paper's pieces."""
     env_steps: Count = 3000
     """Environment steps to train for."""
     seed: Seed = 0
@@ -347,7 +347,7 @@ class Config:
 #                          critic's loss on replayed rewards trains the representation as well (`repval_grad`)
 #   learning rates         0.001 with 100 updates of warm-up; official: 0.00004 with 1,000
 #   actor                  the entropy of a Normal policy is counted as here; its weights start as torch's do, times 0.01
-#   initial weights        torch's uniform ones; official: truncated normal, biases 0
+#   initial weights        torch's uniform ones; official: truncated normal, biases 0; a block-diagonal layer's are made as if it were full
 #   dreams from an end     count nothing, since the buffer knows it was one; officially the predicted end weighs them
 #   schedule               the course's: random steps first, then model and agent in turn, 16 times for each 20 steps
 #   numbers                float32; official: bfloat16

@@ -31,8 +31,8 @@ class BlockLinear(nn.Module):
         self.bias = nn.Parameter(torch.cat([layer.bias.detach() for layer in layers]))  # (outputs,)
 
     def forward(self, x: Tensor) -> Tensor:
-        apart = x.unflatten(-1, (len(self.weight), -1)).unsqueeze(-2)  # (..., G, 1, in / G)
-        return (apart @ self.weight).flatten(-3) + self.bias
+        apart = x.reshape(-1, len(self.weight), self.weight.shape[1]).transpose(0, 1)  # (G, M, in / G)
+        return torch.bmm(apart, self.weight).transpose(0, 1).reshape(*x.shape[:-1], -1) + self.bias
 
 
 class BlockGRU(nn.Module):

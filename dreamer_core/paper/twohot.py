@@ -9,7 +9,6 @@ weighted in the units of the number itself; the code of 2023 did it in symlog un
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from dreamer_core import nets
 from dreamer_core.config import WorldModelConfig
@@ -22,20 +21,32 @@ def symexp_bins(count: int = 255) -> Tensor:
     return torch.cat([half, -half[:-1].flip(0)])
 
 
-def twohot(target: Tensor, bins: Tensor) -> Tensor:
-    """Weights (..., K) of the two bins around each target (...), whose mean is the target: the nearer bin weighs more.
+def neighbours(target: Tensor, bins: Tensor) -> tuple[Tensor, Tensor]:
+    """The bin above each target, and its share of the weight: (...), (K,) -> numbers (...), shares (...).
 
-    A target beyond the ends gets the last bin alone.
+    The bin below is the one before it and has the rest. The nearer bin weighs more, so that the mean of both
+    is the target; one beyond the ends gets the last bin alone.
     """
-    above = torch.searchsorted(bins, target.contiguous(), right=True).clamp(1, len(bins) - 1)  # the first larger bin
+    above = torch.searchsorted(bins, target.contiguous(), right=True).clamp(1, len(bins) - 1)
     low, high = bins[above - 1], bins[above]
-    share = ((target.clamp(bins[0], bins[-1]) - low) / (high - low)).unsqueeze(-1)
-    return F.one_hot(above - 1, len(bins)) * (1 - share) + F.one_hot(above, len(bins)) * share
+    return above, (target.clamp(bins[0], bins[-1]) - low) / (high - low)
+
+
+def twohot(target: Tensor, bins: Tensor) -> Tensor:
+    """Targets (...) as weights (..., K) of the two bins around each, with the target as their mean (`neighbours`)."""
+    above, share = (part.unsqueeze(-1) for part in neighbours(target, bins))
+    weights = torch.zeros(*target.shape, len(bins), device=target.device)
+    return weights.scatter_(-1, above - 1, 1 - share).scatter_(-1, above, share)
 
 
 def twohot_loss(logits: Tensor, target: Tensor, bins: Tensor) -> Tensor:
-    """Cross-entropy from the target's two bins to the predicted distribution: (..., K), (...), (K,) -> (...) in nats."""
-    return -(twohot(target, bins) * F.log_softmax(logits, -1)).sum(-1)
+    """Cross-entropy from `twohot(target)` to the predicted distribution: (..., K), (...), (K,) -> (...) in nats.
+
+    Only two entries of the log-probabilities are read, so the weights of all bins are never made.
+    """
+    above, share = neighbours(target, bins)
+    low, high = (torch.log_softmax(logits, -1).gather(-1, torch.stack([above - 1, above], -1))).unbind(-1)
+    return -((1 - share) * low + share * high)
 
 
 def twohot_mean(logits: Tensor, bins: Tensor) -> Tensor:
