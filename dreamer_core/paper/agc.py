@@ -10,13 +10,18 @@ import torch
 from torch import Tensor
 
 
-@torch.no_grad()
-def clip_by_agc(params: Iterable[Tensor], clip: float = 0.3, floor: float = 1e-3) -> Tensor:
-    """Scale every gradient g of a parameter w down to |g| <= clip * max(floor, |w|), in place.
+def agc_factor(grad_norm: Tensor, weight_norm: Tensor, clip: float = 0.3, floor: float = 1e-3) -> Tensor:
+    """What a gradient is multiplied by, so that its norm is clip * max(floor, weight_norm) at most: elementwise, 1 where it is already.
 
     Args:
-        params: those without a gradient are passed over. clip: the share. floor: what a tensor near 0 counts
-            as, so that biases, which start there, can leave it.
+        clip: the share. floor: what a tensor near 0 counts as, so that biases, which start there, can leave it.
+    """
+    return (clip * weight_norm.clamp(min=floor) / grad_norm).clamp(max=1)
+
+
+@torch.no_grad()
+def clip_by_agc(params: Iterable[Tensor], clip: float = 0.3, floor: float = 1e-3) -> Tensor:
+    """Scale the gradient of every parameter by its `agc_factor`, in place; those without a gradient are passed over.
 
     Returns:
         The norm of all gradients together before that, ().
@@ -24,6 +29,5 @@ def clip_by_agc(params: Iterable[Tensor], clip: float = 0.3, floor: float = 1e-3
     params = [param for param in params if param.grad is not None]
     grads = [param.grad for param in params]
     norms = torch.stack(torch._foreach_norm(grads))
-    limits = clip * torch.stack(torch._foreach_norm(params)).clamp(min=floor)
-    torch._foreach_mul_(grads, list((limits / norms).clamp(max=1).unbind()))
+    torch._foreach_mul_(grads, list(agc_factor(norms, torch.stack(torch._foreach_norm(params)), clip, floor).unbind()))
     return norms.norm()

@@ -15,6 +15,24 @@ from dreamer_core.errors import ConfigError
 from dreamer_core.rssm import RSSM
 
 
+def block_product(x: Tensor, weight: Tensor) -> Tensor:
+    """x times a block-diagonal matrix: (..., I), (G, I / G, O / G) -> (..., O).
+
+    Block g of the inputs meets weight[g] alone and makes block g of the outputs.
+    """
+    apart = x.reshape(-1, len(weight), weight.shape[1]).transpose(0, 1)  # (G, M, I / G)
+    return torch.bmm(apart, weight).transpose(0, 1).reshape(*x.shape[:-1], -1)
+
+
+def gated(h: Tensor, reset: Tensor, candidate: Tensor, update: Tensor) -> Tensor:
+    """The next h from the three gates' raw numbers, all (..., D).
+
+    h' = u tanh(r c) + (1 - u) h with r = sigmoid(reset) and u = sigmoid(update - 1): the -1 keeps most of h at first.
+    """
+    candidate = torch.tanh(torch.sigmoid(reset) * candidate)
+    return torch.lerp(h, candidate, torch.sigmoid(update - 1))
+
+
 class BlockLinear(nn.Module):
     """A linear layer whose matrix is block-diagonal: (..., inputs) -> (..., outputs).
 
@@ -31,8 +49,7 @@ class BlockLinear(nn.Module):
         self.bias = nn.Parameter(torch.cat([layer.bias.detach() for layer in layers]))  # (outputs,)
 
     def forward(self, x: Tensor) -> Tensor:
-        apart = x.reshape(-1, len(self.weight), self.weight.shape[1]).transpose(0, 1)  # (G, M, in / G)
-        return torch.bmm(apart, self.weight).transpose(0, 1).reshape(*x.shape[:-1], -1) + self.bias
+        return block_product(x, self.weight) + self.bias
 
 
 class BlockGRU(nn.Module):
@@ -61,9 +78,7 @@ class BlockGRU(nn.Module):
         for layer in self.hidden:
             x = layer(x)
         gates = self.gates(x).unflatten(-1, (self.blocks, 3, -1))  # (N, G, 3, D / G)
-        reset, candidate, update = (gate.flatten(-2) for gate in gates.unbind(-2))
-        candidate = torch.tanh(torch.sigmoid(reset) * candidate)
-        return torch.lerp(h, candidate, torch.sigmoid(update - 1))  # the -1: at first most of h is kept
+        return gated(h, *(gate.flatten(-2) for gate in gates.unbind(-2)))
 
 
 class BlockRSSM(RSSM):

@@ -9,6 +9,17 @@ import torch
 from torch import Tensor, nn
 
 
+def moved(percentiles: Tensor, returns: Tensor, shares: Tensor, rate: float) -> Tensor:
+    """Running percentiles one step on: (2,), returns of any shape, (2,) -> (1 - rate) percentiles + rate * those of these returns, (2,)."""
+    return torch.lerp(percentiles, torch.quantile(returns.flatten(), shares), rate)
+
+
+def spread(percentiles: Tensor, floor: float) -> Tensor:
+    """S = max(floor, high - low): (2,) -> ()."""
+    low, high = percentiles
+    return (high - low).clamp(min=floor)
+
+
 class ReturnRange(nn.Module):
     """A running range of returns, from one percentile to another.
 
@@ -29,9 +40,8 @@ class ReturnRange(nn.Module):
     @torch.no_grad()
     def update(self, returns: Tensor) -> None:
         """Move towards the percentiles of these returns, of any shape."""
-        self.percentiles.lerp_(torch.quantile(returns.flatten(), self.shares), self.rate)
+        self.percentiles.copy_(moved(self.percentiles, returns, self.shares, self.rate))
 
     def scale(self) -> Tensor:
         """S = max(floor, high - low), ()."""
-        low, high = self.percentiles
-        return (high - low).clamp(min=self.floor)
+        return spread(self.percentiles, self.floor)

@@ -21,32 +21,22 @@ def symexp_bins(count: int = 255) -> Tensor:
     return torch.cat([half, -half[:-1].flip(0)])
 
 
-def neighbours(target: Tensor, bins: Tensor) -> tuple[Tensor, Tensor]:
-    """The bin above each target, and its share of the weight: (...), (K,) -> numbers (...), shares (...).
-
-    The bin below is the one before it and has the rest. The nearer bin weighs more, so that the mean of both
-    is the target; one beyond the ends gets the last bin alone.
-    """
-    above = torch.searchsorted(bins, target.contiguous(), right=True).clamp(1, len(bins) - 1)
-    low, high = bins[above - 1], bins[above]
-    return above, (target.clamp(bins[0], bins[-1]) - low) / (high - low)
-
-
 def twohot(target: Tensor, bins: Tensor) -> Tensor:
-    """Targets (...) as weights (..., K) of the two bins around each, with the target as their mean (`neighbours`)."""
-    above, share = (part.unsqueeze(-1) for part in neighbours(target, bins))
+    """Targets as weights of the two bins around each: (...), (K,) -> (..., K).
+
+    The nearer bin weighs more, so that the mean of both is the target; one beyond the ends gets the last bin alone.
+    """
+    above = torch.searchsorted(bins, target.contiguous(), right=True).clamp(1, len(bins) - 1)  # the first larger bin
+    low, high = bins[above - 1], bins[above]
+    share = (target.clamp(bins[0], bins[-1]) - low) / (high - low)
     weights = torch.zeros(*target.shape, len(bins), device=target.device)
-    return weights.scatter_(-1, above - 1, 1 - share).scatter_(-1, above, share)
+    weights.scatter_(-1, above.unsqueeze(-1) - 1, 1 - share.unsqueeze(-1))
+    return weights.scatter_(-1, above.unsqueeze(-1), share.unsqueeze(-1))
 
 
 def twohot_loss(logits: Tensor, target: Tensor, bins: Tensor) -> Tensor:
-    """Cross-entropy from `twohot(target)` to the predicted distribution: (..., K), (...), (K,) -> (...) in nats.
-
-    Only two entries of the log-probabilities are read, so the weights of all bins are never made.
-    """
-    above, share = neighbours(target, bins)
-    low, high = (torch.log_softmax(logits, -1).gather(-1, torch.stack([above - 1, above], -1))).unbind(-1)
-    return -((1 - share) * low + share * high)
+    """Cross-entropy from the target's two bins to the predicted distribution: (..., K), (...), (K,) -> (...) in nats."""
+    return -(twohot(target, bins) * torch.log_softmax(logits, -1)).sum(-1)
 
 
 def twohot_mean(logits: Tensor, bins: Tensor) -> Tensor:
