@@ -346,9 +346,10 @@ class Config:
 #   one loss               world model and actor-critic have an optimiser each, and no gradient passes between them; officially the
 #                          critic's loss on replayed rewards trains the representation as well (`repval_grad`)
 #   learning rates         0.001 with 100 updates of warm-up; official: 0.00004 with 1,000
-#   actor                  the entropy of a Normal policy is counted as here; its weights start as torch's do, times 0.01
 #   initial weights        torch's uniform ones; official: truncated normal, biases 0; a block-diagonal layer's are made as if it were full
 #   dreams from an end     count nothing, since the buffer knows it was one; officially the predicted end weighs them
+#   an episode's start     h is 0 there; officially f(0, 0, 0). The first row's reward, 0, is not trained on; officially it is
+#   the newest rows        windows that would reach past them are moved back, so they come up more often; officially all come up alike
 #   schedule               the course's: random steps first, then model and agent in turn, 16 times for each 20 steps
 #   numbers                float32; official: bfloat16
 PRESETS: dict[str, dict[str, Any]] = {
