@@ -198,10 +198,11 @@ class WorldModel(nn.Module):
 
         kl_dyn, kl_rep = rssm.latent.both_kl(beliefs.posterior, prior)  # (B, T)
         kl, kl_scale = KLS[config.kl](kl_dyn, kl_rep, config)
+        reward = self.reward(features)
         rows = {
             "observation": nets.squared_error(self.decoder(features), self.standardized(window.observation)),
             # Its mean already: first rows are left out there.
-            "reward": self.reward.loss(self.reward(features), window.reward, window.first),
+            "reward": self.reward.loss(reward, window.reward, window.first),
             "continue": nets.bernoulli_nll(self.predict_continue(features), (1 - window.terminal) * self.folded),
             "kl": kl,
         }  # (B, T)
