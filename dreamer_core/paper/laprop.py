@@ -1,8 +1,10 @@
 """LaProp: divide each gradient by its usual size first, and average the results then.
 
-Adam averages first. After a long calm a single large gradient stays in Adam's average for many steps while
-its divisor has only begun to grow; in LaProp no step is much longer than the learning rate. Sources: Ziyin et
-al. (arXiv 2002.04839); official DreamerV3 code, embodied/jax/opt.py (scale_by_rms, scale_by_momentum).
+Adam averages first, so that what it divides and what it divides by may remember for different times: with
+a momentum longer than its divisor's memory, its steps have no bound. Here each gradient is divided by the
+size known when it came. While that size is steady a step is about as long as the learning rate lr, and none
+is longer than lr / sqrt(1 - beta2) (32 lr), whatever the gradients and the momentum. Sources: Ziyin et al.
+(arXiv 2002.04839), algorithm 1; official DreamerV3 code, embodied/jax/opt.py (scale_by_rms, scale_by_momentum).
 """
 
 from collections.abc import Callable, Iterable
