@@ -99,6 +99,12 @@ class Agent:
         """The inverse of `in_world_units`."""
         return value * self.config.sac.reward_scale / self.replay.reward_unit
 
+    def taken(self) -> dict[str, int]:
+        """How many updates each optimiser has made, by name."""
+        actor_critic = int(self.sac.updates)
+        made = {"model": self.grad_steps - actor_critic, "sac": actor_critic}
+        return {name: made[name] for name in self.optimizers}
+
     def planned(self) -> dict[str, int]:
         """How many updates each optimiser makes in a run of `config.env_steps`, by name."""
         raise NotImplementedError
@@ -114,8 +120,8 @@ class Agent:
         With `optimizer.warmup` each part's rate rises from 0 first, so that the first steps, of gradients whose size is not known
         yet, are small.
         """
-        schedule, warmup, actor_critic = self.config.schedule, self.config.optimizer.warmup, int(self.sac.updates)
-        taken, planned = {"model": self.grad_steps - actor_critic, "sac": actor_critic}, self.planned()
+        schedule, warmup = self.config.schedule, self.config.optimizer.warmup
+        taken, planned = self.taken(), self.planned()
         for name, optimizer in self.optimizers.items():
             falls = cosine_factor(taken[name], planned[name]) if schedule.anneal else rate_factor(self.grad_steps, schedule.halving)
             rises = min(1.0, taken[name] / warmup) if warmup else 1.0
@@ -125,8 +131,7 @@ class Agent:
     @property
     def warming_up(self) -> bool:
         """Whether a learning rate still rises."""
-        actor_critic = int(self.sac.updates)
-        return min(actor_critic, self.grad_steps - actor_critic) <= self.config.optimizer.warmup > 0
+        return min(self.taken().values()) <= self.config.optimizer.warmup > 0
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that decides what the agent does next, as named tensors (copies: training on does not change them)."""
@@ -417,6 +422,8 @@ class ModelFree(Agent):
         self.anneal()
         metrics = {}
         for _ in range(self.config.schedule.real_updates):
+            if self.warming_up:
+                self.anneal()
             rows = self.replay.transitions(self.config.sac.batch or 256)
             batch = Trajectories(
                 state=rows.observation,

@@ -12,15 +12,19 @@ from dreamer_core.paper.agc import clip_by_agc
 from dreamer_core.paper.laprop import LaProp
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {"adam": partial(torch.optim.Adam, fused=True), "laprop": LaProp}
-CLIPS: dict[str, Callable[[list[Tensor], float, OptimizerConfig], Tensor]] = {
-    "norm": lambda params, clip_norm, config: clip_to_norm(params, clip_norm),
-    "agc": lambda params, clip_norm, config: clip_by_agc(params, config.agc),
-}
 
 
-def clip_to_norm(params: list[Tensor], clip_norm: float) -> Tensor:
+def clip_to_norm(params: list[Tensor], clip_norm: float, config: OptimizerConfig | None = None) -> Tensor:
     """Scale all gradients together down to the norm `clip_norm` where theirs is longer, in place; returns what it was, ()."""
     return nn.utils.clip_grad_norm_(params, clip_norm, foreach=True)
+
+
+def clip_each(params: list[Tensor], clip_norm: float, config: OptimizerConfig) -> Tensor:
+    """Scale each tensor's gradient down by the norm of its weights (`clip_by_agc`), whatever `clip_norm` is."""
+    return clip_by_agc(params, config.agc)
+
+
+CLIPS: dict[str, Callable[[list[Tensor], float, OptimizerConfig], Tensor]] = {"norm": clip_to_norm, "agc": clip_each}
 
 
 def make_optimizer(groups: list[dict[str, Any]], config: OptimizerConfig | None = None) -> torch.optim.Optimizer:

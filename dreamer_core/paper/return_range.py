@@ -42,6 +42,11 @@ class ReturnRange(nn.Module):
         """Move towards the percentiles of these returns, of any shape."""
         self.percentiles.copy_(moved(self.percentiles, returns, self.shares, self.rate))
 
+    @torch.no_grad()
+    def restate(self, factor: float, shift: float) -> None:
+        """The same returns in another unit: each is factor * return + shift there."""
+        self.percentiles.mul_(factor).add_(shift)
+
     def scale(self) -> Tensor:
         """S = max(floor, high - low), ()."""
         return spread(self.percentiles, self.floor)
