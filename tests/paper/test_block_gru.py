@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from toys import gradients, model_config, random_window, small
 from torch import nn
+from toys import gradients, model_config, random_window, small
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.errors import ConfigError
@@ -106,7 +106,7 @@ def test_at_first_most_of_h_is_kept():
 
 
 def test_h_stays_within_one():
-    cell, (h, z, a) = gru(2), inputs(50)
+    cell, (h, _, a) = gru(2), inputs(50)
     for _ in range(30):
         h = cell(h, 30 * torch.randn(50, 4, dtype=DOUBLE), a)
     assert h.abs().max() <= 1, "a mean of numbers within [-1, 1] left it"
