@@ -205,9 +205,9 @@ class SAC(nn.Module):
         self.actor = Actor(config, features, action)
         self.q = TwinQ(config, features, action)
         self.q_target = copy.deepcopy(self.q).requires_grad_(False)
+        self.range = ReturnRange() if config.return_range else None
         if config.zero_init:
             self.restate_values(0.0, 0.0)
-        self.range = ReturnRange() if config.return_range else None
         self.register_buffer("advantage_std", torch.ones(()))
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
 
@@ -239,6 +239,8 @@ class SAC(nn.Module):
         for critics in (self.q, self.q_target):
             critics.layers[-1].weight.mul_(factor)
             critics.layers[-1].bias.mul_(factor).add_(shift)
+        if self.range:
+            self.range.restate(factor, shift)
 
     def target_value(self, state: Tensor, action: Action) -> Tensor:
         """min of the two *target* Q at a sampled action, in soft form: (..., F) -> (...)."""

@@ -209,7 +209,8 @@ class DreamerV3ActorCritic(nn.Module):
         return make_optimizer([{"params": list(part.parameters()), "lr": self.config.lr} for part in parts], config)
 
     def restate_values(self, factor: float, shift: float) -> None:
-        """Nothing: the bins hold every unit of values, and which of them are likely is learned again."""
+        """The range of returns in another unit. The bins hold every unit of values, and which of them are likely is learned again."""
+        self.range.restate(factor, shift)
 
     def value(self, state: Tensor) -> Tensor:
         """v(s): (..., F) -> (...)."""
