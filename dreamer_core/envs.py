@@ -29,17 +29,25 @@ def make_for(config: Config) -> gym.Env:
     Raises:
         EnvError, ConfigError: as `make`, or because the actor asked for does not fit the actions.
     """
-    wanted = config.dreamerv3.actor if config.agent == "dreamer" and config.actor_critic == "dreamerv3" else "normal"
-    env = make(config.env, config.wrappers, discrete=wanted != "normal")
-    if wanted == "categorical" and not is_discrete(env):
+    can_choose, actor = config.agent == "dreamer" and config.actor_critic == "dreamerv3", config.dreamerv3.actor
+    env = make(config.env, config.wrappers, discrete=can_choose)
+    fitting, kind = ("categorical", "discrete") if is_discrete(env) else ("normal", "continuous")
+    if can_choose and actor not in ("auto", fitting):
         close([env], warn=lambda sentence: None)
-        raise ConfigError(f"dreamerv3.actor is categorical, but the actions of {config.env} are continuous: leave it at auto")
+        raise ConfigError(f"dreamerv3.actor is {actor}, but the actions of {config.env} are {kind}: leave it at auto")
     return env
 
 
 def is_discrete(env: gym.Env) -> bool:
-    """Whether an environment made here has actions that are one of several: one-hot vectors."""
-    return isinstance(env.unwrapped.action_space, Discrete)
+    """Whether an environment made here has actions that are one of several: one-hot vectors.
+
+    What lies inside does not tell: a wrapper of the user's own may have turned a Box into choices, or choices into a Box.
+    """
+    while isinstance(env, gym.Wrapper):
+        if isinstance(env, OneHot):
+            return True
+        env = env.env
+    return False
 
 
 def make(name: str, config: WrapperConfig, discrete: bool = False) -> gym.Env:

@@ -115,6 +115,15 @@ def test_help_shows_a_presets_own_defaults(capsys):
         ("--schedule.prefill 3", "but schedule.prefill provides only 3: raise schedule.prefill to 16 or shorten the windows"),
         ("--env Nowhere-v0", "there is no environment 'Nowhere-v0'"),
         ("--env CartPole-v1", "CartPole-v1 has discrete actions (Discrete(2)), but v1's SAC is continuous"),
+        ("--env CartPole-v1 --sac.lam 1", "or --preset dreamerv3, whose actor can choose, or wrap it"),
+        (
+            "--preset dreamerv3 --dreamerv3.actor categorical",
+            "dreamerv3.actor is categorical, but the actions of Pendulum-v1 are continuous",
+        ),
+        (
+            "--preset dreamerv3 --model.blocks 7",
+            "model.deter is 128, which 7 blocks cannot share equally: choose a multiple of model.blocks",
+        ),
         ("--threads 100000", "the setting threads is 100000, but this machine has cores for"),
         ("--threads 0", "the setting threads is 0: input should be greater than or equal to 1"),
         ("--seed 18446744073709551616", "the setting seed is 18446744073709551616: input should be less than 18446744073709551616"),

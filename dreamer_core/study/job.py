@@ -123,7 +123,7 @@ def changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
     One that `old` was written without does not count, nor one that is "auto" now: the run has written down what that was.
     """
-    names = [name for name in differences(old, new) if name != "env_steps" and lookup(new, name) != "auto"]
+    names = [name for name in differences(old, new) if name not in ("env_steps", "device") and lookup(new, name) != "auto"]
     return [name for name in names if lookup(old, name) is not None or lookup(new, name) is None]
 
 
