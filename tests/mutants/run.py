@@ -42,23 +42,32 @@ KILLERS = REPORT.with_name("killers.json")  # which test noticed a change the la
 LIMIT = 900  # seconds until a change counts as noticed because nothing comes to an end any more
 HEAVY = ("gymnasium", "numpy", "pydantic.dataclasses", "safetensors.torch", "torch", "torch._dynamo", "tqdm", "tyro")
 CORE = ("spec", "agent")
+PAPER = ("paper/vectors",)
+PIECES = ("symlog", "twohot", "kl", "block_gru", "laprop", "agc", "online_queue", "return_range", "actor_critic")
 TESTS = {
     "latents.py": ("latents", "rssm", "world_model", *CORE, "settings"),
-    "nets.py": ("nets", "sac", "world_model", *CORE),
-    "rssm.py": ("rssm", "world_model", "settings", *CORE),
-    "world_model.py": ("world_model", *CORE, "settings"),
+    "nets.py": ("nets", "sac", "world_model", *CORE, *PAPER),
+    "rssm.py": ("rssm", "world_model", "settings", *CORE, *PAPER),
+    "world_model.py": ("world_model", *CORE, "settings", *PAPER),
     "returns.py": ("returns", "sac", "spec"),
     "trajectories.py": ("returns", "agent", "sac"),
-    "sac.py": ("sac", "settings", *CORE),
+    "optimize.py": ("sac", *CORE, "settings", *PAPER),
+    "sac.py": ("sac", "settings", *CORE, *PAPER),
     "imagine.py": ("imagine", *CORE),
-    "replay.py": ("replay", *CORE, "settings", "trainer"),
-    "agent.py": ("agent", "imagine", "spec", "settings", "trainer"),
-    "config.py": ("config", "settings", "spec", "train"),
-    "trainer.py": ("trainer", "imagine", "settings", "train"),
+    "replay.py": ("replay", *CORE, "settings", "trainer", *PAPER),
+    "agent.py": ("agent", "imagine", "spec", "settings", "trainer", *PAPER),
+    "config.py": ("config", "settings", "spec", "train", *PAPER),
+    "trainer.py": ("trainer", "imagine", "settings", "train", *PAPER),
     "checkpoint.py": ("checkpoint", "agent", "trainer"),
-    "envs.py": ("envs", "trainer", "settings"),
+    "envs.py": ("envs", "trainer", "settings", *PAPER),
     "train.py": ("train",),
-}
+} | {f"paper/{name}.py": PAPER for name in PIECES}
+
+
+def path_of(name: str) -> str:
+    """Where the tests of this name in `TESTS` stand, from the root of the project."""
+    folder, _, last = name.rpartition("/")
+    return str(Path("tests", folder, f"test_{last}.py"))
 
 
 class Outcome(NamedTuple):
@@ -135,7 +144,7 @@ def attempt_all(folder: Path, file: str, killer: str = "") -> Outcome:
     """Run the tests of a file of the core, before them the one that noticed this change the last time."""
     found = attempt(folder, [killer]) if killer else Outcome("survived", "", "")
     if found.how == "survived" or not found.test:  # the test is gone, or no longer notices
-        found = attempt(folder, [f"tests/test_{name}.py" for name in TESTS[file]])
+        found = attempt(folder, [path_of(name) for name in TESTS[file]])
     return found
 
 
@@ -235,7 +244,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copy_project(folder)
-        needed = dict.fromkeys(f"tests/test_{name}.py" for file, _ in mutants for name in TESTS[file])
+        needed = dict.fromkeys(path_of(name) for file, _ in mutants for name in TESTS[file])
         whole = attempt(folder, list(needed), keep=True)
         if whole.how != "survived":
             sys.exit(f"the tests fail without any change: {whole.test}: {whole.said}")

@@ -290,7 +290,7 @@ def dreamt():
     The weight starts with the continue probability of the *first* row: w_t = c_0 c_1 ... c_t.
     """
     official = vectors("imagined")
-    assert official["contdisc"] and not official["slowtar"]
+    assert official["contdisc"] and not official["slowtar"], "these numbers were made with other settings than the official ones"
     reward, cont, value = official["reward"], official["cont"], official["value"]
     returns = lambda_return(reward[:, 1:], cont[:, 1:], value[:, 1:], torch.zeros_like(reward[:, 1:]), 1.0, official["lam"])
     return official, torch.cumprod(cont, 1)[:, :-1], returns
