@@ -99,7 +99,7 @@ REWARD_HEADS: dict[str, type[nn.Sequential]] = {"gaussian": GaussianReward, "two
 KLS: dict[str, Callable[[Tensor, Tensor, WorldModelConfig], tuple[Tensor, float]]] = {"balanced": balanced, "paper": two_terms}
 SQUASH: dict[bool, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     False: (lambda x: x, lambda x: x),
-    True: (symlog, symexp),
+    True: (lambda x: symlog(x), lambda x: symexp(x)),
 }
 
 

@@ -97,7 +97,7 @@ def test_notebook_09_trains_loads_and_draws():
 def test_notebook_09_runs_every_part():
     lines = [line for cell in code_cells(PATHS[9]) for line in stdout(cell)]
     usual = next(int(line.split()[3]) for line in lines if line.startswith("as it is "))
-    parts = sum(exercise.in_agent for exercise in EXERCISES.values())
+    parts = sum(exercise.in_v1 for exercise in EXERCISES.values())
     assert f"{parts} of {parts} parts have run in one agent or another." in map(str.strip, lines)
     assert f"{WORDS[parts - usual].capitalize()} of these parts do not run in v1 as it is set by default" in prose(PATHS[9])
 
