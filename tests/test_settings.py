@@ -61,7 +61,7 @@ def test_the_world_models_sizes(kind, z, params):
 
 
 def test_the_sizes_of_the_papers_pieces():
-    """h 5 in 5 blocks of one, each reading its own entry and three embeddings of 9; 255 bins; a norm of 9 before every SiLU of the model."""
+    """h 5 in 5 blocks of one, each reading its own entry and three embeddings of 9; 255 bins; a norm of 9 before every SiLU."""
     pieces = dict(recurrence="block_gru", reward_head="twohot", norm="rms")
     agent = Dreamer(small(**TELLING | {"model": TELLING["model"] | pieces, "actor_critic": "dreamerv3"}), OBSERVATION, ACTION)
     model, core, s = agent.model, agent.model.rssm.core, 5 + 4
@@ -171,10 +171,12 @@ CHANGES = {
     "sac.polyak": (0.5, {}),
     "sac.actor_lr": (2e-3, {}), "sac.critic_lr": (2e-3, {}), "sac.clip_norm": (1e-5, {}), "sac.batch": (8, {}),
     "sac.baseline_samples": (3, SCORE), "sac.normalize_advantage": (True, SCORE), "sac.actor_out_scale": (0.5, {}),
-    "sac.zero_init": (True, {}), "sac.return_range": (True, LARGE), "sac.mean_limit": (0.1, {}), "sac.log_std_min": (0.0, {}), "sac.log_std_max": (-1.0, {}),
+    "sac.zero_init": (True, {}), "sac.return_range": (True, LARGE),
+    "sac.mean_limit": (0.1, {}), "sac.log_std_min": (0.0, {}), "sac.log_std_max": (-1.0, {}),
     "dreamerv3.units": (9, V3), "dreamerv3.layers": (2, V3),
     "dreamerv3.lam": (0.5, V3), "dreamerv3.horizon": (5, V3), "dreamerv3.entropy_scale": (0.5, V3), "dreamerv3.slow_rate": (0.5, V3),
-    "dreamerv3.slow_scale": (0.5, V3), "dreamerv3.replay_scale": (0.6, V3 | {"imagination.last": 3}), "dreamerv3.range_rate": (0.9, V3 | LARGE),
+    "dreamerv3.slow_scale": (0.5, V3), "dreamerv3.replay_scale": (0.6, V3 | {"imagination.last": 3}),
+    "dreamerv3.range_rate": (0.9, V3 | LARGE),
     "dreamerv3.range_floor": (0.1, V3), "dreamerv3.std_min": (0.3, V3), "dreamerv3.std_max": (0.9, V3), "dreamerv3.out_scale": (0.1, V3),
     "dreamerv3.lr": (2e-3, V3), "dreamerv3.clip_norm": (1e-5, V3),
     "optimizer.kind": ("laprop", {}), "optimizer.clip": ("agc", LAPROP), "optimizer.agc": (1e-4, {"optimizer.clip": "agc"}),

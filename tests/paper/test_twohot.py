@@ -6,7 +6,7 @@ import pytest
 import torch
 from toys import gradients, model_config, random_window
 
-from dreamer_core.paper.twohot import TwoHotReward, neighbours, symexp_bins, twohot, twohot_loss, twohot_mean
+from dreamer_core.paper.twohot import TwoHotReward, symexp_bins, twohot, twohot_loss, twohot_mean
 from dreamer_core.world_model import WorldModel
 
 DOUBLE = torch.float64
@@ -40,11 +40,12 @@ def test_a_target_by_hand():
 def test_the_two_bins_are_those_around_the_target():
     """Found by looking at each of the 254 gaps."""
     target = spread(300)
-    above, share = neighbours(target, BINS)
-    for x, place, part in zip(target.tolist(), above.tolist(), share.tolist()):
-        low, high = BINS[place - 1].item(), BINS[place].item()
-        assert low <= x <= high, f"{x} does not lie between its bins {low} and {high}"
-        assert 0 <= part <= 1, f"a share of {part} for {x}"
+    for x, weights in zip(target.tolist(), twohot(target, BINS)):
+        gap = next(gap for gap in range(len(BINS) - 1) if x <= BINS[gap + 1].item())
+        elsewhere = weights.clone()
+        elsewhere[gap : gap + 2] = 0
+        assert not elsewhere.any(), f"{x} has weights outside its bins {BINS[gap].item()} and {BINS[gap + 1].item()}"
+        assert 0 <= weights.min() and weights.max() <= 1, f"weights of {x} below 0 or above 1"
 
 
 def test_the_mean_of_a_target_is_the_target():
