@@ -29,7 +29,7 @@ def twohot(target: Tensor, bins: Tensor) -> Tensor:
     above = torch.searchsorted(bins, target.contiguous(), right=True).clamp(1, len(bins) - 1)  # the first larger bin
     low, high = bins[above - 1], bins[above]
     share = (target.clamp(bins[0], bins[-1]) - low) / (high - low)
-    weights = torch.zeros(*target.shape, len(bins), device=target.device)
+    weights = share.new_zeros(*target.shape, len(bins))
     weights.scatter_(-1, above.unsqueeze(-1) - 1, 1 - share.unsqueeze(-1))
     return weights.scatter_(-1, above.unsqueeze(-1), share.unsqueeze(-1))
 
