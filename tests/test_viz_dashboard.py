@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 from figures import assert_readable, lines
-from runs import finish, tiny
+from runs import finish, paper, tiny
 
 from dreamer_core.trainer import Trainer
-from dreamer_core.viz.dashboard import MODEL_PANELS, PANELS, dashboard, fitting_scale, omissions, read_metrics, series
+from dreamer_core.viz.dashboard import MODEL_PANELS, PANELS, VALUE_PANELS, dashboard, fitting_scale, omissions, read_metrics, series
 
 EVERYTHING = {metric for _, metrics in PANELS.values() for metric in metrics}
 
@@ -83,6 +83,17 @@ def test_the_training_loop_logs_what_is_drawn(tmp_path):
     assert EVERYTHING - names == {"imagined_minus_real"}
     gap = lines(next(axis for axis in dashboard(rows).get_axes() if axis.get_title() == "Imagined minus real"))["imagined - real"]
     assert np.allclose(gap[1], [row["imagined_return_mean"] - row["eval_return_mean"] for row in rows])
+
+
+def test_a_run_of_dreamerv3_has_panels_of_its_own():
+    """v(s) where SAC has Q, and the range of returns; nothing that is drawn is missing."""
+    rows = finish(Trainer(tiny(**paper())))
+    figure = dashboard(rows)
+    assert [axis.get_title() for axis in figure.get_axes()] == list(VALUE_PANELS)
+    assert not any("Not logged" in sentence for sentence in omissions([row | {"imagined_minus_real": 0} for row in rows], VALUE_PANELS))
+    value = lines(next(axis for axis in figure.get_axes() if axis.get_title() == "Value"))
+    assert value["v(s) of dreams"][1].tolist() == [row["agent/value_mean"] for row in rows if "agent/value_mean" in row]
+    assert_readable(figure)
 
 
 def test_the_scale_fits_the_values():
