@@ -342,7 +342,8 @@ class Config:
 #   sizes                  h 128 in 8 blocks, z 8 x 8, layers of 64; the smallest official size has h 512, z 32 x 4, layers of 64
 #   layers                 actor, critic, encoder and decoder have 2 (official: 3), prior 1 (2); posterior and heads have 1 in both
 #   windows                16 of 16 rows, and 16 others of 16 rows for the actor-critic; official: 16 of 64 rows for both
-#   replay                 the carry of a window's first row is its own stored h, with no context row before it
+#   replay                 the carry of a window's first row is its own stored h, with no context row before it;
+#                          the online queue's first chunk starts at row 0, officially at row 1
 #   one loss               world model and actor-critic have an optimiser each, and no gradient passes between them; officially the
 #                          critic's loss on replayed rewards trains the representation as well (`repval_grad`)
 #   learning rates         0.001 with 100 updates of warm-up; official: 0.00004 with 1,000
@@ -350,6 +351,7 @@ class Config:
 #   dreams from an end     count nothing, since the buffer knows it was one; officially the predicted end weighs them
 #   an episode's start     h is 0 there; officially f(0, 0, 0). The first row's reward, 0, is not trained on; officially it is
 #   the newest rows        windows that would reach past them are moved back, so they come up more often; officially all come up alike
+#   evaluation             acts by the most likely z and action; official: by drawn ones, as in training
 #   schedule               the course's: random steps first, then model and agent in turn, 16 times for each 20 steps
 #   numbers                float32; official: bfloat16
 PRESETS: dict[str, dict[str, Any]] = {

@@ -313,7 +313,8 @@ def test_the_slow_critic_starts_as_a_copy_and_follows_at_its_rate():
     ac.update(random_trajectories(), nothing_replayed(5), optimizer)
     after, fast = numbers(ac.v_slow), numbers(ac.v)
     for name in before:
-        torch.testing.assert_close(after[name], 0.9 * before[name] + 0.1 * fast[name])
+        expected = 0.9 * before[name] + 0.1 * fast[name]
+        torch.testing.assert_close(after[name], expected, msg=lambda told, name=name: f"{name} of the slow critic after an update: {told}")
     assert not same(before, after), "the slow critic stands still"
 
 

@@ -203,10 +203,14 @@ def test_rates_rise_from_zero_over_the_first_updates_of_each_part(kind):
     seen = spied(agent)
     assert agent.warming_up, "an agent that has learned nothing is not warming up"
     agent.pretrain()
-    assert seen["model"] == pytest.approx([0, 0.25e-3, 0.5e-3, 0.75e-3, 1e-3]) and seen["sac"] == pytest.approx([0, 0.25e-2])
+    assert seen["model"] == pytest.approx([0, 0.25e-3, 0.5e-3, 0.75e-3, 1e-3]) and seen["sac"] == pytest.approx([0, 0.25e-2]), (
+        f"rates so far: {seen}"
+    )
     agent.learn()
     agent.learn()
-    assert seen["model"][5:] == pytest.approx([1e-3] * 4) and seen["sac"][2:] == pytest.approx([0.5e-2, 0.75e-2, 1e-2, 1e-2])
+    assert seen["model"][5:] == pytest.approx([1e-3] * 4) and seen["sac"][2:] == pytest.approx([0.5e-2, 0.75e-2, 1e-2, 1e-2]), (
+        f"rates so far: {seen}"
+    )
     agent.learn()
     assert not agent.warming_up, "it still warms up after all updates of the ramp"
 
@@ -226,7 +230,7 @@ def test_updates_on_one_dream_share_a_rate():
     agent = fill(Dreamer(small(optimizer=dict(warmup=6), schedule=dict(pretrain_model=0, pretrain_both=3, sac_updates=3)), 3, 2))
     seen = spied(agent)
     agent.pretrain()
-    assert seen["sac"] == pytest.approx([0] * 3 + [0.5e-3] * 3 + [1e-3] * 3)
+    assert seen["sac"] == pytest.approx([0] * 3 + [0.5e-3] * 3 + [1e-3] * 3), "rates of actor and critics"
 
 
 def test_the_ramp_and_the_fall_of_rates_multiply():
