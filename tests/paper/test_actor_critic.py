@@ -342,7 +342,8 @@ def test_a_dream_that_left_an_end_teaches_nothing():
     ac, dream = make(replay_scale=0.0), random_trajectories()._replace(weight=torch.zeros(5))
     before = numbers(ac.actor) | numbers(ac.v)
     metrics = ac.update(dream, nothing_replayed(5), ac.make_optimizer())
-    assert metrics["actor_loss"] == metrics["critic_loss"] == 0 and same(before, numbers(ac.actor) | numbers(ac.v))
+    assert metrics["actor_loss"] == metrics["critic_loss"] == 0
+    assert same(before, numbers(ac.actor) | numbers(ac.v)), "dreams that left an end have moved the actor or the critic"
 
 
 def test_learning_takes_several_updates_on_the_whole_dream():
@@ -352,7 +353,8 @@ def test_learning_takes_several_updates_on_the_whole_dream():
     metrics = one.learn(dream, replayed, optimizers[0], 3)
     for _ in range(3):
         last = other.update(dream, replayed, optimizers[1])
-    assert metrics == last and same(numbers(one), numbers(other)) and int(one.updates) == 3
+    assert metrics == last and int(one.updates) == 3
+    assert same(numbers(one), numbers(other)), "three updates in one call lead elsewhere than three calls"
 
 
 def test_new_units_of_rewards_move_the_range_and_leave_the_critic():
@@ -361,7 +363,8 @@ def test_new_units_of_rewards_move_the_range_and_leave_the_critic():
     ac.range.percentiles.copy_(torch.tensor([-4.0, 6.0]))
     before = numbers(ac.v)
     ac.restate_values(0.5, 1.0)
-    assert ac.range.percentiles.tolist() == [-1, 4] and same(before, numbers(ac.v))
+    assert ac.range.percentiles.tolist() == [-1, 4]
+    assert same(before, numbers(ac.v)), "another unit of rewards has moved the critic"
 
 
 # --- problems with a known answer -----------------------------------------------------------------
