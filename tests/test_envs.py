@@ -283,15 +283,15 @@ def test_a_chosen_action_is_repeated_and_observations_are_scaled_as_any(choosing
     env = run_in(wrappers=dict(action_repeat=3, hide=[0], observation_scale=10))
     assert env.reset(seed=0)[0].tolist() == [20, 30]
     env.step(np.array([0, 1], np.float32))
-    assert [int(action) for action in env.unwrapped.seen] == [1, 1, 1], "actions that the environment was given"
-    assert envs.is_discrete(env), "its actions still count as discrete behind the wrappers"
+    assert [int(action) for action in env.unwrapped.seen] == [1, 1, 1]
+    assert envs.is_discrete(env), "repeated choices count as a Box"
 
 
 def test_cartpole_can_be_played():
     env = run_in("CartPole-v1")
     observation, _ = env.reset(seed=0)
-    assert observation.dtype == np.float32 and env.action_space.shape == (2,), "not as other environments are handed on"
-    assert envs.is_discrete(env), "CartPole's actions do not count as discrete"
+    assert observation.dtype == np.float32 and env.action_space.shape == (2,)
+    assert envs.is_discrete(env), "CartPole's choices count as a Box"
     velocity = [env.step(np.eye(2, dtype=np.float32)[choice])[0][1] for choice in (0, 1, 1)]
     assert velocity[0] < observation[1] < velocity[2], "the first action does not push to the left, or the second to the right"
 

@@ -435,8 +435,8 @@ def cartpole(tmp_path_factory):
 def test_a_run_with_discrete_actions_trains_and_is_measured(cartpole):
     out, trainer = cartpole
     lines = metrics(out)
-    assert [line["env_steps"] for line in lines] == [20, 40, 60], "evaluations"
-    assert all(line["eval_return_mean"] >= 1 for line in lines), "an episode of CartPole pays at least 1"
+    assert [line["env_steps"] for line in lines] == [20, 40, 60]
+    assert min(line["eval_return_mean"] for line in lines) >= 1, "an episode of CartPole has at least one step, which brings 1"
     assert lines[-1]["grad_steps"] == 2 + 1 + 1 + 2 * (2 + 2), "updates of model and agent"
     assert {"agent/critic_loss", "agent/replay_loss", "agent/actor_loss", "agent/return_range", "model/kl"} <= lines[-1].keys()
     assert all(math.isfinite(value) for line in lines for value in line.values()), "a metric that is no number"

@@ -343,8 +343,8 @@ def test_a_dream_that_left_an_end_teaches_nothing():
     ac, dream = make(replay_scale=0.0), random_trajectories()._replace(weight=torch.zeros(5))
     before = numbers(ac.actor) | numbers(ac.v)
     metrics = ac.update(dream, nothing_replayed(5), ac.make_optimizer())
-    assert metrics["actor_loss"] == metrics["critic_loss"] == 0, "a dream that left an end counts"
-    assert same(before, numbers(ac.actor) | numbers(ac.v)), "a dream that left an end moves actor or critic"
+    assert metrics["actor_loss"] == metrics["critic_loss"] == 0
+    assert same(before, numbers(ac.actor) | numbers(ac.v)), "dreams that left an end have moved the actor or the critic"
 
 
 def test_learning_takes_several_updates_on_the_whole_dream():
@@ -354,8 +354,8 @@ def test_learning_takes_several_updates_on_the_whole_dream():
     metrics = one.learn(dream, replayed, optimizers[0], 3)
     for _ in range(3):
         last = other.update(dream, replayed, optimizers[1])
-    assert metrics == last and int(one.updates) == 3, "the last update's metrics, and how many there were"
-    assert same(numbers(one), numbers(other)), "three updates in one call are not three updates"
+    assert metrics == last and int(one.updates) == 3
+    assert same(numbers(one), numbers(other)), "three updates in one call lead elsewhere than three calls"
 
 
 def test_new_units_of_rewards_move_the_range_and_leave_the_critic():
@@ -364,8 +364,8 @@ def test_new_units_of_rewards_move_the_range_and_leave_the_critic():
     ac.range.percentiles.copy_(torch.tensor([-4.0, 6.0]))
     before = numbers(ac.v)
     ac.restate_values(0.5, 1.0)
-    assert ac.range.percentiles.tolist() == [-1, 4], "the percentiles are not restated as the rewards are"
-    assert same(before, numbers(ac.v)), "the critic moves with the unit of rewards"
+    assert ac.range.percentiles.tolist() == [-1, 4]
+    assert same(before, numbers(ac.v)), "another unit of rewards has moved the critic"
 
 
 # --- problems with a known answer -----------------------------------------------------------------
