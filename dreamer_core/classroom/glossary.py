@@ -71,17 +71,21 @@ ENTRIES = (
     Entry(r"\beta", "weight of the KL", "config.model.kl_scale", "()", ("05",)),
     Entry(
         r"s_0 \dots s_H",
-        "states of a trajectory, imagined (07 to 09) or observations (02)",
+        "states of a trajectory, imagined (from 07 on) or observations (02)",
         "batch.state",
         "(N, H + 1, F)",
-        ("02", "07", "08", "09"),
+        ("02", "07", "08", "09", "12"),
     ),
     Entry("u_t", "action before tanh: a = tanh(u)", "batch.pre_tanh", "(N, H, A)", ("02", "07", "08", "09")),
-    Entry("r_{t+1}", "reward that arrives with the state reached", "batch.reward", "(N, H)", ("02", "07", "08", "09")),
+    Entry("r_{t+1}", "reward that arrives with the state reached", "batch.reward", "(N, H)", ("02", "07", "08", "09", "12")),
     Entry(
-        "c_{t+1}", "probability that it goes on after that state; 0 or 1 for real steps", "batch.cont", "(N, H)", ("02", "07", "08", "09")
+        "c_{t+1}",
+        "probability that it goes on after that state; 0 or 1 for real steps",
+        "batch.cont",
+        "(N, H)",
+        ("02", "07", "08", "09", "12"),
     ),
-    Entry("w_t", "how probable it is that the step is reached at all", "alive_weight(batch.cont)", "(N, H)", ("02", "07", "08")),
+    Entry("w_t", "how probable it is that the step is reached at all", "alive_weight(batch.cont)", "(N, H)", ("02", "07", "08", "12")),
     Entry(r"\mu, \log\sigma", "mean and log standard deviation of u", "actor(batch.state[:, :-1])[0]", "(N, H, A)", ("02",)),
     Entry(r"\log\pi", "log-probability of an action", "actor.sample(batch.state[:, :-1]).log_prob", "(N, H)", ("02", "08")),
     Entry(
@@ -100,6 +104,26 @@ ENTRIES = (
     Entry(r"\alpha", "price of entropy, in scaled reward", "sac.alpha", "()", ("02", "08")),
     Entry(r"\rho", "share of the target critics kept at an update", "config.sac.polyak", "()", ("02", "08")),
     Entry(r"\lambda", "how far the target looks: 0 one step, 1 all H", "config.sac.lam", "()", ("08",)),
+    Entry("v(s_t)", "value: the mean of the critic's bins", "paper.value(batch.state)", "(N, H + 1)", ("12",)),
+    Entry(r"\bar v(s_t)", "what the slow critic says", "twohot_mean(paper.v_slow(batch.state), paper.bins)", "(N, H + 1)", ("12",)),
+    Entry(r"\mu, \sigma", "mean and standard deviation of an action", "paper.actor(batch.state[:, :-1])[0]", "(N, H, A)", ("12",)),
+    Entry(
+        r"\ln\pi",
+        "log-probability of what was drawn",
+        "paper.actor.log_prob_and_entropy(batch.state[:, :-1], batch.pre_tanh)[0]",
+        "(N, H)",
+        ("12",),
+    ),
+    Entry(
+        r"\mathcal H",
+        "the policy's entropy",
+        "paper.actor.log_prob_and_entropy(batch.state[:, :-1], batch.pre_tanh)[1]",
+        "(N, H)",
+        ("12",),
+    ),
+    Entry("S", "range of returns, 1 at least", "paper.range.scale()", "()", ("12",)),
+    Entry(r"\eta", "entropy scale: what a nat is worth", "config.dreamerv3.entropy_scale", "()", ("12",)),
+    Entry(r"\lambda", "the mix of the returns", "config.dreamerv3.lam", "()", ("12",)),
 )
 
 

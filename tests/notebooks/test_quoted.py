@@ -15,6 +15,7 @@ from dreamer_core import envs
 from dreamer_core.agent import Dreamer
 from dreamer_core.classroom.lesson import EXERCISES
 from dreamer_core.config import Config, WorldModelConfig, preset
+from dreamer_core.paper.twohot import symexp_bins
 from dreamer_core.returns import alive_weight
 from dreamer_core.viz.branches import recorded
 from dreamer_core.viz.dream import act_out, play
@@ -685,6 +686,27 @@ def test_notebook_05_quotes_its_settings():
         f"We count who reaches a return of −160; the best controller there is gets about {minus(BEST)}",
         f"in these {curve['env_steps'][-1]:,} steps",
     )
+
+
+def test_notebook_12_states_the_settings():
+    text, code = prose(book(12)), "\n".join(cell.source for cell in code_cells(book(12)))
+    paper, v1, ends = preset("dreamerv3"), preset("dropin").sac, symexp_bins()
+    actor_critic, kept = paper.dreamerv3, 1 - paper.dreamerv3.slow_rate
+    assert f"$-{float(ends[-1]) / 1e8:.1f}\\cdot10^8$ to ${float(ends[-1]) / 1e8:.1f}\\cdot10^8$" in text
+    assert f"with λ = {actor_critic.lam} and H = {paper.imagination.horizon}" in text and f"even at $\\lambda = {actor_critic.lam}$" in text
+    assert f"\\leftarrow {kept:.2f}\\,\\bar\\theta + {actor_critic.slow_rate:.2f}\\,\\theta" in text
+    assert f"p\\big) + {actor_critic.slow_scale:.1f}\\cdot" in text
+    assert f"weights of both $q$ | {v1.polyak} (preset `dropin`)" in text and f"weights of $v$ | {kept:.2f} |" in text
+    assert f"the 5th and the 95th percentile of the returns | {1 - actor_critic.range_rate:.2f} |" in text
+    assert f"start at 0 and follow at {actor_critic.range_rate}" in text and f"with weight {actor_critic.replay_scale}, on" in text
+    assert f"{actor_critic.std_min} \\le \\sigma \\le {actor_critic.std_max:.0f}" in text
+    assert f"with bounds of {actor_critic.std_min} and {actor_critic.std_max:.0f}" in text
+    assert "believe(count)" in code and "count, copies, steps = 32, 16, budget(300" in code
+    assert "From 32 states it dreams 300 steps, 16 times each" in text
+    assert "randn(total, 32)" in code and "change, total = 200" in code
+    assert "each update brings 32 noisy returns around 0. After 200 updates" in text
+    assert "normal_entropy(std), paid, value, scale, torch.ones(256), 0.01)" in code and "$\\eta = 0.01$ here" in text
+    assert "episodes=25, length=17" in code and "the same 400 random steps" in text and 25 * (17 - 1) == 400
 
 
 def test_notebooks_00_to_02_tell_pendulum_as_it_is():
