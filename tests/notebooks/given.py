@@ -152,7 +152,7 @@ GIVEN: dict[str, dict[str, str]] = {
         "answers in 255 bins that": PAPER,
         "DreamerV3, $\\lambda = 0.95$ |": PAPER,
         "return with $\\lambda = 0.95$ still looks": PAPER,
-        'Critic learning") mixes with $\\lambda = 0.95$. One': PAPER,
+        'Critic learning") mixes with $\\lambda = 0.95$; [notebook': PAPER,
         "training. 0.95 is": PAPER,
         "DreamerV3 at 0.95.": PAPER,
         "the critic | 0.98 | only a": PAPER,
