@@ -13,7 +13,7 @@ from dreamer_core.classroom.answer import attempted
 from dreamer_core.classroom.exercises import collect
 from dreamer_core.classroom.judge import judge
 from dreamer_core.classroom.lesson import notebook_of
-from dreamer_core.config import preset
+from dreamer_core.config import PRESETS, preset
 from dreamer_core.trainer import Trainer
 
 EXERCISES = collect()
@@ -80,7 +80,11 @@ AGENTS = {
         "imagination": {"horizon": 3, "starts": 16},
         "sac": {"actor_grad": "score", "lam": 1.0, "batch": 0, "normalize_advantage": True},
     },
-    "dreamerv3": {"preset": "dreamerv3", "model": {"deter": 16}},
+    "dreamerv3": {
+        **PRESETS["dreamerv3"],
+        "model": PRESETS["dreamerv3"]["model"] | {"deter": 16, "units": 8, "stoch": 3, "classes": 4},
+        "imagination": {"horizon": 3, "starts": 4, "start_rows": 3, "last": 3},
+    },
     "chunks": {"replay": {"layout": "chunks", "burn_in": 2}},
     "learned reward": {"model": {"reward_std": 0.0}},
     "standard units": {"model": {"standardize": True}},
