@@ -23,7 +23,7 @@ from dreamer_core.viz.game import DreamGame
 from dreamer_core.viz.pendulum import angle
 from dreamer_core.yardsticks import ceiling, ladder
 from dreamer_core.yardsticks.known_world import World
-from notebooks.books import PATHS, ROOT, code_cells, prose
+from notebooks.books import PATHS, ROOT, book, code_cells, prose
 
 ASSETS = ROOT / "notebooks" / "assets"
 BENCH = json.loads((ASSETS / "bench.json").read_text(encoding="utf-8"))
@@ -471,7 +471,7 @@ def column(rows, key):
 
 def says(number, *sentences):
     """These sentences stand in the words of a notebook."""
-    text = prose(PATHS[number])
+    text = prose(book(number))
     gone = [sentence for sentence in sentences if sentence not in text]
     assert not gone, f"notebook {number:02d} does not say (any more): {gone}"
 
@@ -586,7 +586,7 @@ def test_notebook_05_tells_what_its_proposals_do():
 
 def code_says(number, *pieces):
     """These pieces stand in a notebook's code, where its words name their numbers."""
-    code = "\n".join(cell.source for cell in code_cells(PATHS[number]))
+    code = "\n".join(cell.source for cell in code_cells(book(number)))
     gone = [piece for piece in pieces if piece not in code]
     assert not gone, f"the code of notebook {number:02d} does not hold {gone} any more: look at what its words say"
 
@@ -736,3 +736,41 @@ def test_notebook_02_computes_what_it_says():
     at = ours["env_steps"].index(600)
     assert len(ours["mean"]) == 10 and all(run[at] < run[0] for run in ours["mean"])
     assert "so did all ten earlier runs, at step 600" in text
+
+
+def test_notebook_11_computes_by_hand():
+    kept = [1 - 1 / (1 + math.exp(bias)) for bias in (0, 1)]
+    root = math.sqrt((3**2 + 4**2) / 2)
+    outermost = math.expm1(20) / 255
+    says(
+        11,
+        f"${100_000:,} / {16 * 16} \\approx {100_000 / 256:.0f}$ updates".replace(",", "{,}", 1),
+        f"after those {100_000 / 256:.0f} updates",
+        f"keeps $1 - \\sigma(0) = {kept[0]:.1f}$ of $h$ at each step, this one $1 - \\sigma(-1) = {kept[1]:.2f}$",
+        f"weights of norm {2} and a gradient of norm {10}. It may be {0.3 * 2:.1f} long, so the factor is {0.3 * 2 / 10:.2f}",
+        f"$1 \\to \\ln 2 \\approx {math.log(2):.2f}$, $1000 \\to \\ln 1001 \\approx {math.log(1001):.2f}$",
+        f"a 255th of it {WORDS[round(outermost / 1e6)]} million",
+        f"$\\sqrt{{{root**2:.1f}}} \\approx {root:.2f}$ and becomes $({3 / root:.2f}, {4 / root:.2f})$",
+    )
+    assert 4.5e8 < math.expm1(20) < 5.5e8, "half a billion"
+    assert math.expm1(0.1) == pytest.approx(0.1, abs=0.01), "an error of 0.1 in symlog is a tenth of the number"
+
+
+def test_notebook_11_quotes_its_settings():
+    model, replay, paper = WorldModelConfig(), Config().replay, preset("dreamerv3")
+    prior, rest = model.kl_balance, 1 - model.kl_balance
+    code_says(11, "shift : r.stop - shift]", "observation_units=(1.0, 1.0, 1000.0)", "budget(200, quick=15)", "spiked[calm] = 100.0")
+    says(
+        11,
+        f"cut into windows of {replay.length} rows",
+        f"A batch holds {replay.batch * replay.length} rows",
+        f"v1, with an $h$ of {model.deter} numbers",
+        f"v1's clip of the global norm (at {model.clip_norm:.0f})",
+        f"The course's preset takes {paper.optimizer.warmup}.",
+        f"| paper of 2024 (v2), current code | {paper.model.kl_dyn} | {paper.model.kl_rep} | {paper.model.kl_free:.0f} |",
+        f"one weight {model.kl_scale}, balanced {prior} to {rest:.1f} | {model.kl_scale * prior:.3f} | {model.kl_scale * rest:.3f} | "
+        f"{model.free_nats} |",
+        f"{paper.model.kl_dyn / paper.model.kl_rep:.0f} to 1 since 2024",
+        f"{prior / rest:.0f} to 1 in v1",
+        f"one nat each for free, {paper.model.kl_dyn} and {paper.model.kl_rep} since 2024",
+    )
