@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from runs import tiny
+from runs import paper, tiny
 
 from dreamer_core.classroom import right_answers, transplant
 from dreamer_core.classroom.answer import attempted
@@ -80,11 +80,7 @@ AGENTS = {
         "imagination": {"horizon": 3, "starts": 16},
         "sac": {"actor_grad": "score", "lam": 1.0, "batch": 0, "normalize_advantage": True},
     },
-    "dreamerv3": {
-        **PRESETS["dreamerv3"],
-        "model": PRESETS["dreamerv3"]["model"] | {"deter": 16, "units": 8, "stoch": 3, "classes": 4},
-        "imagination": {"horizon": 3, "starts": 4, "start_rows": 3, "last": 3},
-    },
+    "dreamerv3": paper(),
     "chunks": {"replay": {"layout": "chunks", "burn_in": 2}},
     "learned reward": {"model": {"reward_std": 0.0}},
     "standard units": {"model": {"standardize": True}},

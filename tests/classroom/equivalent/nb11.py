@@ -35,7 +35,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     },
     "11.6": {
         "the result is an absolute value": "a weight is never negative",
-        "`device` is left at its default": "the checks run on the CPU, which is the default",
         "`right` is left at its default": "a target that is a bin has the weights 1 and 0 with either pair of bins",
         "False stands where True belongs": "a target that is a bin has the weights 1 and 0 with either pair of bins",
     },
