@@ -13,7 +13,7 @@ from dreamer_core.classroom.answer import attempted
 from dreamer_core.classroom.exercises import collect
 from dreamer_core.classroom.judge import judge
 from dreamer_core.classroom.lesson import notebook_of
-from dreamer_core.config import PRESETS, preset
+from dreamer_core.config import preset
 from dreamer_core.trainer import Trainer
 
 EXERCISES = collect()
