@@ -7,7 +7,7 @@ from toys import gradients, model_config, random_window, small
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.errors import ConfigError
-from dreamer_core.paper.block_gru import BlockGRU, BlockLinear, BlockRSSM
+from dreamer_core.paper.block_gru import BlockGRU, BlockLinear
 from dreamer_core.world_model import WorldModel
 
 DOUBLE = torch.float64
@@ -74,6 +74,15 @@ def test_it_is_a_dense_gru_with_zeros_off_the_blocks(blocks, layers):
 def test_a_block_linear_layer_is_a_block_diagonal_matrix(lead):
     layer, x = BlockLinear(6, 9, 3).double(), torch.randn(*lead, 6, dtype=DOUBLE)
     torch.testing.assert_close(layer(x), x @ dense(layer) + layer.bias, msg=lambda told: f"a block-linear layer: {told}")
+
+
+def test_each_block_starts_as_a_linear_layer_of_its_own():
+    torch.manual_seed(1)
+    found = BlockLinear(12, 6, 3)
+    torch.manual_seed(1)
+    alone = [nn.Linear(4, 2) for _ in range(3)]
+    assert found.weight.tolist() == [layer.weight.T.tolist() for layer in alone], "the weights of the blocks"
+    assert found.bias.tolist() == [number for layer in alone for number in layer.bias.tolist()], "the biases of the blocks"
 
 
 def test_blocks_of_a_layer_do_not_touch_one_another():

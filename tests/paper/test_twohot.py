@@ -149,6 +149,15 @@ def test_mean_and_spread_of_a_prediction_by_hand():
     assert (mean.item(), std.item()) == pytest.approx((BINS[160].item() / 2,) * 2)
 
 
+def test_another_unit_of_rewards_leaves_the_head_as_it_is():
+    """The bins hold every unit; a Normal's mean would be stretched."""
+    found, state = head(), torch.randn(4, 9)
+    torch.nn.init.normal_(found[-1].weight)
+    before = found(state).tolist()
+    found.restate(0.5, 1.0)
+    assert found(state).tolist() == before, "another unit of rewards has moved the odds"
+
+
 def test_a_window_is_charged_for_every_row_but_the_first_of_an_episode():
     """The mean over all rows, as v1's reward loss takes it: rows without a reward count as 0."""
     found, first = head(), torch.tensor([[1.0, 0, 0], [0, 1, 0]])
