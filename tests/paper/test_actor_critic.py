@@ -86,6 +86,13 @@ def test_a_normal_actor_draws_what_it_says():
     assert torch.equal(actor.mode(state[:1]), mean), "the action for evaluation is not the mean"
 
 
+def test_entries_of_an_action_are_drawn_apart():
+    actor = NormalActor(settings(std_min=0.5, std_max=0.6), 4, 2)
+    with torch.no_grad():
+        drawn = actor.draw(torch.zeros(10_000, 4))
+    assert abs(torch.corrcoef(drawn.T)[0, 1].item()) < 0.05, "one entry of an action tells another one"
+
+
 def test_what_is_drawn_beyond_the_bounds_is_clipped_for_the_world_and_kept_for_the_loss():
     """No tanh: log pi is that of the sample itself, also where the world sees 1."""
     actor, drawn = NormalActor(settings(), 4, 2), torch.tensor([[1.7, -0.2]])
@@ -134,6 +141,14 @@ def test_a_policy_starts_nearly_the_same_everywhere(kind):
     assert kind(settings(out_scale=0.0), 9, 3).net(state).std(0).max() == 0, "with out_scale 0 the policy still depends on the state"
 
 
+def test_every_layer_of_actor_and_critic_has_a_norm():
+    """Before each SiLU, as in the paper, whatever `model.norm` is."""
+    nets = {kind.__name__: kind(settings(layers=3), 9, 2).net for kind in (NormalActor, CategoricalActor)} | {"critic": make(layers=3).v}
+    for name, net in nets.items():
+        kinds = [type(layer).__name__ for layer in net]
+        assert kinds == ["Linear", "RMSNorm", "SiLU"] * 3 + ["Linear"], f"the layers of {name}"
+
+
 # --- losses ---------------------------------------------------------------------------------------
 
 
@@ -163,6 +178,14 @@ def test_the_value_loss_by_hand():
     found = value_loss(logits, returns, slow, torch.tensor([1.0, 0.5]), bins, 0.7)
     assert found.tolist() == pytest.approx([first.item(), 0.5 * second.item()])
     assert twohot(returns, bins).tolist() == [[0, 0.5, 0.5], [1, 0, 0]]
+
+
+def test_the_critic_hears_of_its_targets_as_numbers_only():
+    bins = torch.tensor([-2.0, 0, 2])
+    logits, returns, slow, weight = torch.randn(4, 3, requires_grad=True), *(torch.rand(4, requires_grad=True) for _ in range(3))
+    pulls = gradients(value_loss(logits, returns, slow, weight, bins).sum(), [logits, returns, slow, weight])
+    assert pulls[0].any(), "the critic does not learn"
+    assert not any(pull.any() for pull in pulls[1:]), "the critic's loss has a gradient in what it should take as a number"
 
 
 def test_returns_along_replayed_rows_by_recursion():

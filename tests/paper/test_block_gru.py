@@ -121,6 +121,15 @@ def test_h_stays_within_one():
     assert h.abs().max() <= 1, "a mean of numbers within [-1, 1] left it"
 
 
+def test_a_large_action_keeps_a_gradient():
+    """Its size is taken as a number, so an action of 4 has a quarter of the gradient of 1. Clipped, it would have none."""
+    cell, (h, z, _), pulls = gru(2), inputs(1), {}
+    for size in (1.0, 4.0):
+        action = torch.tensor([[size, -0.3]], dtype=DOUBLE, requires_grad=True)
+        pulls[size] = gradients(cell(h, z, action).sum(), [action])[0][0, 0].item()
+    assert pulls[4.0] == pytest.approx(pulls[1.0] / 4) and pulls[1.0] != 0
+
+
 def test_an_action_larger_than_one_counts_as_one():
     cell, (h, z, _) = gru(2), inputs(1)
     ways = [cell(h, z, torch.tensor([action], dtype=DOUBLE)) for action in ([5.0, -0.3], [1.0, -0.3], [0.9, -0.3])]

@@ -70,6 +70,12 @@ def test_by_hand():
     assert fresh_chunks(served, 5, 12, 4, 3)[0].tolist() == [8]
 
 
+def test_a_chunk_that_goes_on_past_the_newest_row_is_passed_over_ahead():
+    """Of rows 0 .. 5 the first two are gone, and so is the chunk 0 .. 7; the next one starts at row 8, which is not there yet."""
+    starts, served = fresh_chunks(0, 2, 6, 8, 3)
+    assert (starts.tolist(), served) == ([], 8)
+
+
 # --- in the buffer --------------------------------------------------------------------------------
 
 

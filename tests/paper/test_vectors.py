@@ -243,6 +243,16 @@ def test_laprop():
     parameters_after(vectors("laprop"), clip=lambda params: None, ramp=lambda step: 1.0)
 
 
+def test_the_optimisers_settings_when_left_out_are_the_official_ones():
+    laprop, agc, weight = vectors("laprop"), vectors("agc"), torch.nn.Parameter(torch.zeros(3))
+    for name in ("beta2", "momentum", "eps"):
+        assert LaProp([weight]).defaults[name] == laprop[name], f"the official optimiser has another {name}"
+    weight.grad = torch.ones(3)
+    clip_by_agc([weight])
+    limit = agc["clip"] * agc["floor"]
+    close(weight.grad.norm(), limit, "clip_by_agc, given no settings, clips the gradient of weights at 0 to another norm", atol=0)
+
+
 def test_the_whole_optimiser():
     """Clipping, LaProp and a ramp of the learning rate that starts at 0: the first step changes nothing."""
     official = vectors("optimiser")
@@ -301,6 +311,10 @@ def test_the_values_and_returns_of_a_dream():
     mean_is_close(official["value_logits"], official["bins"], official["value"], "the official values of a dream")
     mean_is_close(official["slow_logits"], official["bins"], official["slow_value"], "the official values of the slow critic")
     close(returns, official["returns"], "the official returns of a dream, which read the fast critic, are others")
+
+
+def test_the_limit_of_the_range_when_left_out_is_the_official_one():
+    close(ReturnRange().scale(), vectors("return_range")["limit"], "the official range of nothing is another")
 
 
 def test_the_range_at_a_dream():
