@@ -67,7 +67,7 @@ TESTS = {
     "paper/agc.py": ("paper/optimizers", "paper/vectors"),
     "paper/online_queue.py": ("paper/online_queue",),
     "paper/return_range.py": ("paper/return_range", "paper/vectors"),
-    "paper/actor_critic.py": ("paper/actor_critic", "paper/vectors", "settings"),
+    "paper/actor_critic.py": ("paper/actor_critic", "paper/vectors", "paper/optimizers", "settings"),
 }
 
 

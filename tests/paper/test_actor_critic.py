@@ -111,7 +111,7 @@ def test_a_categorical_actor_draws_each_action_as_often_as_it_says():
         log_prob, entropy = actor.log_prob_and_entropy(state, drawn)
     assert ((drawn == 0) | (drawn == 1)).all() and (drawn.sum(-1) == 1).all(), "what is drawn is not one-hot"
     assert drawn.mean(0).tolist() == pytest.approx(probs.tolist(), abs=0.012), "how often each action is drawn"
-    assert torch.equal(actor.mode(state)[0], torch.eye(5)[probs.argmax()]), "the action for evaluation is not the most likely one"
+    assert (actor.mode(state) == torch.eye(5)[probs.argmax()]).all(), "the action for evaluation is not the most likely one"
     assert torch.equal(actor.squash(drawn), drawn), "a one-hot action is not handed over as it is"
     by_hand = [math.log(probs[choice]) for choice in drawn[:20].argmax(-1).tolist()]
     assert log_prob[:20].tolist() == pytest.approx(by_hand, rel=1e-4), "log pi of what was drawn"
@@ -360,6 +360,14 @@ def test_a_discount_that_is_folded_into_continues_counts_as_one_that_is_not():
     short, long = told(folded=True, horizon=2), told(folded=True, horizon=3)
     for name in ("return_mean", "actor_loss", "critic_loss"):
         assert short[name] == long[name], f"with a folded discount the horizon has a say in {name}"
+
+
+def test_each_norm_is_that_of_its_own_gradient():
+    """Dreams without weight leave the actor no gradient; replayed rewards still teach the critic."""
+    ac, dream = make(), random_trajectories(15)._replace(weight=torch.zeros(15))
+    metrics = ac.update(dream, random_replayed(), ac.make_optimizer())
+    assert metrics["actor_grad_norm"] == 0, "the actor's norm is not that of the actor's gradient"
+    assert metrics["critic_grad_norm"] > 0, "the critic's norm is not that of the critic's gradient"
 
 
 def test_a_dream_that_left_an_end_teaches_nothing():
