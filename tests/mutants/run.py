@@ -50,7 +50,7 @@ TESTS = {
     "returns.py": ("returns", "sac", "spec"),
     "trajectories.py": ("returns", "agent", "sac"),
     "optimize.py": ("sac", "paper/optimizers", *CORE, "settings"),
-    "sac.py": ("sac", "paper/return_range", "settings", *CORE),
+    "sac.py": ("sac", "paper/return_range", "paper/optimizers", "settings", *CORE),
     "imagine.py": ("imagine", *CORE),
     "replay.py": ("replay", "paper/online_queue", *CORE, "settings", "trainer"),
     "agent.py": ("agent", "imagine", "paper/optimizers", "paper/online_queue", "paper/actor_critic", "spec", "settings", "trainer"),
