@@ -86,6 +86,16 @@ def test_the_decoder_is_trained_towards_symlog_of_what_was_seen(scale, each):
     torch.testing.assert_close(losses["total"], total, msg=lambda told: f"the whole loss does not hold it as it is: {told}")
 
 
+def test_it_is_symlog_of_what_the_measured_units_leave():
+    """Seen (e - 1) standard deviations above the mean, an entry reads 1; and what is written is taken back in the other order."""
+    model, one = world(), torch.ones(1, 3, dtype=DOUBLE)
+    model.centre.fill_(7.0)
+    model.scale.fill_(3.0)
+    torch.testing.assert_close(model.standardized(7 + 3 * (math.e - 1) * one), one, msg=lambda told: f"what is read: {told}")
+    model.decoder = torch.nn.Identity()  # writes what it is given
+    torch.testing.assert_close(model.decode(one), 7 + 3 * (math.e - 1) * one, msg=lambda told: f"what is handed out: {told}")
+
+
 def test_without_it_observations_are_as_they_are():
     model, observation = WorldModel(model_config(), 3, 2), 100 * torch.randn(4, 3)
     assert torch.equal(model.standardized(observation), observation), "observations are compressed although model.symlog is off"
