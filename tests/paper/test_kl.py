@@ -89,6 +89,14 @@ def test_the_settings_of_one_kind_say_nothing_to_the_other(kind, others, own):
     assert not torch.equal(plain["total"], other["total"]), f"{own} does not change the loss of kl = {kind}"
 
 
+@pytest.mark.parametrize("kept, left", [("kl_dyn", "kl_rep"), ("kl_rep", "kl_dyn")])
+def test_kl_dyn_trains_the_prior_and_kl_rep_the_posterior(kept, left):
+    model, _, (found, _) = losses(kl="paper", kl_free=0.0, **{kept: 1.0, left: 0.0})
+    trained = {"kl_dyn": "prior", "kl_rep": "posterior_out"}
+    moved = {setting: gradients(found["kl"], getattr(model.rssm, name).parameters())[0].any().item() for setting, name in trained.items()}
+    assert moved == {kept: True, left: False}, f"with {kept} alone, what the KL pulls"
+
+
 def test_a_posterior_within_the_free_nats_is_not_moved_by_the_kl():
     """With 1,000 free nats neither prior nor posterior hears of the KL."""
     model, _, (found, _) = losses(kl="paper", kl_free=1000.0)
