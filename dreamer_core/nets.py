@@ -67,6 +67,11 @@ def gaussian_nll(mean: Tensor, std: Tensor, target: Tensor) -> Tensor:
     return 0.5 * ((target - mean) / std).square() + torch.log(std) + 0.5 * math.log(2 * math.pi)
 
 
+def normal_entropy(std: Tensor) -> Tensor:
+    """Differential entropy of a diagonal Normal, in nats: (..., A) -> (...)."""
+    return (torch.log(std) + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
+
+
 def bernoulli_nll(logit: Tensor, target: Tensor) -> Tensor:
     """-log Bernoulli(target; sigmoid(logit)), elementwise."""
     return F.binary_cross_entropy_with_logits(logit, target, reduction="none")

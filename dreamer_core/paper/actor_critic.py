@@ -16,7 +16,6 @@ gradient through the dynamics where actions are continuous, and the returns of 2
 """
 
 import copy
-import math
 
 import torch
 from torch import Tensor, nn
@@ -24,10 +23,12 @@ from torch.nn import functional as F
 
 from dreamer_core import nets
 from dreamer_core.config import DreamerV3Config, OptimizerConfig
+from dreamer_core.nets import normal_entropy
 from dreamer_core.optimize import descend, make_optimizer
 from dreamer_core.paper.return_range import ReturnRange
 from dreamer_core.paper.twohot import symexp_bins, twohot_loss, twohot_mean, zero_
 from dreamer_core.returns import alive_weight, backup, lambda_return
+from dreamer_core.sac import ema_update
 from dreamer_core.trajectories import Replayed, Trajectories
 
 # --- policies ------------------------------------------------------------------------------------
@@ -41,11 +42,6 @@ def bounded_normal(mean_raw: Tensor, std_raw: Tensor, low: float = 0.1, high: fl
 def normal_log_prob(mean: Tensor, std: Tensor, action: Tensor) -> Tensor:
     """log N(action; mean, std) of a diagonal Normal: all (..., A) -> (...)."""
     return -nets.gaussian_nll(mean, std, action).sum(-1)
-
-
-def normal_entropy(std: Tensor) -> Tensor:
-    """Differential entropy of a diagonal Normal, in nats: (..., A) -> (...)."""
-    return (torch.log(std) + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
 
 
 class NormalActor(nn.Module):
@@ -244,7 +240,7 @@ class DreamerV3ActorCritic(nn.Module):
         critic = value_loss(logits[:, :-1], returns, slow[:, :-1], weight, self.bins, config.slow_scale).mean()
         replay = self.replay_loss(replayed, returns[:, 0].view_as(replayed.reward))
         actor_norm, critic_norm = descend(actor + critic + config.replay_scale * replay, optimizer, config.clip_norm)
-        self.follow()
+        ema_update(self.v_slow, self.v, 1 - config.slow_rate)
         self.updates += 1
         return {
             "critic_loss": critic.detach(),
@@ -268,8 +264,3 @@ class DreamerV3ActorCritic(nn.Module):
         with torch.no_grad():
             slow = twohot_mean(self.v_slow(state), self.bins)
         return value_loss(self.v(state), returns, slow, 1 - last[:, :-1], self.bins, self.config.slow_scale).mean()
-
-    @torch.no_grad()
-    def follow(self) -> None:
-        """The slow critic moves towards the critic: slow <- (1 - rate) slow + rate v."""
-        torch._foreach_lerp_(list(self.v_slow.parameters()), list(self.v.parameters()), self.config.slow_rate)
