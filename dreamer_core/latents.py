@@ -8,7 +8,6 @@ Sources: unimix and the straight-through sample as in DreamerV3 (arXiv 2301.0410
 "World model learning"); Gaussian z as in PlaNet and Dreamer (arXiv 1811.04551, 1912.01603).
 """
 
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F

@@ -199,6 +199,8 @@ class SAC(nn.Module):
         features: size F of a state. action: size A.
     """
 
+    RATES = "sac.actor_lr, sac.critic_lr"  # the settings of its learning rates
+
     def __init__(self, config: SACConfig, features: int, action: int) -> None:
         super().__init__()
         self.config = config

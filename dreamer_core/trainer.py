@@ -31,7 +31,6 @@ from dreamer_core.agent import Agent, Carry, Dreamer, ModelFree, under
 from dreamer_core.config import Config
 from dreamer_core.errors import CheckpointError, ConfigError, Diverged, DreamerError, EnvError, NotEnoughData
 from dreamer_core.imagine import imagined_return
-from dreamer_core.paper.actor_critic import DreamerV3ActorCritic
 from dreamer_core.world_model import WorldModel
 
 CHANGEABLE = ("env_steps", "device", "threads")  # what a resumed run may set anew
@@ -394,10 +393,9 @@ class Trainer:
         self._check_open()
         for name, value in self.metrics.items():
             if not math.isfinite(value):
-                rates = "dreamerv3.lr" if isinstance(self.agent.sac, DreamerV3ActorCritic) else "sac.actor_lr, sac.critic_lr"
                 raise Diverged(
                     f"learning diverged: {name} is {float(value)} at step {self.step}; start again with a lower learning rate "
-                    f"(model.lr, {rates}) or a smaller clip_norm"
+                    f"(model.lr, {self.agent.sac.RATES}) or a smaller clip_norm"
                 )
         self.displaced = self.displaced or self.evaluation_envs[0] is self.env
         real = evaluate(self.agent, self.evaluation_envs, self.config.evaluation.seed, self.config.evaluation.episodes, self.step)

@@ -185,6 +185,8 @@ class DreamerV3ActorCritic(nn.Module):
         folded: whether the continue probabilities of dreams hold the discount already.
     """
 
+    RATES = "dreamerv3.lr"  # the setting of its learning rate
+
     def __init__(self, config: DreamerV3Config, features: int, action: int, folded: bool = False) -> None:
         super().__init__()
         self.config = config
