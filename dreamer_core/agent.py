@@ -15,10 +15,13 @@ from dreamer_core import checkpoint
 from dreamer_core.config import Config, from_dict, to_dict
 from dreamer_core.errors import CheckpointError
 from dreamer_core.imagine import imagine
-from dreamer_core.replay import LatentReplay
+from dreamer_core.optimize import descend, make_optimizer
+from dreamer_core.paper.actor_critic import DreamerV3ActorCritic
+from dreamer_core.replay import LatentReplay, Window
 from dreamer_core.returns import hoped_value, one_step_spread
-from dreamer_core.sac import SAC, Actor, descend
-from dreamer_core.trajectories import Trajectories
+from dreamer_core.rssm import Beliefs
+from dreamer_core.sac import SAC, Actor
+from dreamer_core.trajectories import Replayed, Trajectories
 from dreamer_core.world_model import WorldModel
 
 
@@ -98,6 +101,12 @@ class Agent:
         """The inverse of `in_world_units`."""
         return value * self.config.sac.reward_scale / self.replay.reward_unit
 
+    def taken(self) -> dict[str, int]:
+        """How many updates each optimiser has made, by name."""
+        actor_critic = int(self.sac.updates)
+        made = {"model": self.grad_steps - actor_critic, "sac": actor_critic}
+        return {name: made[name] for name in self.optimizers}
+
     def planned(self) -> dict[str, int]:
         """How many updates each optimiser makes in a run of `config.env_steps`, by name."""
         raise NotImplementedError
@@ -108,13 +117,23 @@ class Agent:
         return max(0, config.env_steps // config.schedule.every - config.schedule.prefill // config.schedule.every)
 
     def anneal(self) -> None:
-        """Lower all learning rates as `rate_factor` or `cosine_factor` says. Late small steps keep what was learned."""
-        schedule, actor_critic = self.config.schedule, int(self.sac.updates)
-        taken, planned = {"model": self.grad_steps - actor_critic, "sac": actor_critic}, self.planned()
+        """Lower all learning rates as `rate_factor` or `cosine_factor` says, so that late small steps keep what was learned.
+
+        With `optimizer.warmup` each part's rate rises from 0 first, so that the first steps, of gradients whose size is not known
+        yet, are small.
+        """
+        schedule, warmup = self.config.schedule, self.config.optimizer.warmup
+        taken, planned = self.taken(), self.planned()
         for name, optimizer in self.optimizers.items():
             falls = cosine_factor(taken[name], planned[name]) if schedule.anneal else rate_factor(self.grad_steps, schedule.halving)
+            rises = min(1.0, taken[name] / warmup) if warmup else 1.0
             for group in optimizer.param_groups:
-                group["lr"] = falls * group.setdefault("initial_lr", group["lr"])
+                group["lr"] = rises * falls * group.setdefault("initial_lr", group["lr"])
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether a learning rate still rises."""
+        return min(self.taken().values()) <= self.config.optimizer.warmup > 0
 
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that decides what the agent does next, as named tensors (copies: training on does not change them)."""
@@ -182,7 +201,7 @@ def see_and_act(model: WorldModel, actor: Actor, carry: Carry, observation: Tens
     posterior = rssm.posterior(h, model.encode(observation))
     z = rssm.latent.sample(posterior, rssm.latent.noise(len(h), device=h.device)) if explore else rssm.latent.mode(posterior)
     state = torch.cat([h, z], -1)
-    action = torch.tanh(actor.draw(state)) if explore else actor.mode(state)
+    action = actor.squash(actor.draw(state)) if explore else actor.mode(state)
     return Carry(h, z, action)
 
 
@@ -198,6 +217,15 @@ def dream_starts(h: Tensor, z: Tensor, terminal: Tensor) -> tuple[Tensor, Tensor
     return h[:, -1], z[:, -1], 1 - terminal[:, -1]
 
 
+# Who acts and judges in dreams, by the value of `actor_critic`; each made for states of F entries and actions of A.
+ACTOR_CRITICS: dict[str, Callable[[Config, int, int], SAC | DreamerV3ActorCritic]] = {
+    "sac": lambda config, features, action: SAC(config.sac, features, action),
+    "dreamerv3": lambda config, features, action: DreamerV3ActorCritic(
+        config.dreamerv3, features, action, folded=config.model.discount_horizon > 0
+    ),
+}
+
+
 class Dreamer(Agent):
     """Learns a world model from experience, and to act from dreams alone.
 
@@ -209,11 +237,11 @@ class Dreamer(Agent):
         self.config, self.device, self.action = config, torch.device(device), action
         self.model = WorldModel(config.model, observation, action).to(device)
         rssm = self.model.rssm
-        self.sac = SAC(config.sac, rssm.features, action).to(device)
+        self.sac = ACTOR_CRITICS[config.actor_critic](config, rssm.features, action).to(device)
         self.replay = LatentReplay(config.replay, observation, action, rssm.deter, rssm.latent.size, device)
         self.optimizers = {
-            "model": torch.optim.Adam(self.model.parameters(), config.model.lr, fused=True),
-            "sac": self.sac.make_optimizer(),
+            "model": make_optimizer([{"params": list(self.model.parameters()), "lr": config.model.lr}], config.optimizer),
+            "sac": self.sac.make_optimizer(config.optimizer),
         }
         self.modules = {"model": self.model, "sac": self.sac}
 
@@ -279,7 +307,7 @@ class Dreamer(Agent):
         alone, both = self.config.schedule.pretrain_model, self.config.schedule.pretrain_both
         metrics = {}
         for number in range(alone + both):
-            if self.config.schedule.anneal:  # `halving` counts these steps too, but takes effect with the first round
+            if self.config.schedule.anneal or self.warming_up:  # `halving` counts these steps too, but takes effect with the first round
                 self.anneal()
             metrics |= self.learn_model()
             if number >= alone:
@@ -293,6 +321,8 @@ class Dreamer(Agent):
         self.anneal()
         metrics = {}
         for part in turns(self.config.schedule.model_updates, self.config.schedule.agent_updates):
+            if self.warming_up:
+                self.anneal()
             metrics |= self.learn_model() if part == "model" else self.learn_policy()
         return metrics
 
@@ -306,7 +336,7 @@ class Dreamer(Agent):
     def restate(self, factor: float, reward: float, value: float) -> None:
         """Multiply every prediction of rewards and values by `factor`, and add to each its own number."""
         super().restate(factor, reward, value)
-        self.model.restate_rewards(factor, reward)
+        self.model.reward.restate(factor, reward)
 
     def measure_units(self) -> None:
         """Choose the units of rewards, and of observations again whenever the rows ever added have doubled (a full buffer stays full)."""
@@ -317,7 +347,7 @@ class Dreamer(Agent):
     def learn_model(self) -> dict[str, Tensor]:
         """One update of the world model; refreshed states go back into the buffer."""
         config = self.config.replay
-        window = self.model.warm_up(self.replay.sample(config.batch, config.burn_in + config.length), config.burn_in)
+        window = self.model.warm_up(self.replay.sample(config.batch, config.burn_in + config.length, fresh=True), config.burn_in)
         losses, beliefs = self.model.loss(window)
         (norm,) = descend(losses["total"], self.optimizers["model"], self.config.model.clip_norm)
         self.grad_steps += 1
@@ -325,28 +355,30 @@ class Dreamer(Agent):
             self.replay.write_back(window.index, beliefs.h, beliefs.z, self.grad_steps)
         return {f"model/{name}": value.detach() for name, value in losses.items()} | {"model/grad_norm": norm}
 
-    def dream(self) -> Trajectories:
-        """Imagined trajectories from freshly drawn real states."""
+    @torch.no_grad()
+    def look_back(self) -> tuple[Window, Beliefs]:
+        """Freshly drawn windows of experience, for the agent alone, and what the model believes in them."""
         config = self.config.imagination
         window = self.replay.sample(config.starts, min(config.start_rows, len(self.replay)))
-        with torch.no_grad():
-            beliefs = self.model.observe(window)
-        return imagine(self.model, self.sac.actor, *dream_starts(beliefs.h, beliefs.z, window.terminal), config.horizon)
+        return window, self.model.observe(window)
+
+    def dream(self, seen: tuple[Window, Beliefs] | None = None) -> Trajectories:
+        """Imagined trajectories from the last `imagination.last` rows of windows: those of `look_back`, or drawn here."""
+        window, beliefs = seen or self.look_back()
+        rows = window.first.shape[1]
+        stops = range(rows - min(self.config.imagination.last, rows) + 1, rows + 1)
+        starts = [dream_starts(beliefs.h[:, :stop], beliefs.z[:, :stop], window.terminal[:, :stop]) for stop in stops]
+        h, z, weight = (torch.stack(parts, 1).flatten(0, 1) for parts in zip(*starts))  # all rows of one window, then of the next
+        return imagine(self.model, self.sac.actor, h, z, weight, self.config.imagination.horizon)
 
     def learn_policy(self) -> dict[str, Tensor]:
         """Dream once, then update actor and critics on it. The world model is only read."""
-        config, updates = self.config.sac, self.config.schedule.sac_updates
-        dream = self.dream()
-        if config.lam == 0 and config.batch > 0:
-            # One-step targets need no order: any minibatch of steps will do. All are drawn at once.
-            rows = torch.randint(dream.reward.numel(), (updates * config.batch,), device=self.device)
-            batches = dream.steps(rows).split(config.batch)
-        else:
-            batches = [minibatch(dream, config.batch) for _ in range(updates)]
-        metrics = {}
-        for batch in batches:
-            metrics = self.sac.update(batch, self.optimizers["sac"])
-            self.grad_steps += 1
+        updates = self.config.schedule.sac_updates
+        window, beliefs = seen = self.look_back()
+        rows = slice(-self.config.imagination.last, None)
+        replayed = Replayed(beliefs.features[:, rows], window.reward[:, rows], window.first[:, rows], window.terminal[:, rows])
+        metrics = self.sac.learn(self.dream(seen), replayed, self.optimizers["sac"], updates)
+        self.grad_steps += updates
         return {f"agent/{name}": value for name, value in metrics.items()}
 
 
@@ -358,7 +390,7 @@ class ModelFree(Agent):
         self.action = action
         self.sac = SAC(config.sac, observation, action).to(device)
         self.replay = LatentReplay(config.replay, observation, action, 0, 0, device)
-        self.optimizers = {"sac": self.sac.make_optimizer()}
+        self.optimizers = {"sac": self.sac.make_optimizer(config.optimizer)}
         self.modules = {"sac": self.sac}
 
     def initial(self, batch: int) -> Carry:
@@ -392,6 +424,8 @@ class ModelFree(Agent):
         self.anneal()
         metrics = {}
         for _ in range(self.config.schedule.real_updates):
+            if self.warming_up:
+                self.anneal()
             rows = self.replay.transitions(self.config.sac.batch or 256)
             batch = Trajectories(
                 state=rows.observation,
@@ -403,10 +437,3 @@ class ModelFree(Agent):
             metrics = self.sac.update(batch, self.optimizers["sac"])
             self.grad_steps += 1
         return {f"agent/{name}": value for name, value in metrics.items()}
-
-
-def minibatch(data: Trajectories, size: int) -> Trajectories:
-    """`size` trajectories drawn without order; 0 takes all of them."""
-    if size == 0 or size >= len(data.weight):
-        return data
-    return data.take(torch.randint(len(data.weight), (size,), device=data.weight.device))

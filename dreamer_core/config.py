@@ -53,6 +53,12 @@ class WorldModelConfig:
     """Number of Normals in z, or of categorical groups S."""
     classes: Count = 8
     """Classes K in each group of a categorical z; a Gaussian z ignores it."""
+    recurrence: Literal["gru", "block_gru"] = "gru"
+    """How h follows: one embedding layer and one GRU cell, or the paper's block-diagonal GRU."""
+    blocks: Count = 8
+    """Blocks of the block GRU; they share D equally."""
+    recurrence_layers: Count = 1
+    """Block-diagonal layers before the gates of the block GRU."""
     min_std: Positive = 0.1
     """Smallest standard deviation of a Gaussian z."""
     unimix: Fraction = 0.01
@@ -65,20 +71,36 @@ class WorldModelConfig:
     """Hidden layers of the decoder."""
     head_layers: Count = 1
     """Hidden layers of the prior, the reward head and the continue head."""
+    norm: Literal["none", "rms"] = "none"
+    """What stands before each SiLU of the world model: nothing, or the paper's RMS norm."""
     standardize: bool = True
     """Count observations in standard deviations of the random steps, enlarged where they prove too small; off keeps raw units."""
+    symlog: bool = False
+    """Compress observations by symlog, at the encoder's input and in the decoder's target (the paper)."""
     detach_z: bool = True
     """Cut z's gradient where it enters the next step (v1), so that memory is trained through h alone."""
     batched_unroll: bool = True
     """Use the faster unroll with equal numbers and gradients where z is detached; off runs the plain loop."""
+    observation_scale: NonNegative = 1.0
+    """Weight of half the summed squared error of the observation; 2 is the paper's, which does not halve it."""
+    kl: Literal["balanced", "paper"] = "balanced"
+    """One KL whose gradient is shared between prior and posterior, or the paper's two terms with a weight each."""
     kl_scale: NonNegative = 0.01
-    """Weight of the KL against half the summed squared error of the observation."""
+    """Weight of the balanced KL against half the summed squared error of the observation."""
     kl_balance: Fraction = 0.8
     """Share of the KL's gradient that trains the prior; the rest trains the posterior."""
     free_nats: NonNegative = 0.05
-    """KL in nats, per row, below which it is not pushed further down."""
+    """KL in nats, per row, below which the balanced KL is not pushed further down."""
+    kl_dyn: NonNegative = 1.0
+    """Weight of the paper's term that trains the prior (in the paper of 2023: 0.5)."""
+    kl_rep: NonNegative = 0.1
+    """Weight of the paper's term that trains the posterior."""
+    kl_free: NonNegative = 1.0
+    """KL in nats, per row, below which neither of the paper's terms pushes."""
     reward_scale: NonNegative = 10.0
     """Weight of the reward's negative log-likelihood against half the summed squared error of the observation."""
+    reward_head: Literal["gaussian", "twohot"] = "gaussian"
+    """What predicts rewards: a Normal, or the paper's distribution over 255 symexp bins that starts at zero."""
     reward_std: NonNegative = 1.0
     """Fixed standard deviation of the reward head; 0 learns it."""
     reward_min_std: Positive = 0.05
@@ -87,8 +109,10 @@ class WorldModelConfig:
     """Steps K of the noiseless dreams inside each window whose observations and rewards are trained too; 0 leaves them out."""
     overshoot_scale: NonNegative = 0.3
     """Weight of those dreams."""
+    discount_horizon: Whole = 0
+    """Fold a discount of 1 - 1/this into what the continue head learns (the paper: 333); 0 leaves it to the actor-critic."""
     lr: Positive = 2e-3
-    """Learning rate of Adam."""
+    """Learning rate of the world model."""
     clip_norm: Positive = 100.0
     """Largest norm of the gradient; longer ones are scaled down to it."""
 
@@ -113,6 +137,8 @@ class ReplayConfig:
     """Rows T in a window for the world model."""
     burn_in: Whole = 0
     """Rows before each window that only warm up h and are not trained on."""
+    online: bool = False
+    """Serve every fresh chunk of `length` rows once, before windows drawn from the buffer fill the batch (the paper's online queue)."""
 
 
 @dataclass(config=STRICT)
@@ -123,6 +149,8 @@ class ImaginationConfig:
     """Number N of imagined trajectories in a batch."""
     start_rows: Count = 12
     """Rows filtered before each start, in windows drawn for the agent alone."""
+    last: Count = 1
+    """From how many of the last filtered rows of each window a dream starts, so that there are `starts` times this many."""
     horizon: Count = 5
     """Imagined steps H."""
 
@@ -175,6 +203,62 @@ class SACConfig:
     """Smallest log standard deviation before tanh."""
     log_std_max: float = 2.0
     """Largest log standard deviation before tanh."""
+    zero_init: bool = False
+    """Start both critics at 0 (the paper): their output layers hold zeros."""
+    return_range: bool = False
+    """Count the entropy in units of the returns' range, as the paper's advantage is, so that `alpha` means the same in every world."""
+
+
+@dataclass(config=STRICT)
+class DreamerV3Config:
+    """DreamerV3's own actor-critic, with `actor_critic="dreamerv3"`; the values are the paper's, but for the sizes."""
+
+    actor: Literal["auto", "normal", "categorical"] = "auto"
+    """What the policy is: a bounded Normal, or a distribution over discrete actions; auto takes what the environment has."""
+    units: Count = 64
+    """Width of the hidden layers of actor and critic."""
+    layers: Count = 2
+    """Hidden layers of actor and critic (the paper: 3)."""
+    lam: Fraction = 0.95
+    """The lambda mix of the returns."""
+    horizon: Count = 333
+    """The discount is 1 - 1/this; where the continue head has learned it (`model.discount_horizon`), it is not counted again."""
+    entropy_scale: NonNegative = 3e-4
+    """Weight of the policy's entropy against the advantage."""
+    slow_rate: Fraction = 0.02
+    """How far the slow critic moves towards the critic at each update."""
+    slow_scale: NonNegative = 1.0
+    """Weight of the critic's second target, the slow critic's mean."""
+    replay_scale: NonNegative = 0.3
+    """Weight of the critic's loss on replayed rewards."""
+    range_rate: Fraction = 0.01
+    """How far the two percentiles of the returns move at each update."""
+    range_floor: Positive = 1.0
+    """Ranges smaller than this count as this, so that the noise of small returns is not blown up."""
+    std_min: Positive = 0.1
+    """Smallest standard deviation of a continuous action."""
+    std_max: Positive = 1.0
+    """Largest standard deviation of a continuous action."""
+    out_scale: NonNegative = 0.01
+    """Factor on the initial weights of the actor's last layer."""
+    lr: Positive = 1e-3
+    """Learning rate of actor and critic (the paper has one of 4e-5 for everything)."""
+    clip_norm: Positive = 100.0
+    """Largest norm of the actor's and of the critic's gradient."""
+
+
+@dataclass(config=STRICT)
+class OptimizerConfig:
+    """How gradients become steps, of the world model and of the actor-critic alike."""
+
+    kind: Literal["adam", "laprop"] = "adam"
+    """Adam, or the paper's LaProp, which divides by the gradient's size before it averages."""
+    clip: Literal["norm", "agc"] = "norm"
+    """Clip the norm of the whole gradient (`clip_norm`), or the paper's: each tensor's, by the norm of its weights (`agc`)."""
+    agc: Positive = 0.3
+    """Largest norm of a tensor's gradient as a share of its weights' norm, where clip is agc."""
+    warmup: Whole = 0
+    """Updates of each part over which its learning rate rises from 0 (the paper: 1000); 0 starts with all of it."""
 
 
 @dataclass(config=STRICT)
@@ -224,11 +308,13 @@ class Config:
     """Train v1, a deliberately simple Dreamer, or the same SAC on real transitions."""
 
     env: str = "Pendulum-v1"
-    """A gymnasium environment with a flat Box observation and a bounded Box action."""
+    """A gymnasium environment with a flat Box observation and a bounded Box action; the actor-critic dreamerv3 takes a Discrete one too."""
     agent: Literal["dreamer", "sac"] = "dreamer"
     """Learn in imagination (dreamer), or run the same SAC class on real transitions (sac)."""
-    preset: Literal["dropin", "advantage"] = "dropin"
-    """The two readings of v1: one-step targets and a pathwise actor, or H-step returns and a score-function actor."""
+    actor_critic: Literal["sac", "dreamerv3"] = "sac"
+    """Who acts and judges in imagination: v1's SAC, or DreamerV3's own actor-critic."""
+    preset: Literal["dropin", "advantage", "dreamerv3"] = "dropin"
+    """Two readings of v1 (one-step targets, pathwise actor; H-step returns, score-function actor), or all of the paper's pieces."""
     env_steps: Count = 3000
     """Environment steps to train for."""
     seed: Seed = 0
@@ -244,12 +330,31 @@ class Config:
     replay: ReplayConfig = dataclasses.field(default_factory=ReplayConfig)
     imagination: ImaginationConfig = dataclasses.field(default_factory=ImaginationConfig)
     sac: SACConfig = dataclasses.field(default_factory=SACConfig)
+    dreamerv3: DreamerV3Config = dataclasses.field(default_factory=DreamerV3Config)
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
     evaluation: EvaluationConfig = dataclasses.field(default_factory=EvaluationConfig)
 
 
-# What each preset sets differently from the defaults.
-PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+# What each preset sets differently from the defaults. `dreamerv3` is the paper's agent at this course's sizes; it differs from the
+# official one (github.com/danijar/dreamerv3, commit e3f0224) in these points, and in no other that is known:
+#
+#   sizes                  h 128 in 8 blocks, z 8 x 8, layers of 64; the smallest official size has h 512, z 32 x 4, layers of 64
+#   layers                 actor, critic, encoder and decoder have 2 (official: 3), prior 1 (2); posterior and heads have 1 in both
+#   windows                16 of 16 rows, and 16 others of 16 rows for the actor-critic; official: 16 of 64 rows for both
+#   replay                 the carry of a window's first row is its own stored h, with no context row before it;
+#                          the online queue's first chunk starts at row 0, officially at row 1
+#   one loss               world model and actor-critic have an optimiser each, and no gradient passes between them; officially the
+#                          critic's loss on replayed rewards trains the representation as well (`repval_grad`)
+#   learning rates         0.001 with 100 updates of warm-up; official: 0.00004 with 1,000
+#   initial weights        torch's uniform ones; official: truncated normal, biases 0; a block-diagonal layer's are made as if it were full
+#   dreams from an end     count nothing, since the buffer knows it was one; officially the predicted end weighs them
+#   an episode's start     h is 0 there; officially f(0, 0, 0). The first row's reward, 0, is not trained on; officially it is
+#   the newest rows        windows that would reach past them are moved back, so they come up more often; officially all come up alike
+#   evaluation             acts by the most likely z and action; official: by drawn ones, as in training
+#   schedule               the course's: random steps first, then model and agent in turn, 16 times for each 20 steps
+#   numbers                float32; official: bfloat16
+PRESETS: dict[str, dict[str, Any]] = {
     "dropin": {},
     "advantage": {
         "imagination": dict(starts=256, horizon=4),
@@ -270,17 +375,45 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         ),
         "schedule": dict(agent_updates=32, sac_updates=1),
     },
+    "dreamerv3": {
+        "actor_critic": "dreamerv3",
+        "model": dict(
+            deter=128,
+            latent="categorical",
+            stoch=8,
+            classes=8,
+            recurrence="block_gru",
+            units=64,
+            encoder_layers=2,
+            norm="rms",
+            standardize=False,
+            symlog=True,
+            detach_z=False,
+            observation_scale=2.0,
+            kl="paper",
+            reward_head="twohot",
+            reward_scale=1.0,
+            overshoot=0,
+            discount_horizon=333,
+            lr=1e-3,
+        ),
+        "replay": dict(start="stored", online=True),
+        "imagination": dict(starts=16, start_rows=16, last=16, horizon=15),
+        "sac": dict(reward_scale=1.0, reward_unit="fixed"),
+        "optimizer": dict(kind="laprop", clip="agc", warmup=100),
+        "schedule": dict(sac_updates=1, halving=0),
+    },
 }
 
 
 def preset(name: str) -> Config:
-    """The configuration of a preset: "dropin" or "advantage".
+    """The configuration of a preset: "dropin", "advantage" or "dreamerv3".
 
     Raises:
         ConfigError: there is no such preset.
     """
     if name not in PRESETS:
-        raise ConfigError(f"there is no preset {name!r}: choose {' or '.join(PRESETS)}")
+        raise ConfigError(f"there is no preset {name!r}: choose {', '.join(list(PRESETS)[:-1])} or {list(PRESETS)[-1]}")
     return from_dict({"preset": name})
 
 
@@ -296,9 +429,9 @@ def from_dict(data: dict[str, Any]) -> Config:
         ConfigError: naming the first field that does not exist, or has a wrong type or range.
     """
     if isinstance(data, dict):
-        for section, values in PRESETS.get(str(data.get("preset")), {}).items():
-            given = data.get(section, {})
-            data = {**data, section: {**values, **given} if isinstance(given, dict) else given}
+        for name, values in PRESETS.get(str(data.get("preset")), {}).items():
+            given = data.get(name, {} if isinstance(values, dict) else values)
+            data = {**data, name: {**values, **given} if isinstance(values, dict) and isinstance(given, dict) else given}
     try:
         return TypeAdapter(Config).validate_python(data)
     except ValidationError as error:

@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
 
-from dreamer_core.config import WrapperConfig
+from dreamer_core.config import Config, WrapperConfig
 from dreamer_core.errors import ConfigError, DreamerError, EnvError
 
 LARGEST = 1e15  # squares of larger numbers, summed over a buffer, are more than a float32 holds
@@ -23,8 +23,38 @@ SHORT.maxother = 80  # letters
 THEIR_OWN = (Exception, SystemExit)  # what an environment may raise; a KeyboardInterrupt is the user's
 
 
-def make(name: str, config: WrapperConfig) -> gym.Env:
+def make_for(config: Config) -> gym.Env:
+    """The environment of a run, as `make` makes it; one with discrete actions if the run's agent can choose among them.
+
+    Raises:
+        EnvError, ConfigError: as `make`, or because the actor asked for does not fit the actions.
+    """
+    can_choose, actor = config.agent == "dreamer" and config.actor_critic == "dreamerv3", config.dreamerv3.actor
+    env = make(config.env, config.wrappers, discrete=can_choose)
+    fitting, kind = ("categorical", "discrete") if is_discrete(env) else ("normal", "continuous")
+    if can_choose and actor not in ("auto", fitting):
+        close([env], warn=lambda sentence: None)
+        raise ConfigError(f"dreamerv3.actor is {actor}, but the actions of {config.env} are {kind}: leave it at auto")
+    return env
+
+
+def is_discrete(env: gym.Env) -> bool:
+    """Whether an environment made here has actions that are one of several: one-hot vectors.
+
+    What lies inside does not tell: a wrapper of the user's own may have turned a Box into choices, or choices into a Box.
+    """
+    while isinstance(env, gym.Wrapper):
+        if isinstance(env, OneHot):
+            return True
+        env = env.env
+    return False
+
+
+def make(name: str, config: WrapperConfig, discrete: bool = False) -> gym.Env:
     """The environment `name` behind a `Guard`, with repeated actions, hidden entries and other units as configured.
+
+    Args:
+        discrete: whether Discrete actions are welcome too; they are taken as one-hot vectors then (`OneHot`).
 
     Raises:
         EnvError: unknown id, missing optional package, spaces v1 does not handle, or an error of its own.
@@ -40,6 +70,8 @@ def make(name: str, config: WrapperConfig) -> gym.Env:
             raise EnvError(f"there is no environment {name!r}: {first_line(error)}") from None
         raise EnvError(f"{name} could not be made, it raised {told(error)}: mend the environment") from error
     try:
+        if discrete and isinstance(env.action_space, Discrete):
+            env = OneHot(env)
         check_spaces(name, env)
         env = Guard(env, name)
         if config.action_repeat > 1:
@@ -98,10 +130,11 @@ def check_spaces(name: str, env: gym.Env) -> None:
     register = "and register the wrapped environment under an id of its own"
     turn = f"wrap it with gymnasium.wrappers.TransformAction, which turns a flat, bounded Box into the action it wants, {register}"
     flatten = f"v1 reads one flat vector of numbers, so wrap it with gymnasium.wrappers.FlattenObservation first, {register}"
+    choose = "or --preset dreamerv3, whose actor can choose, " if isinstance(action, Discrete) else ""
     if isinstance(action, (Discrete, MultiDiscrete, MultiBinary)):
         raise EnvError(
             f"{name} has discrete actions ({short(action)}), but v1's SAC is continuous: its actor is a squashed Gaussian and its gradient "
-            f"runs through the action, so choose an environment with a bounded Box action, or {turn}"
+            f"runs through the action, so choose an environment with a bounded Box action, {choose}or {turn}"
         )
     if not isinstance(action, Box) or len(action.shape) != 1 or not np.issubdtype(action.dtype, np.floating):
         raise EnvError(f"{name} has the action space {short(action)}: v1 needs a flat, bounded Box of floating-point numbers, so {turn}")
@@ -237,6 +270,18 @@ def in_gymnasium(error: BaseException) -> bool:
     while trace.tb_next:
         trace = trace.tb_next
     return trace.tb_frame.f_globals.get("__name__", "").startswith(("gymnasium.core", "gymnasium.wrappers"))
+
+
+class OneHot(gym.ActionWrapper):
+    """Discrete actions as vectors with an entry for each: the largest entry is chosen."""
+
+    def __init__(self, env: gym.Env) -> None:
+        super().__init__(env)
+        self.start = env.action_space.start
+        self.action_space = Box(0, 1, (int(env.action_space.n),), np.float32)
+
+    def action(self, action):
+        return self.start + np.argmax(action)
 
 
 class ActionRepeat(gym.Wrapper):

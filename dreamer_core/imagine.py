@@ -50,7 +50,7 @@ def imagine(model: WorldModel, actor: Actor, h: Tensor, z: Tensor, weight: Tenso
     noise = model.rssm.latent.noise(horizon, len(h), device=h.device)
     for t in range(horizon):
         pre_tanh = actor.draw(states[-1])
-        h, z = model.rssm.dream_step(h, z, torch.tanh(pre_tanh), noise[t])
+        h, z = model.rssm.dream_step(h, z, actor.squash(pre_tanh), noise[t])
         states.append(torch.cat([h, z], -1))
         actions.append(pre_tanh)
     state = torch.stack(states)  # (H + 1, N, F): time first, so that the heads read it without a copy

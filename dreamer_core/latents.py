@@ -8,11 +8,11 @@ Sources: unimix and the straight-through sample as in DreamerV3 (arXiv 2301.0410
 "World model learning"); Gaussian z as in PlaNet and Dreamer (arXiv 1811.04551, 1912.01603).
 """
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from dreamer_core.nets import normal_entropy
 
 # --- diagonal Gaussian -----------------------------------------------------------------------
 
@@ -108,7 +108,7 @@ class GaussianLatent:
     def entropy(self, params: Tensor) -> Tensor:
         """(..., P) -> differential entropy in nats (...)."""
         _, std = gaussian_stats(params, self.min_std)
-        return (torch.log(std) + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
+        return normal_entropy(std)
 
 
 class CategoricalLatent:

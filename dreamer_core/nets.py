@@ -5,17 +5,26 @@ about as much to *call* as to compute, so the code counts calls, not multiplicat
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+# What stands between a linear layer and its SiLU, by the name that `model.norm` gives. 1e-4 is the paper's (official code, nets.py).
+NORMS: dict[str, Callable[[int], list[nn.Module]]] = {"none": lambda units: [], "rms": lambda units: [nn.RMSNorm(units, eps=1e-4)]}
 
-def mlp(inputs: int, units: int, layers: int, outputs: int) -> nn.Sequential:
+
+def layer(inputs: int, units: int, norm: str = "none") -> nn.Sequential:
+    """A linear layer, a norm if one is named, and SiLU: (..., inputs) -> (..., units)."""
+    return nn.Sequential(nn.Linear(inputs, units), *NORMS[norm](units), nn.SiLU())
+
+
+def mlp(inputs: int, units: int, layers: int, outputs: int, norm: str = "none") -> nn.Sequential:
     """`layers` hidden layers of `units` with SiLU, then a linear layer: (..., inputs) -> (..., outputs)."""
     modules: list[nn.Module] = []
     for _ in range(layers):
-        modules += [nn.Linear(inputs, units), nn.SiLU()]
+        modules += layer(inputs, units, norm)
         inputs = units
     return nn.Sequential(*modules, nn.Linear(inputs, outputs))
 
@@ -56,6 +65,11 @@ def positive(raw: Tensor, floor: float) -> Tensor:
 def gaussian_nll(mean: Tensor, std: Tensor, target: Tensor) -> Tensor:
     """-log N(target; mean, std), elementwise. All shapes broadcast."""
     return 0.5 * ((target - mean) / std).square() + torch.log(std) + 0.5 * math.log(2 * math.pi)
+
+
+def normal_entropy(std: Tensor) -> Tensor:
+    """Differential entropy of a diagonal Normal, in nats: (..., A) -> (...)."""
+    return (torch.log(std) + 0.5 * math.log(2 * math.pi * math.e)).sum(-1)
 
 
 def bernoulli_nll(logit: Tensor, target: Tensor) -> Tensor:

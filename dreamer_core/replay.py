@@ -18,6 +18,7 @@ from torch import Tensor
 
 from dreamer_core.config import ReplayConfig
 from dreamer_core.errors import ConfigError, NotEnoughData
+from dreamer_core.paper.online_queue import fresh_chunks
 
 # The share of windows that start from their stored h; the others start from zero.
 READ = {"stored": 1.0, "zero": 0.0, "mixed": 0.5}
@@ -118,6 +119,7 @@ class LatentReplay:
     ) -> None:
         self.config = config
         self.count = 0  # rows ever added; row number n lives at n % capacity
+        self.served = 0  # rows that went through the online queue
         self.reward_unit = 1.0
         self.reward_rows = 0  # rows ever added when that was last chosen; 0: never yet
         sizes = {"observation": observation, "action": action, "h": deter, "z": stoch}
@@ -146,11 +148,12 @@ class LatentReplay:
         """The action (A,) that left the newest row."""
         self.data["action"][(self.count - 1) % self.config.capacity] = action
 
-    def sample(self, batch: int, length: int) -> Window:
+    def sample(self, batch: int, length: int, fresh: bool = False) -> Window:
         """`batch` windows of `length` rows, which start from their stored h or from zero as `start` says.
 
         Free windows start at a row drawn uniformly (`free_starts` keeps them inside); they may cross
         into the next episode, and `first` marks the seam. Chunks: one of the whole chunks stored, uniformly.
+        With `fresh`, and if `online` asks for it, chunks that were never served come first (`fresh_chunks`).
 
         Raises:
             NotEnoughData: fewer than `length` rows are stored.
@@ -168,6 +171,9 @@ class LatentReplay:
             if len(starts) == 0:
                 raise NotEnoughData(f"no whole chunk of {length} rows is stored yet: collect more experience first")
             start = starts[torch.randint(len(starts), (batch,))]
+        if fresh and self.config.online:
+            queued, self.served = fresh_chunks(self.served, oldest, self.count, length, batch)
+            start[: len(queued)] = queued
         window = self.window(start, length)
         if self.config.start == "stored":
             return window
@@ -233,12 +239,12 @@ class LatentReplay:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Filled rows, the row count and the unit of rewards, for a checkpoint."""
-        state = {"count": torch.tensor(self.count)} | self.unit()
+        state = {"count": torch.tensor(self.count), "served": torch.tensor(self.served)} | self.unit()
         return {name: value[: len(self)].clone() for name, value in self.data.items()} | state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """The inverse of `state_dict`."""
-        self.count = int(state["count"])
+        self.count, self.served = int(state["count"]), int(state.get("served", 0))
         self.load_unit(state)
         for name, value in self.data.items():
             value[: len(self)] = state[name]

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from dreamer_core.config import WorldModelConfig
 from dreamer_core.latents import CategoricalLatent, GaussianLatent
-from dreamer_core.nets import mlp
+from dreamer_core.nets import NORMS, layer, mlp
 
 
 class Beliefs(NamedTuple):
@@ -105,12 +105,17 @@ class RSSM(nn.Module):
         else:
             self.latent = CategoricalLatent(config.stoch, config.classes, config.unimix)
         self.deter = config.deter
-        self.input = nn.Sequential(nn.Linear(self.latent.size + action, config.units), nn.SiLU())
-        self.cell = nn.GRUCell(config.units, config.deter)
-        self.prior = mlp(config.deter, config.units, config.head_layers, self.latent.params)
+        self.make_recurrence(config, action)
+        self.prior = mlp(config.deter, config.units, config.head_layers, self.latent.params, config.norm)
         self.posterior_h = nn.Linear(config.deter, config.units)
         self.posterior_e = nn.Linear(embed, config.units, bias=False)
+        self.posterior_act = nn.Sequential(*NORMS[config.norm](config.units), nn.SiLU())
         self.posterior_out = nn.Linear(config.units, self.latent.params)
+
+    def make_recurrence(self, config: WorldModelConfig, action: int) -> None:
+        """What `step` is made of."""
+        self.input = layer(self.latent.size + action, config.units, config.norm)
+        self.cell = nn.GRUCell(config.units, config.deter)
 
     @property
     def features(self) -> int:
@@ -119,7 +124,7 @@ class RSSM(nn.Module):
 
     def initial(self, batch: int) -> tuple[Tensor, Tensor]:
         """The state before anything was seen: zeros (B, D), (B, Z)."""
-        like = self.cell.bias_hh
+        like = self.posterior_out.bias
         return like.new_zeros(batch, self.deter), like.new_zeros(batch, self.latent.size)
 
     def step(self, h: Tensor, z: Tensor, action: Tensor) -> Tensor:
@@ -128,7 +133,7 @@ class RSSM(nn.Module):
 
     def posterior(self, h: Tensor, embed: Tensor) -> Tensor:
         """Parameters of q(z | h, e): (..., D), (..., E) -> (..., P). One hidden layer on (h, e)."""
-        return self.posterior_out(F.silu(self.posterior_h(h) + self.posterior_e(embed)))
+        return self.posterior_out(self.posterior_act(self.posterior_h(h) + self.posterior_e(embed)))
 
     def dream_step(self, h: Tensor, z: Tensor, action: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """One step without an observation: the next h, and z from the prior."""
@@ -147,7 +152,9 @@ class RSSM(nn.Module):
         """
         if noise is None:
             noise = self.latent.noise(*embed.shape[:2], device=embed.device)
-        batched = self.batched and self.config.detach_z and self.config.batched_unroll and torch.is_grad_enabled() and embed.shape[1] > 1
+        plain_layers = self.config.norm == "none"
+        asked = self.batched and plain_layers and self.config.detach_z and self.config.batched_unroll
+        batched = asked and torch.is_grad_enabled() and embed.shape[1] > 1
         unroll = self._observe_batched if batched else self.observe_plain
         return unroll(h0, embed, action, first, noise)
 

@@ -17,10 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dreamer_core.config import SACConfig
+from dreamer_core.config import OptimizerConfig, SACConfig
 from dreamer_core.nets import TwinLinear, mlp
+from dreamer_core.optimize import descend, make_optimizer
+from dreamer_core.paper.return_range import ReturnRange
 from dreamer_core.returns import alive_weight, lambda_return, soft_value
-from dreamer_core.trajectories import Trajectories
+from dreamer_core.trajectories import Replayed, Trajectories, minibatch
 
 
 class Action(NamedTuple):
@@ -158,6 +160,11 @@ class Actor(nn.Module):
         """The action for evaluation, tanh(mean): (..., F) -> (..., A)."""
         return torch.tanh(self(state)[0])
 
+    @staticmethod
+    def squash(pre_tanh: Tensor) -> Tensor:
+        """The action that u stands for: tanh(u), (..., A)."""
+        return torch.tanh(pre_tanh)
+
 
 class TwinQ(nn.Module):
     """Two critics side by side, default torch initialisation (v1: not zeros)."""
@@ -192,29 +199,38 @@ class SAC(nn.Module):
         features: size F of a state. action: size A.
     """
 
+    RATES = "sac.actor_lr, sac.critic_lr"  # the settings of its learning rates
+
     def __init__(self, config: SACConfig, features: int, action: int) -> None:
         super().__init__()
         self.config = config
         self.actor = Actor(config, features, action)
         self.q = TwinQ(config, features, action)
         self.q_target = copy.deepcopy(self.q).requires_grad_(False)
+        self.range = ReturnRange() if config.return_range else None
+        if config.zero_init:
+            self.restate_values(0.0, 0.0)
         self.register_buffer("advantage_std", torch.ones(()))
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
 
-    def make_optimizer(self) -> torch.optim.Optimizer:
-        """Plain Adam with a rate for each half; it holds no world-model parameter."""
+    def make_optimizer(self, config: OptimizerConfig | None = None) -> torch.optim.Optimizer:
+        """One optimiser, plain Adam if no other is configured, with a rate for each half; it holds no world-model parameter."""
         groups = [
             {"params": list(self.actor.parameters()), "lr": self.config.actor_lr},
             {"params": list(self.q.parameters()), "lr": self.config.critic_lr},
         ]
-        return torch.optim.Adam(groups, fused=True)
+        return make_optimizer(groups, config)
 
     @property
     def alpha(self) -> float:
-        """The entropy weight now: linear from `alpha` to `alpha_final` over `alpha_updates`; 0 of them keeps `alpha`."""
+        """The entropy weight now: linear from `alpha` to `alpha_final` over `alpha_updates`; 0 of them keeps `alpha`.
+
+        With `return_range` it counts in ranges of the returns: (R - b) / S + alpha H and R - b + alpha S H want the same.
+        """
         config = self.config
         done = min(1.0, int(self.updates) / config.alpha_updates) if config.alpha_updates else 0.0
-        return config.alpha + (config.alpha_final - config.alpha) * done
+        alpha = config.alpha + (config.alpha_final - config.alpha) * done
+        return alpha * float(self.range.scale()) if self.range else alpha
 
     @torch.no_grad()
     def restate_values(self, factor: float, shift: float) -> None:
@@ -225,6 +241,8 @@ class SAC(nn.Module):
         for critics in (self.q, self.q_target):
             critics.layers[-1].weight.mul_(factor)
             critics.layers[-1].bias.mul_(factor).add_(shift)
+        if self.range:
+            self.range.restate(factor, shift)
 
     def target_value(self, state: Tensor, action: Action) -> Tensor:
         """min of the two *target* Q at a sampled action, in soft form: (..., F) -> (...)."""
@@ -273,6 +291,20 @@ class SAC(nn.Module):
             advantage = advantage / self.advantage_std.clamp(min=1e-3)
         return score_actor_loss(advantage, log_prob, weight), log_prob.detach().mean()
 
+    def learn(self, dream: Trajectories, replayed: Replayed, optimizer: torch.optim.Optimizer, updates: int) -> dict[str, Tensor]:
+        """Several updates on one dream, each on steps drawn anew; metrics of the last. What was replayed before it is not used."""
+        config = self.config
+        if config.lam == 0 and config.batch > 0:
+            # One-step targets need no order: any minibatch of steps will do. All are drawn at once.
+            rows = torch.randint(dream.reward.numel(), (updates * config.batch,), device=dream.reward.device)
+            batches = dream.steps(rows).split(config.batch)
+        else:
+            batches = [minibatch(dream, config.batch) for _ in range(updates)]
+        metrics = {}
+        for batch in batches:
+            metrics = self.update(batch, optimizer)
+        return metrics
+
     def update(self, batch: Trajectories, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
         """One step of both critics and of the actor, then of the target Q.
 
@@ -285,6 +317,8 @@ class SAC(nn.Module):
         config = self.config
         weight = batch.weight[:, None] * alive_weight(batch.cont)
         returns = self.returns(batch)
+        if self.range:
+            self.range.update(returns)
         critic_loss, q_mean = self.critic_loss(batch, returns, weight)
         if config.actor_grad == "pathwise":
             actor_loss, log_prob = self.pathwise_loss(batch.state[:, :-1], weight)
@@ -302,12 +336,3 @@ class SAC(nn.Module):
             "actor_grad_norm": actor_norm,
             "critic_grad_norm": critic_norm,
         }
-
-
-def descend(loss: Tensor, optimizer: torch.optim.Optimizer, clip_norm: float) -> list[Tensor]:
-    """One Adam step with each group's gradient norm clipped; returns the norm of each group before clipping."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    norms = [nn.utils.clip_grad_norm_(group["params"], clip_norm, foreach=True) for group in optimizer.param_groups]
-    optimizer.step()
-    return norms

@@ -17,6 +17,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -149,8 +150,8 @@ def side_by_side(agent: Agent, environments: list, seed: int, age: int) -> Evalu
     raise EnvError(f"an evaluation episode is still running after {LONGEST} steps: register the environment with max_episode_steps")
 
 
-class WithoutOffset:
-    """A world model whose predicted rewards are lower by an offset, so that a return imagined with it holds none."""
+class AsMeasured:
+    """A world model whose predicted rewards are lower by an offset and whose episodes go on without a discount, as real returns count."""
 
     def __init__(self, model: WorldModel, offset: float) -> None:
         self.model, self.offset = model, offset
@@ -159,6 +160,13 @@ class WithoutOffset:
         """Mean and standard deviation (...) of the reward that arrives with states (..., F)."""
         mean, std = self.model.predict_reward(state)
         return mean - self.offset, std
+
+    def predict_continue(self, state: torch.Tensor) -> torch.Tensor:
+        """The logit (...) that the episode goes on after states (..., F), whatever discount is folded into what the model learns."""
+        logit = self.model.predict_continue(state)
+        if self.model.folded == 1:
+            return logit
+        return torch.logit((torch.sigmoid(logit) / self.model.folded).clamp(max=1 - 1e-6))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.model, name)
@@ -206,8 +214,12 @@ class Trainer:
             warn(f"learning starts at step {learns}, so {config.env_steps} steps teach nothing: raise env_steps or lower schedule.prefill")
         device = pick_device(config)
         self.config = config
-        self.env = envs.make(config.env, config.wrappers)
+        self.env = envs.make_for(config)
         self.opened.callback(envs.close, [self.env], warn)
+        self.discrete = envs.is_discrete(self.env)
+        if config.actor_critic == "dreamerv3" and config.dreamerv3.actor == "auto":
+            actor = "categorical" if self.discrete else "normal"
+            self.config = config = replace(config, dreamerv3=replace(config.dreamerv3, actor=actor))
         self.evaluation_envs: list[gym.Env] = []
         self.displaced = False  # whether evaluating has led `env` away from the running episode
         torch.set_num_threads(config.threads)
@@ -231,7 +243,7 @@ class Trainer:
         try:
             while len(copies) < self.config.evaluation.episodes:
                 with ExitStack() as on_error:
-                    copy = envs.make(self.config.env, self.config.wrappers)
+                    copy = envs.make_for(self.config)
                     on_error.callback(envs.close, [copy], warn)
                     copy.reset(seed=self.config.evaluation.seed)  # some start only now what can exist but once
                     copies.append(copy)
@@ -366,9 +378,10 @@ class Trainer:
             self._start_episode()
 
     def _random_action(self) -> torch.Tensor:
-        """Uniform in [-1, 1], kept for `hold` steps on average (a geometric number of them)."""
+        """Uniform in [-1, 1], or any of the discrete ones, kept for `hold` steps on average (a geometric number of them)."""
         if self.step == 0 or torch.rand(()) < 1 / self.config.schedule.hold:
-            self.held = 2 * torch.rand(len(self.held)) - 1
+            drawn = torch.rand(len(self.held))
+            self.held = torch.eye(len(drawn))[drawn.argmax()] if self.discrete else 2 * drawn - 1
         return self.held
 
     def evaluate(self) -> dict[str, Any]:
@@ -382,7 +395,7 @@ class Trainer:
             if not math.isfinite(value):
                 raise Diverged(
                     f"learning diverged: {name} is {float(value)} at step {self.step}; start again with a lower learning rate "
-                    f"(model.lr, sac.actor_lr, sac.critic_lr) or a smaller clip_norm"
+                    f"(model.lr, {self.agent.sac.RATES}) or a smaller clip_norm"
                 )
         self.displaced = self.displaced or self.evaluation_envs[0] is self.env
         real = evaluate(self.agent, self.evaluation_envs, self.config.evaluation.seed, self.config.evaluation.episodes, self.step)
@@ -391,7 +404,7 @@ class Trainer:
             kind = self.agent.device.type
             with torch.random.fork_rng([] if kind == "cpu" else None, device_type=kind):  # so that evaluating changes nothing else
                 start = torch.from_numpy(real.start).to(self.agent.device)
-                model = WithoutOffset(self.agent.model, self.agent.in_own_units(self.config.wrappers.reward_offset))
+                model = AsMeasured(self.agent.model, self.agent.in_own_units(self.config.wrappers.reward_offset))
                 expected = imagined_return(model, self.agent.sac.actor, start, real.steps) / self.config.wrappers.reward_scale
             imagined = {"imagined_return_mean": self.agent.in_world_units(float(expected.mean()))}
         return {

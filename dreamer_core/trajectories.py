@@ -37,3 +37,19 @@ class Trajectories(NamedTuple):
     def take(self, rows: Tensor) -> "Trajectories":
         """The trajectories with these numbers."""
         return Trajectories(*(part[rows] for part in self))
+
+
+def minibatch(data: Trajectories, size: int) -> Trajectories:
+    """`size` trajectories drawn without order; 0 takes all of them."""
+    if size == 0 or size >= len(data.weight):
+        return data
+    return data.take(torch.randint(len(data.weight), (size,), device=data.weight.device))
+
+
+class Replayed(NamedTuple):
+    """The K rows of each of N real windows from which dreams started, as plain data: dream n * K + k left row k of window n."""
+
+    state: Tensor  # (N, K, F), features of the beliefs there
+    reward: Tensor  # (N, K), arriving with each row
+    first: Tensor  # (N, K), 1 where an episode starts
+    terminal: Tensor  # (N, K), 1 where one ended for good

@@ -1,18 +1,25 @@
 """The world model: encoder, RSSM, decoder, reward head, continue head, and one loss.
 
 v1 cuts: the decoder is trained on plain squared error (no symlog); the reward head is a Normal
-(no bins); the optimiser is Adam with gradient-norm clipping (in `agent.py`).
+(no bins); the optimiser is Adam with gradient-norm clipping (in `optimize.py`). Each of the tables
+below names the paper's piece beside v1's.
 
 Squared error depends on units: an angle of 0.1 rad beside a velocity of 8 rad/s would not be
 seen at all. So the units are measured from the random steps, and enlarged if need be whenever the
 rows ever stored have doubled (`set_units`); with `standardize=False` they are the environment's own.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
 from dreamer_core import latents, nets
 from dreamer_core.config import WorldModelConfig
+from dreamer_core.paper.block_gru import BlockRSSM
+from dreamer_core.paper.kl import paper_kl
+from dreamer_core.paper.symlog import symexp, symlog
+from dreamer_core.paper.twohot import TwoHotReward
 from dreamer_core.replay import Window
 from dreamer_core.rssm import RSSM, Beliefs
 
@@ -42,6 +49,60 @@ def one_loss(rows: dict[str, Tensor], weights: dict[str, float]) -> dict[str, Te
     return losses | {"total": sum(losses.values())}
 
 
+class GaussianReward(nn.Sequential):
+    """The reward head: a network that writes a Normal, (..., F) -> raw (..., 2).
+
+    Args:
+        config: widths and layers. features: size F of a state.
+    """
+
+    def __init__(self, config: WorldModelConfig, features: int) -> None:
+        super().__init__(*nets.mlp(features, config.units, config.head_layers, 2, config.norm))
+        self.config = config
+
+    def stats(self, raw: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean (...) and standard deviation (...) of the Normal in raw (..., 2)."""
+        mean, raw = raw.unbind(-1)
+        if self.config.reward_std > 0:
+            return mean, torch.full_like(mean, self.config.reward_std)
+        # A learned std on a nearly noiseless reward runs to 0 and its NLL to -inf: keep a floor.
+        return mean, nets.positive(raw, self.config.reward_min_std)
+
+    def nll(self, raw: Tensor, reward: Tensor) -> Tensor:
+        """-log of the probability of rewards (...) under raw (..., 2), elementwise."""
+        return nets.gaussian_nll(*self.stats(raw), reward)
+
+    def loss(self, raw: Tensor, reward: Tensor, first: Tensor) -> Tensor:
+        """What a window's rewards cost: (B, T, 2), (B, T), (B, T) -> ()."""
+        return reward_loss(*self.stats(raw), reward, first)
+
+    @torch.no_grad()
+    def restate(self, factor: float, shift: float) -> None:
+        """Every predicted reward becomes factor * reward + shift, as `SAC.restate_values` does with values."""
+        self[-1].weight[0].mul_(factor)
+        self[-1].bias[0].mul_(factor).add_(shift)
+
+
+def balanced(dyn: Tensor, rep: Tensor, config: WorldModelConfig) -> tuple[Tensor, float]:
+    """v1's KL, and its weight."""
+    return latents.balanced_kl(dyn, rep, config.kl_balance, config.free_nats), config.kl_scale
+
+
+def two_terms(dyn: Tensor, rep: Tensor, config: WorldModelConfig) -> tuple[Tensor, float]:
+    """The paper's KL, whose terms have weights of their own."""
+    return paper_kl(dyn, rep, config.kl_free, config.kl_dyn, config.kl_rep), 1.0
+
+
+# v1's piece and the paper's, by the value of the setting that chooses between them.
+RECURRENCES: dict[str, type[RSSM]] = {"gru": RSSM, "block_gru": BlockRSSM}
+REWARD_HEADS: dict[str, type[nn.Sequential]] = {"gaussian": GaussianReward, "twohot": TwoHotReward}
+KLS: dict[str, Callable[[Tensor, Tensor, WorldModelConfig], tuple[Tensor, float]]] = {"balanced": balanced, "paper": two_terms}
+SQUASH: dict[bool, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+    False: (lambda x: x, lambda x: x),
+    True: (lambda x: symlog(x), lambda x: symexp(x)),
+}
+
+
 class WorldModel(nn.Module):
     """Everything that is trained on experience.
 
@@ -54,11 +115,16 @@ class WorldModel(nn.Module):
     def __init__(self, config: WorldModelConfig, observation: int, action: int) -> None:
         super().__init__()
         self.config = config
-        self.encoder = nn.Sequential(nets.mlp(observation, config.units, config.encoder_layers - 1, config.units), nn.SiLU())
-        self.rssm = RSSM(config, config.units, action)
-        self.decoder = nets.mlp(self.rssm.features, config.units, config.decoder_layers, observation)
-        self.reward = nets.mlp(self.rssm.features, config.units, config.head_layers, 2)
-        self.cont = nets.mlp(self.rssm.features, config.units, config.head_layers, 1)
+        self.encoder = nn.Sequential(
+            nets.mlp(observation, config.units, config.encoder_layers - 1, config.units, config.norm),
+            *nets.NORMS[config.norm](config.units),
+            nn.SiLU(),
+        )
+        self.rssm = RECURRENCES[config.recurrence](config, config.units, action)
+        self.decoder = nets.mlp(self.rssm.features, config.units, config.decoder_layers, observation, config.norm)
+        self.reward = REWARD_HEADS[config.reward_head](config, self.rssm.features)
+        self.cont = nets.mlp(self.rssm.features, config.units, config.head_layers, 1, config.norm)
+        self.squash, self.unsquash = SQUASH[config.symlog]
         self.register_buffer("centre", torch.zeros(observation))
         self.register_buffer("scale", torch.ones(observation))
         self.register_buffer("measured", torch.zeros((), dtype=torch.long))  # rows ever stored when the units were last measured
@@ -86,7 +152,7 @@ class WorldModel(nn.Module):
 
     def standardized(self, observation: Tensor) -> Tensor:
         """(..., O) in the environment's units -> (..., O) in the model's."""
-        return (observation - self.centre) / self.scale
+        return self.squash((observation - self.centre) / self.scale)
 
     def encode(self, observation: Tensor) -> Tensor:
         """o_t -> e_t: (..., O) -> (..., E)."""
@@ -94,29 +160,24 @@ class WorldModel(nn.Module):
 
     def decode(self, features: Tensor) -> Tensor:
         """s_t -> the predicted o_t in the environment's units: (..., F) -> (..., O)."""
-        return self.decoder(features) * self.scale + self.centre
+        return self.unsquash(self.decoder(features)) * self.scale + self.centre
 
     def observe(self, window: Window, noise: Tensor | None = None) -> Beliefs:
         """Filter a window: see `RSSM.observe`."""
         return self.rssm.observe(window.h, self.encode(window.observation), window.action, window.first, noise)
 
     def predict_reward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """The Normal over r_t, read from s_t: (..., F) -> mean (...), std (...)."""
-        mean, raw = self.reward(features).unbind(-1)
-        if self.config.reward_std > 0:
-            return mean, torch.full_like(mean, self.config.reward_std)
-        # A learned std on a nearly noiseless reward runs to 0 and its NLL to -inf: keep a floor.
-        return mean, nets.positive(raw, self.config.reward_min_std)
-
-    @torch.no_grad()
-    def restate_rewards(self, factor: float, shift: float) -> None:
-        """Every predicted reward becomes factor * reward + shift, as `SAC.restate_values` does with values."""
-        self.reward[-1].weight[0].mul_(factor)
-        self.reward[-1].bias[0].mul_(factor).add_(shift)
+        """What r_t is, read from s_t: (..., F) -> mean (...), standard deviation (...)."""
+        return self.reward.stats(self.reward(features))
 
     def predict_continue(self, features: Tensor) -> Tensor:
-        """The logit that the episode goes on after s_t: (..., F) -> (...)."""
+        """The logit that the episode goes on after s_t: (..., F) -> (...). With a folded discount, that both do."""
         return self.cont(features).squeeze(-1)
+
+    @property
+    def folded(self) -> float:
+        """The discount that the continue head learns as well: 1 if none."""
+        return 1 - 1 / self.config.discount_horizon if self.config.discount_horizon else 1.0
 
     def loss(self, window: Window, noise: Tensor | None = None) -> tuple[dict[str, Tensor], Beliefs]:
         """Filter a window, and the whole objective on all of its rows (`loss_of`)."""
@@ -126,7 +187,7 @@ class WorldModel(nn.Module):
     def loss_of(self, beliefs: Beliefs, window: Window) -> dict[str, Tensor]:
         """The whole objective on the rows of a window that these beliefs belong to, as a dict of scalars with the sum under "total".
 
-        total = observation + reward_scale * reward + continue + kl_scale * balanced KL + overshoot_scale * overshoot
+        total = observation_scale * observation + reward_scale * reward + continue + kl_scale * balanced KL + overshoot_scale * overshoot
 
         Each term is a mean over all rows (B, T), the last one over the rows of its dreams; without
         overshooting (config.overshoot = 0, or windows of no more rows) it is not there. Entries that
@@ -138,20 +199,22 @@ class WorldModel(nn.Module):
         prior = rssm.prior(beliefs.h)  # (B, T, P)
 
         kl_dyn, kl_rep = rssm.latent.both_kl(beliefs.posterior, prior)  # (B, T)
-        mean, std = self.predict_reward(features)
+        kl, kl_scale = KLS[config.kl](kl_dyn, kl_rep, config)
+        reward = self.reward(features)
         rows = {
             "observation": nets.squared_error(self.decoder(features), self.standardized(window.observation)),
-            "reward": reward_loss(mean, std, window.reward, window.first),  # its mean already: first rows are left out there
-            "continue": nets.bernoulli_nll(self.predict_continue(features), 1 - window.terminal),
-            "kl": latents.balanced_kl(kl_dyn, kl_rep, config.kl_balance, config.free_nats),
+            # Its mean already: first rows are left out there.
+            "reward": self.reward.loss(reward, window.reward, window.first),
+            "continue": nets.bernoulli_nll(self.predict_continue(features), (1 - window.terminal) * self.folded),
+            "kl": kl,
         }  # (B, T)
-        weights = {"reward": config.reward_scale, "kl": config.kl_scale}
+        weights = {"observation": config.observation_scale, "reward": config.reward_scale, "kl": kl_scale}
         if 0 < config.overshoot < window.first.shape[1]:
             rows["overshoot"], weights["overshoot"] = self.overshoot_loss(beliefs, window), config.overshoot_scale
         losses = one_loss(rows, weights)
         with torch.no_grad():
             brought = 1 - window.first
-            miss = nets.squared_error(mean.unsqueeze(-1), window.reward.unsqueeze(-1))
+            miss = nets.squared_error(self.reward.stats(reward)[0].unsqueeze(-1), window.reward.unsqueeze(-1))
             losses["stat_reward_error"] = (brought * miss).sum() / brought.sum().clamp(min=1)
             losses["stat_kl"] = kl_dyn.mean()
             losses["stat_prior_entropy"] = rssm.latent.entropy(prior).mean()
@@ -185,9 +248,9 @@ class WorldModel(nn.Module):
             features.append(torch.cat([h, z], -1).unflatten(0, (-1, len(starts))))
         dreamt = torch.stack(features, 1)  # (B, K, dreams, F)
         same_episode = (1 - window.first[:, rows]).cumprod(1)
-        mean, std = self.predict_reward(dreamt)
+        reward = self.reward.nll(self.reward(dreamt), window.reward[:, rows])
         observation = nets.squared_error(self.decoder(dreamt), self.standardized(window.observation[:, rows]))
-        return same_episode * (observation + config.reward_scale * nets.gaussian_nll(mean, std, window.reward[:, rows]))
+        return same_episode * (config.observation_scale * observation + config.reward_scale * reward)
 
     @torch.no_grad()
     def warm_up(self, window: Window, rows: int) -> Window:

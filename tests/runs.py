@@ -13,7 +13,7 @@ from gymnasium.spaces import Box
 from toys import small
 
 from dreamer_core import checkpoint
-from dreamer_core.config import from_dict, to_dict
+from dreamer_core.config import PRESETS, from_dict, to_dict
 from dreamer_core.trainer import Trainer
 from dreamer_core.worlds.changing_pendulum import ChangingPendulum
 
@@ -50,6 +50,22 @@ def tiny(**changes):
     return small(
         **{name: TINY[name] | value if isinstance(value, dict) and name in TINY else value for name, value in (TINY | changes).items()}
     )
+
+
+# Sizes for the paper's pieces that a fraction of a second trains.
+SMALL_PIECES = dict(
+    model=dict(deter=6, stoch=3, classes=4, blocks=2, units=8, lr=1e-3), imagination=dict(starts=3, start_rows=4, last=4, horizon=3),
+    optimizer=dict(warmup=6), schedule=dict(sac_updates=1), dreamerv3=dict(actor="auto"),
+)  # fmt: skip
+
+
+def paper(**changes):
+    """What to tell `tiny` for all of the paper's pieces: what the preset sets, at tiny sizes, and the changes."""
+    merged = {"preset": "dreamerv3"}
+    for tree in (PRESETS["dreamerv3"], SMALL_PIECES, changes):
+        for name, value in tree.items():
+            merged[name] = merged.get(name, {}) | value if isinstance(value, dict) else value
+    return merged
 
 
 def words(config, **changes):

@@ -10,10 +10,11 @@ from toys import fill, numbers, random_trajectories, same, small
 
 from dreamer_core import agent as agents
 from dreamer_core import checkpoint
-from dreamer_core.agent import Dreamer, ModelFree, minibatch
+from dreamer_core.agent import Dreamer, ModelFree
 from dreamer_core.errors import CheckpointError
 from dreamer_core.replay import Window
 from dreamer_core.trainer import Trainer
+from dreamer_core.trajectories import minibatch
 
 
 def make(kind=Dreamer, **changes):

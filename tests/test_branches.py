@@ -9,7 +9,7 @@ from toys import small
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.config import WrapperConfig
-from dreamer_core.envs import make
+from dreamer_core.envs import make, make_for
 from dreamer_core.errors import DreamerError
 from dreamer_core.viz.branches import branch_out, dreams_from, posterior, recorded, watched
 from dreamer_core.viz.dream import act_out, play
@@ -138,6 +138,18 @@ def test_branches_share_the_recorded_world_and_their_posterior_knows_the_past():
     assert np.isnan(world.reward[0])
     np.testing.assert_array_equal(world.reward[1:], episode.reward[:14])
     assert {branch.world.env for branch in branches} == {agent.config.env}, "a figure cannot tell whose world this is"
+
+
+def test_where_actions_are_discrete_the_extremes_are_the_first_and_the_last():
+    """CartPole pushed to the left and to the right in every step; dreams and the real world are given the same choices."""
+    config = small(env="CartPole-v1", actor_critic="dreamerv3", dreamerv3=dict(actor="categorical"))
+    branches = branch_out(Dreamer(config, 4, 2), make_for(config), 0, [1], 4, 2)
+    left, right = branches[2:]
+    assert (left.actions, right.actions) == ("always action 0", "always action 1")
+    for branch, choice in ((left, [1, 0]), (right, [0, 1])):
+        assert branch.action.tolist() == [[choice] * 4] * 2, f"what is done in the dreams of {branch.actions}"
+        assert branch.world.action[:4].tolist() == [choice] * 4, f"what is done in the world of {branch.actions}"
+    assert left.world.observation[-1, 1] < right.world.observation[-1, 1], "the cart is faster to the right where it is pushed to the left"
 
 
 def test_branches_leave_an_episode_in_the_world_of_its_age():

@@ -25,7 +25,7 @@ def test_every_field_has_a_sentence_under_it():
                 assert re.search(rf'\n    {field.name}: [^\n]*\n    """[A-Z][^"]+\."""\n', source), f"{kind.__name__}.{field.name}"
 
 
-@pytest.mark.parametrize("name", ["dropin", "advantage"])
+@pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_survives_json(name):
     config = preset(name)
     assert config.preset == name
@@ -38,8 +38,39 @@ def test_presets_differ_where_they_say_so():
     for section, changes in PRESETS["advantage"].items():
         assert advantage[section] == dropin[section] | changes
     assert advantage["sac"]["actor_grad"] == "score" and dropin["sac"]["actor_grad"] == "pathwise"
-    with pytest.raises(ConfigError, match="there is no preset 'best': choose dropin or advantage"):
+    with pytest.raises(ConfigError, match="there is no preset 'best': choose dropin, advantage or dreamerv3"):
         preset("best")
+
+
+# What makes an agent DreamerV3's (arXiv 2301.04104v2, and the official configs.yaml); sizes and rates are this course's.
+OF_THE_PAPER = {
+    "actor_critic": "dreamerv3",
+    "model": dict(
+        latent="categorical", unimix=0.01, recurrence="block_gru", blocks=8, recurrence_layers=1, norm="rms", standardize=False,
+        symlog=True, detach_z=False, observation_scale=2.0, kl="paper", kl_dyn=1.0, kl_rep=0.1, kl_free=1.0, reward_head="twohot",
+        reward_scale=1.0, overshoot=0, discount_horizon=333,
+    ),
+    "replay": dict(start="stored", write_back=True, burn_in=0, online=True),
+    "imagination": dict(start_rows=16, last=16, horizon=15),
+    "dreamerv3": dict(
+        actor="auto", lam=0.95, horizon=333, entropy_scale=3e-4, slow_rate=0.02, slow_scale=1.0, replay_scale=0.3, range_rate=0.01,
+        range_floor=1.0, std_min=0.1, std_max=1.0, out_scale=0.01,
+    ),
+    "sac": dict(reward_scale=1.0, reward_unit="fixed"),
+    "optimizer": dict(kind="laprop", clip="agc", agc=0.3),
+}  # fmt: skip
+
+
+def test_the_preset_dreamerv3_has_every_piece_of_the_paper():
+    found = to_dict(preset("dreamerv3"))
+    for section, values in OF_THE_PAPER.items():
+        here = {name: found[section][name] for name in values} if isinstance(values, dict) else found[section]
+        assert here == values, f"{section} in the preset dreamerv3"
+    assert found["optimizer"]["warmup"] > 0, "learning rates do not rise first"
+
+
+def test_a_plain_value_of_a_preset_gives_way_to_a_given_one():
+    assert from_dict({"preset": "dreamerv3", "actor_critic": "sac"}).actor_critic == "sac"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 
 from dreamer_core import envs
-from dreamer_core.config import WrapperConfig
+from dreamer_core.config import WrapperConfig, from_dict
 from dreamer_core.errors import ConfigError, EnvError
 
 FLAT = Box(-1, 1, (3,))
@@ -243,6 +243,114 @@ def test_a_world_that_ages_is_told_its_age_and_no_other_is():
         assert envs.reset(env, 3, age=70).tolist() == [70] * 3
     finally:
         del gym.registry["Grown-v0"]
+
+
+# --- one of several actions -----------------------------------------------------------------------
+
+
+def run_in(env="Scripted-v0", actor="auto", **changes):
+    """The environment of a run with DreamerV3's actor-critic."""
+    return envs.make_for(from_dict(dict(env=env, actor_critic="dreamerv3", dreamerv3=dict(actor=actor)) | changes))
+
+
+@pytest.fixture
+def choosing():
+    """Registers a `Scripted` environment whose wrappers are the user's own: choosing(wrap, **script)."""
+
+    def register(wrap=lambda env: env, **script):
+        gym.register("Scripted-v0", lambda: wrap(Scripted(**script)), max_episode_steps=50)
+
+    yield register
+    gym.registry.pop("Scripted-v0", None)
+
+
+@pytest.mark.parametrize("start", [0, 5, -1])
+def test_the_largest_entry_is_the_action_that_is_chosen(choosing, start):
+    """Counted from where the environment's own actions start; the largest one is told as 1 among zeros, or as any larger number."""
+    choosing(action_space=Discrete(3, start=start))
+    env = run_in()
+    assert envs.is_discrete(env) and env.action_space == Box(-1, 1, (3,)), "an environment with three actions"
+    env.reset(seed=0)
+    for action in ([1, 0, 0], [0, 1, 0], [0, 0, 1], [-0.9, -0.1, -0.5]):
+        env.step(np.array(action, np.float32))
+    given = env.unwrapped.seen
+    assert [int(action) for action in given] == [start, start + 1, start + 2, start + 1], "the actions that reached the environment"
+    assert all(env.unwrapped.action_space.contains(action[()]) for action in given), "an action outside the environment's own space"
+
+
+def test_a_chosen_action_is_repeated_and_observations_are_scaled_as_any(choosing):
+    choosing(action_space=Discrete(2), observations=[[1, 2, 3]])
+    env = run_in(wrappers=dict(action_repeat=3, hide=[0], observation_scale=10))
+    assert env.reset(seed=0)[0].tolist() == [20, 30]
+    env.step(np.array([0, 1], np.float32))
+    assert [int(action) for action in env.unwrapped.seen] == [1, 1, 1]
+    assert envs.is_discrete(env), "repeated choices count as a Box"
+
+
+def test_cartpole_can_be_played():
+    env = run_in("CartPole-v1")
+    observation, _ = env.reset(seed=0)
+    assert observation.dtype == np.float32 and env.action_space.shape == (2,)
+    assert envs.is_discrete(env), "CartPole's choices count as a Box"
+    velocity = [env.step(np.eye(2, dtype=np.float32)[choice])[0][1] for choice in (0, 1, 1)]
+    assert velocity[0] < observation[1] < velocity[2], "the first action does not push to the left, or the second to the right"
+
+
+def discretized(env):
+    """A Box of one entry as two choices."""
+    return gym.wrappers.TransformAction(env, lambda choice: np.array([2.0 * choice - 1], np.float32), Discrete(2))
+
+
+def smoothed(env):
+    """Two choices as a Box of one entry."""
+    return gym.wrappers.TransformAction(env, lambda action: int(action[0] > 0), Box(-1, 1, (1,)))
+
+
+def test_what_a_wrapper_of_the_users_makes_of_the_actions_is_what_counts(choosing):
+    """A Box that was turned into choices is chosen among; choices that were turned into a Box are a Box, for either agent."""
+    choosing(discretized, action_space=Box(-1, 1, (1,)))
+    env = run_in()
+    env.reset(seed=0)
+    env.step(np.array([0, 1], np.float32))
+    assert envs.is_discrete(env) and env.unwrapped.seen == [1], "a Box turned into two choices"
+    del gym.registry["Scripted-v0"]
+    choosing(smoothed, action_space=Discrete(2))
+    for env in (run_in(), envs.make("Scripted-v0", WrapperConfig())):
+        env.reset(seed=0)
+        env.step(np.array([0.3], np.float32))
+        assert not envs.is_discrete(env) and env.action_space.shape == (1,) and env.unwrapped.seen[-1] == 1, "choices turned into a Box"
+
+
+def test_continuous_actions_are_as_they_were(choosing):
+    choosing(action_space=Box(-2, 2, (3,)))
+    for actor in ("auto", "normal"):
+        env = run_in(actor=actor)
+        env.reset(seed=0)
+        env.step(np.full(3, 0.5, np.float32))
+        assert not envs.is_discrete(env) and env.unwrapped.seen[-1].tolist() == [1, 1, 1], f"continuous actions with actor = {actor}"
+
+
+@pytest.mark.parametrize("env, actor, kind", [("Pendulum-v1", "categorical", "continuous"), ("CartPole-v1", "normal", "discrete")])
+def test_an_actor_that_does_not_fit_the_actions_is_refused(env, actor, kind):
+    with pytest.raises(ConfigError, match=f"^dreamerv3.actor is {actor}, but the actions of {env} are {kind}: leave it at auto$"):
+        run_in(env, actor)
+
+
+@pytest.mark.parametrize("changes", [dict(actor_critic="sac"), dict(agent="sac")], ids=str)
+def test_whoever_cannot_choose_is_refused_where_actions_are_discrete(changes):
+    """And is told who can."""
+    with pytest.raises(
+        EnvError, match=r"^CartPole-v1 has discrete actions \(Discrete\(2\)\), [^\n]* or --preset dreamerv3, whose actor can choose"
+    ):
+        run_in("CartPole-v1", **changes)
+
+
+@pytest.mark.parametrize("space", [MultiDiscrete([2, 2]), MultiBinary(2)], ids=str)
+def test_several_choices_at_once_are_refused_without_a_false_promise(choosing, space):
+    choosing(action_space=space)
+    with pytest.raises(EnvError, match="^Scripted-v0 has discrete actions") as error:
+        run_in()
+    assert "dreamerv3" not in str(error.value), "a preset is named that cannot choose there either"
 
 
 # --- turned away ----------------------------------------------------------------------------------

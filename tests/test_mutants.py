@@ -5,11 +5,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from mutants.run import TESTS, Outcome, attempt, chosen, kind, report
+from mutants.run import TESTS, Outcome, attempt, chosen, kind, path_of, report
 from mutants.table import MUTANTS, ROWS, Mutant
 
-TESTS_FOLDER = Path(__file__).parent
-CORE = TESTS_FOLDER.parent / "dreamer_core"
+ROOT = Path(__file__).parents[1]
+CORE = ROOT / "dreamer_core"
 
 
 # --- the table ------------------------------------------------------------------------------------
@@ -37,10 +37,11 @@ def test_every_mutant_belongs_to_a_row_and_is_listed_once():
 
 
 def test_every_file_of_the_core_has_mutants_and_tests_that_exist():
-    without = {"__init__.py", "errors.py"}  # nothing there decides anything
-    assert MUTANTS.keys() == {path.name for path in CORE.glob("*.py")} - without, "files of the core without mutants"
+    without = {"__init__.py", "errors.py", "paper/__init__.py"}  # nothing there decides anything
+    files = {path.relative_to(CORE).as_posix() for folder in (CORE, CORE / "paper") for path in folder.glob("*.py")}
+    assert MUTANTS.keys() == files - without, "files of the core, or of its room for the paper's pieces, without mutants"
     assert TESTS.keys() == MUTANTS.keys(), "files without tests to run"
-    missing = [name for names in TESTS.values() for name in names if not (TESTS_FOLDER / f"test_{name}.py").exists()]
+    missing = [name for names in TESTS.values() for name in names if not (ROOT / path_of(name)).exists()]
     assert not missing, f"tests that do not exist: {missing}"
 
 
@@ -114,6 +115,6 @@ def silent(test: ast.expr) -> bool:
 
 @pytest.mark.parametrize("name", sorted({name for names in TESTS.values() for name in names} | {"mutants"}))
 def test_tests_of_the_core_say_in_words_what_broke(name):
-    tree = ast.parse((TESTS_FOLDER / f"test_{name}.py").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / path_of(name)).read_text(encoding="utf-8"))
     bare = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert) and node.msg is None and silent(node.test)]
-    assert not bare, f"test_{name}.py, lines {bare}: a failure would read 'assert False', so say behind the condition what broke"
+    assert not bare, f"{path_of(name)}, lines {bare}: a failure would read 'assert False', so say behind the condition what broke"

@@ -197,6 +197,14 @@ def test_batched_unroll_equals_the_plain_loop(kind, firsts, length):
     )
 
 
+def test_with_norms_the_plain_loop_runs():
+    """The fast unroll is written for layers without norms."""
+    rssm = make(norm="rms")
+    args = inputs(rssm)
+    for left, right in zip(rssm.observe(*args), rssm.observe_plain(*args)):
+        torch.testing.assert_close(left, right, msg=lambda told: f"with norms, observing is not the plain loop: {told}")
+
+
 def test_one_switch_sends_every_rssm_through_the_plain_loop(monkeypatch):
     """So that a `step`, `posterior` or `observe_plain` put in its place is the one that runs; the numbers stay."""
     rssm, calls = make(), []

@@ -728,3 +728,88 @@ def test_without_a_schedule_the_entropy_weight_stays_what_it_was():
     assert sac.alpha == 0.5
     sac.updates += 100
     assert sac.alpha == 0.5
+
+
+# --- pieces of the paper that SAC can have too ---------------------------------------------------
+
+
+def test_with_zero_init_every_critic_starts_at_exactly_zero():
+    """The targets too, so that the first returns are rewards and entropy alone; and it learns from there."""
+    sac, state, action = make(zero_init=True), 100 * torch.randn(50, 9), torch.rand(50, 2) * 2 - 1
+    for name, critics in (("fast", sac.q), ("target", sac.q_target)):
+        assert (critics(state, action) == 0).all(), f"a {name} critic that has learned nothing knows a value"
+    assert sac.q.layers[0].weight.any(), "more than the output layer was set to 0"
+    optimizer = sac.make_optimizer()
+    for _ in range(2):
+        sac.update(random_trajectories(), optimizer)
+    assert (sac.q(state, action) != 0).all() and (sac.q_target(state, action) != 0).all(), "a critic that started at 0 stays there"
+
+
+def ranged(low, high, **changes):
+    """An agent whose returns have had this range."""
+    torch.manual_seed(3)
+    sac = make(return_range=True, **changes)
+    sac.range.percentiles.copy_(torch.tensor([low, high]))
+    return sac
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.5, 1.0])
+def test_with_a_return_range_entropy_is_weighed_in_ranges(lam):
+    """alpha 0.3 at a range of 4 is alpha 1.2 in every place: returns, baseline, advantage and the pathwise objective."""
+    torch.manual_seed(3)
+    plain, batch, weight = make(alpha=1.2, alpha_final=1.2, lam=lam), random_trajectories(), torch.rand(5, 4)
+    found = []
+    for sac in (plain, ranged(-1.0, 3.0, alpha=0.3, alpha_final=0.3, lam=lam)):
+        sac.load_state_dict(plain.state_dict(), strict=False)
+        assert sac.alpha == pytest.approx(1.2), "the weight of the entropy"
+        torch.manual_seed(4)
+        returns = sac.returns(batch)
+        found.append([returns, sac.pathwise_loss(batch.state[:, :-1], weight)[0], sac.score_loss(batch, returns, weight)[0]])
+    for name, ours, expected in zip(("returns", "pathwise loss", "score loss"), found[1], found[0]):
+        torch.testing.assert_close(ours, expected, msg=lambda told, name=name: f"{name} with a return range: {told}")
+
+
+def test_both_actors_climb_returns_over_their_range_plus_alpha_times_entropy():
+    """Losses over S: the advantage is (R - E[Q]) / S - alpha (log pi - its mean), the pathwise value Q / S - alpha log pi."""
+    sac, batch, alpha, scale = ranged(-1.0, 3.0, alpha=0.3, alpha_final=0.3, baseline_samples=2), random_trajectories(), 0.3, 4.0
+    state, returns, weight = batch.state[:, :-1], torch.randn(5, 4), torch.rand(5, 4)
+    with torch.no_grad():
+        log_prob = sac.actor.log_prob(state, batch.pre_tanh)
+        torch.manual_seed(4)
+        drawn = sac.actor.sample(state.expand(2, *state.shape))
+        q = sac.q_target(state.expand(2, *state.shape), torch.tanh(drawn.pre_tanh)).amin(0)
+        advantage = (returns - q.mean(0)) / scale - alpha * (log_prob - drawn.log_prob.mean(0))
+        torch.manual_seed(4)
+        score = sac.score_loss(batch, returns, weight)[0] / scale
+        torch.manual_seed(4)
+        action = sac.actor.sample(state)
+        climbed = sac.q_target(state, torch.tanh(action.pre_tanh)).amin(0) / scale - alpha * action.log_prob
+        torch.manual_seed(4)
+        pathwise = sac.pathwise_loss(state, weight)[0] / scale
+    torch.testing.assert_close(score, -(weight * advantage * log_prob).mean(), msg=lambda told: f"score loss over S: {told}")
+    torch.testing.assert_close(pathwise, -(weight * climbed).mean(), msg=lambda told: f"pathwise loss over S: {told}")
+
+
+def test_each_update_moves_the_range_by_its_returns():
+    """A hundredth of the way to the 5th and the 95th percentile of what the critics regress on."""
+    sac, batch = ranged(-100.0, 300.0, alpha=0.0, alpha_final=0.0, lam=1.0), random_trajectories()
+    torch.manual_seed(4)
+    returns = sac.returns(batch)
+    torch.manual_seed(4)
+    sac.update(batch, sac.make_optimizer())
+    low, high = torch.quantile(returns.flatten(), torch.tensor([0.05, 0.95])).tolist()
+    assert sac.range.percentiles.tolist() == pytest.approx([-99 + 0.01 * low, 297 + 0.01 * high])
+
+
+def test_small_ranges_count_as_one_and_no_range_as_none():
+    assert ranged(0.0, 0.2, alpha=0.3, alpha_final=0.3).alpha == pytest.approx(0.3), "a range below 1"
+    assert make().range is None and not any(name.startswith("range") for name in make().state_dict()), "a range that nobody asked for"
+
+
+def test_new_units_of_rewards_move_the_range_with_the_values():
+    """Q becomes 0.5 Q + 3, and so do the percentiles of returns: entropy keeps its price."""
+    sac, state, action = ranged(-2.0, 8.0, alpha=0.1, alpha_final=0.1), torch.randn(5, 9), torch.rand(5, 2)
+    before = sac.q(state, action)
+    sac.restate_values(0.5, 3.0)
+    torch.testing.assert_close(sac.q(state, action), 0.5 * before + 3)
+    assert sac.range.percentiles.tolist() == pytest.approx([2, 7]) and sac.alpha == pytest.approx(0.5)

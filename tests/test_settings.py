@@ -19,7 +19,7 @@ OBSERVATION, ACTION = 3, 2
 TELLING = dict(
     model=dict(
         deter=5, stoch=4, classes=6, min_std=0.21, unimix=0.07, units=9, encoder_layers=3, decoder_layers=4, head_layers=2, lr=0.011,
-        clip_norm=1.1,
+        clip_norm=1.1, blocks=5, recurrence_layers=3,
     ),
     replay=dict(capacity=83, batch=7, length=8, burn_in=1),
     imagination=dict(starts=13, start_rows=2, horizon=3),
@@ -58,6 +58,36 @@ def test_the_world_models_sizes(kind, z, params):
         "cell": (9, 5),
         "features": s,
     }, "shapes of layers"
+
+
+def test_the_sizes_of_the_papers_pieces():
+    """h 5 in 5 blocks of one, each reading its own entry and three embeddings of 9; 255 bins; a norm of 9 before every SiLU."""
+    pieces = dict(recurrence="block_gru", reward_head="twohot", norm="rms")
+    agent = Dreamer(small(**TELLING | {"model": TELLING["model"] | pieces, "actor_critic": "dreamerv3"}), OBSERVATION, ACTION)
+    model, core, s = agent.model, agent.model.rssm.core, 5 + 4
+    blocks = [(len(layer[0].weight), *layer[0].weight.shape[1:]) for layer in core.hidden]
+    found = {
+        "embeddings": [layers(part)[0] for part in (core.from_h, core.from_z, core.from_a)],
+        "blocks": blocks,
+        "gates": tuple(core.gates.weight.shape),
+        "reward": layers(model.reward),
+        "norms": [
+            sum(isinstance(part, nn.RMSNorm) for part in net.modules()) for net in (model.encoder, model.decoder, model.reward, model.cont)
+        ],
+        "norms of the RSSM": [
+            sum(isinstance(part, nn.RMSNorm) for part in net.modules()) for net in (model.rssm.prior, model.rssm.posterior_act)
+        ],
+    }
+    assert found == {
+        "embeddings": [(9, 5), (9, 4), (9, ACTION)],
+        "blocks": [(5, 1 + 3 * 9, 1), (5, 1, 1), (5, 1, 1)],
+        "gates": (5, 1, 3),
+        "reward": [(9, s), (9, 9), (255, 9)],
+        "norms": [3, 4, 2, 2],
+        "norms of the RSSM": [2, 1],
+    }, "shapes of layers"
+    plain = Dreamer(small(**TELLING), OBSERVATION, ACTION)
+    assert not any(isinstance(part, nn.RMSNorm) for part in plain.model.modules()), "norms that nobody asked for"
 
 
 def test_the_kind_of_z_and_its_settings():
@@ -115,6 +145,8 @@ def test_a_short_buffer_is_filtered_whole_before_a_dream():
 
 CATEGORICAL, SCORE = {"model.latent": "categorical"}, {"sac.actor_grad": "score"}
 SOLO = {"agent": "sac"}
+BLOCKS, PAPER_KL, LAPROP = {"model.recurrence": "block_gru"}, {"model.kl": "paper"}, {"optimizer.kind": "laprop"}
+V3, LARGE = {"actor_critic": "dreamerv3"}, {"sac.reward_scale": 50.0}  # returns whose range is above its floor
 # For each setting a value that must change the run, and other settings without which it has no say.
 CHANGES = {
     "wrappers.hide": ([1], {}), "wrappers.action_repeat": (2, {}), "wrappers.observation_scale": (2.0, {}),
@@ -123,27 +155,41 @@ CHANGES = {
     "model.min_std": (0.2, {}), "model.unimix": (0.1, CATEGORICAL), "model.units": (9, {}), "model.encoder_layers": (1, {}),
     "model.decoder_layers": (2, {}), "model.head_layers": (2, {}), "model.standardize": (True, {}), "model.detach_z": (False, {}),
     "model.kl_scale": (0.5, {}), "model.kl_balance": (0.3, {}), "model.free_nats": (3.0, {}), "model.reward_scale": (2.0, {}),
+    "model.recurrence": ("block_gru", {}), "model.blocks": (3, BLOCKS), "model.recurrence_layers": (2, BLOCKS),
+    "model.norm": ("rms", {}), "model.symlog": (True, {}), "model.observation_scale": (2.0, {}), "model.reward_head": ("twohot", {}),
+    "model.kl": ("paper", {}), "model.kl_dyn": (0.5, PAPER_KL), "model.kl_rep": (0.5, PAPER_KL), "model.kl_free": (0.7, PAPER_KL),
+    "model.discount_horizon": (20, {}),
     "model.reward_std": (2.0, {}), "model.reward_min_std": (0.5, {"model.reward_std": 0.0}), "model.overshoot": (2, {}),
     "model.overshoot_scale": (0.5, {"model.overshoot": 2}), "model.lr": (2e-3, {}), "model.clip_norm": (1e-5, {}),
     "replay.capacity": (30, {}), "replay.layout": ("chunks", {}), "replay.start": ("zero", {}), "replay.write_back": (False, {}),
     "replay.write_back_zero": (False, {"replay.start": "zero"}), "replay.batch": (5, {}), "replay.length": (6, {}),
-    "replay.burn_in": (2, {}),
-    "imagination.starts": (7, {}), "imagination.start_rows": (2, {}), "imagination.horizon": (3, {}),
+    "replay.burn_in": (2, {}), "replay.online": (True, {}),
+    "imagination.last": (2, {}), "imagination.starts": (7, {}), "imagination.start_rows": (2, {}), "imagination.horizon": (3, {}),
     "sac.units": (9, {}), "sac.layers": (1, {}), "sac.lam": (0.5, {}), "sac.soft": (False, {}), "sac.actor_grad": ("score", {}),
     "sac.gamma": (0.5, {}), "sac.alpha": (0.3, {}), "sac.alpha_final": (0.3, {"sac.alpha_updates": 10}),
     "sac.alpha_updates": (10, {"sac.alpha_final": 0.3}), "sac.reward_scale": (0.5, {}), "sac.reward_unit": ("returns", {}),
     "sac.polyak": (0.5, {}),
     "sac.actor_lr": (2e-3, {}), "sac.critic_lr": (2e-3, {}), "sac.clip_norm": (1e-5, {}), "sac.batch": (8, {}),
     "sac.baseline_samples": (3, SCORE), "sac.normalize_advantage": (True, SCORE), "sac.actor_out_scale": (0.5, {}),
+    "sac.zero_init": (True, {}), "sac.return_range": (True, LARGE),
     "sac.mean_limit": (0.1, {}), "sac.log_std_min": (0.0, {}), "sac.log_std_max": (-1.0, {}),
+    "dreamerv3.units": (9, V3), "dreamerv3.layers": (2, V3),
+    "dreamerv3.lam": (0.5, V3), "dreamerv3.horizon": (5, V3), "dreamerv3.entropy_scale": (0.5, V3), "dreamerv3.slow_rate": (0.5, V3),
+    "dreamerv3.slow_scale": (0.5, V3), "dreamerv3.replay_scale": (0.6, V3 | {"imagination.last": 3}),
+    "dreamerv3.range_rate": (0.9, V3 | LARGE),
+    "dreamerv3.range_floor": (0.1, V3), "dreamerv3.std_min": (0.3, V3), "dreamerv3.std_max": (0.9, V3), "dreamerv3.out_scale": (0.1, V3),
+    "dreamerv3.lr": (2e-3, V3), "dreamerv3.clip_norm": (1e-5, V3),
+    "optimizer.kind": ("laprop", {}), "optimizer.clip": ("agc", LAPROP), "optimizer.agc": (1e-4, {"optimizer.clip": "agc"}),
+    "optimizer.warmup": (9, {}),
     "schedule.prefill": (42, {}), "schedule.hold": (9, {}), "schedule.prefill_episode": (11, {}), "schedule.pretrain_model": (3, {}),
     "schedule.pretrain_both": (2, {}), "schedule.every": (5, {}), "schedule.model_updates": (3, {}), "schedule.agent_updates": (3, {}),
     "schedule.sac_updates": (3, {}), "schedule.halving": (10, {}), "schedule.anneal": (True, {}), "schedule.real_updates": (4, SOLO),
     "evaluation.every": (15, {}), "evaluation.episodes": (3, {}), "evaluation.seed": (8, {}),
-    "env": ("Pendulum-v1", {}), "agent": ("sac", {}), "env_steps": (55, {}), "seed": (1, {}),
+    "env": ("Pendulum-v1", {}), "agent": ("sac", {}), "actor_critic": ("dreamerv3", {}), "env_steps": (55, {}), "seed": (1, {}),
 }  # fmt: skip
-# Held elsewhere: a preset only names values, the fast unroll must change nothing, and these decide where and when, not what.
-NOT_HERE = {"preset", "model.batched_unroll", "device", "threads", "checkpoint_every"}
+# Held elsewhere: a preset only names values, the fast unroll must change nothing, an actor that does not fit the actions is refused
+# (test_envs.py), and the others decide where and when, not what.
+NOT_HERE = {"preset", "model.batched_unroll", "dreamerv3.actor", "device", "threads", "checkpoint_every"}
 
 
 def names():

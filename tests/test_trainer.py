@@ -2,6 +2,7 @@
 
 import gc
 import json
+import math
 import os
 import random
 import shutil
@@ -17,11 +18,12 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from gymnasium.spaces import Box
-from runs import Buoy, assert_same_run, final_state, finish, live, metrics, start_life, tiny, train
+from gymnasium.spaces import Box, Discrete
+from runs import Buoy, assert_same_run, final_state, finish, live, metrics, paper, start_life, tiny, train
 
 from dreamer_core import checkpoint, replay
 from dreamer_core import trainer as training
+from dreamer_core.agent import Dreamer
 from dreamer_core.errors import CheckpointError, ConfigError, Diverged, DreamerError, EnvError, NotEnoughData
 from dreamer_core.trainer import Trainer, check_threads, check_windows, differences, pick_device
 from dreamer_core.worlds import WORLDS
@@ -174,6 +176,21 @@ def test_a_return_is_reported_in_the_worlds_own_units():
     assert len(stored) == 20 and stored.max() <= -3, "what is stored is not what the agent is to learn from"
 
 
+@pytest.mark.parametrize("chance", [1.0, 0.5])
+def test_an_imagined_return_is_not_discounted_where_the_model_has_learned_a_discount(chance):
+    """A reward of 1 in each of 20 steps is 20, as real returns count it; half of that chance at each step sums to 2."""
+    trainer = Trainer(tiny(model=dict(discount_horizon=10)))
+    with torch.no_grad():
+        for head, value in (
+            (trainer.agent.model.reward, [1.0, 0.0]),
+            (trainer.agent.model.cont, [math.log(0.9 * chance / (1 - 0.9 * chance))]),
+        ):
+            head[-1].weight.zero_()
+            head[-1].bias.copy_(torch.tensor(value))
+    expected = 20 if chance == 1 else 2 - 0.5**19
+    assert trainer.evaluate()["imagined_return_mean"] == pytest.approx(expected, rel=1e-4), "the return imagined with a folded discount"
+
+
 LEARNED = dict(env_steps=160, sac=dict(reward_unit="returns"))
 
 
@@ -258,6 +275,46 @@ def test_each_entry_of_a_random_action_is_drawn_for_itself():
     trainer.held = torch.zeros(2)
     actions = torch.stack([trainer._random_action().clone() for _ in range(4000)])
     assert torch.corrcoef(actions.T)[0, 1].abs() < 0.06, "the entries of a random action go together"
+
+
+class Lanes(gym.Env):
+    """Three actions, which are remembered."""
+
+    observation_space = Box(-1, 1, (1,))
+    action_space = Discrete(3, start=4)
+    taken: list[int] = []
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(1), {}
+
+    def step(self, action):
+        Lanes.taken.append(int(action))
+        return np.zeros(1), 0.0, False, False, {}
+
+
+gym.register("Lanes-v0", Lanes, max_episode_steps=20)
+
+
+def test_random_choices_are_uniform_and_held_for_a_geometric_time():
+    """With hold = 4 a quarter of the steps draw anew, and two thirds of these choose another of the three actions."""
+    trainer = Trainer(tiny(**paper(env="Lanes-v0", schedule=dict(hold=4))))
+    first, trainer.step = trainer._random_action().clone(), 1
+    actions = torch.stack([first] + [trainer._random_action().clone() for _ in range(20_000)])
+    assert torch.equal(actions.sort(-1).values, torch.tensor([0.0, 0, 1]).expand(20_001, 3)), "a random choice that is not one-hot"
+    assert actions.mean(0).tolist() == pytest.approx([1 / 3] * 3, abs=0.03), "how often each action is chosen"
+    changed = (actions[1:] != actions[:-1]).any(-1).float().mean().item()
+    assert changed == pytest.approx(1 / 4 * 2 / 3, abs=0.015), "how often another action is chosen"
+
+
+def test_choices_are_stored_as_they_reached_the_environment():
+    """Random and the policy's own, in the environment's own numbers 4, 5 and 6."""
+    Lanes.taken.clear()
+    trainer = Trainer(tiny(**paper(env="Lanes-v0", env_steps=60, evaluation=dict(every=500, episodes=1))))
+    finish(trainer)
+    data = {name: value[: len(trainer.agent.replay)] for name, value in trainer.agent.replay.data.items()}
+    left = data["action"][data["action"].sum(-1) > 0]  # no action leaves the last row of an episode
+    assert [4 + int(action.argmax()) for action in left] == Lanes.taken[:60], "actions stored, and actions taken"
+    assert len(left) == 60 and set(left[:40].argmax(-1).tolist()) == {0, 1, 2}, "the random steps do not choose among all actions"
 
 
 def test_a_runs_seed_and_the_episodes_number_decide_how_an_episode_starts(monkeypatch):
@@ -368,6 +425,43 @@ def test_windows_may_be_longer_than_any_episode():
 ENDING = ("InvertedPendulum-v5", "InvertedDoublePendulum-v5", "Hopper-v5", "dreamer/Recall-v0")  # within 60 steps, for good
 
 
+@pytest.fixture(scope="module")
+def cartpole(tmp_path_factory):
+    """The folder and the trainer of a run with discrete actions."""
+    out = tmp_path_factory.mktemp("cartpole") / "run"
+    return out, train(tiny(**paper(env="CartPole-v1", env_steps=60)), out)
+
+
+def test_a_run_with_discrete_actions_trains_and_is_measured(cartpole):
+    out, trainer = cartpole
+    lines = metrics(out)
+    assert [line["env_steps"] for line in lines] == [20, 40, 60]
+    assert min(line["eval_return_mean"] for line in lines) >= 1, "an episode of CartPole has at least one step, which brings 1"
+    assert lines[-1]["grad_steps"] == 2 + 1 + 1 + 2 * (2 + 2), "updates of model and agent"
+    assert {"agent/critic_loss", "agent/replay_loss", "agent/actor_loss", "agent/return_range", "model/kl"} <= lines[-1].keys()
+    assert all(math.isfinite(value) for line in lines for value in line.values()), "a metric that is no number"
+    assert type(trainer.agent.sac.actor).__name__ == "CategoricalActor"
+
+
+@pytest.mark.parametrize("env, actor", [("CartPole-v1", "categorical"), ("Buoy-v0", "normal")])
+def test_a_run_writes_down_which_actor_it_has(env, actor, tmp_path):
+    """What "auto" was is known to whoever loads the run, without the environment."""
+    Trainer(tiny(**paper(env=env)), tmp_path / "run").close()
+    written = json.loads((tmp_path / "run/config.json").read_text(encoding="utf-8"))
+    assert written["dreamerv3"]["actor"] == actor and written["actor_critic"] == "dreamerv3"
+    assert final_state(tmp_path / "run")[1]["config"] == written, "the checkpoint says something else than config.json"
+
+
+def test_an_agent_with_discrete_actions_is_loaded_and_acts(cartpole):
+    out, trainer = cartpole
+    agent, observation = Dreamer.load(out), torch.randn(5, 4)
+    ours, theirs = (one.policy(one.initial(5), observation, torch.ones(5), explore=False) for one in (agent, trainer.agent))
+    assert torch.equal(ours.action, theirs.action), "the loaded agent acts otherwise"
+    assert torch.equal(ours.action.sort(-1).values, torch.tensor([0.0, 1]).expand(5, 2)), "an action that is not one-hot"
+    drawn = agent.policy(agent.initial(200), observation[:1].expand(200, 4), torch.ones(200), explore=True).action
+    assert 0 < drawn[:, 0].mean() < 1 and ((drawn == 0) | (drawn == 1)).all(), "exploring, it does not choose among both actions"
+
+
 @pytest.mark.parametrize(
     "env",
     ["Pendulum-v1", "MountainCarContinuous-v0", "Reacher-v5", "HalfCheetah-v5", *ENDING]
@@ -443,9 +537,13 @@ def test_killed_at_random_moments(tmp_path):
         dict(env="Pendulum-v1", wrappers=dict(hide=[2], observation_scale=30, reward_scale=0.01, reward_offset=3)),
         dict(env="Changing-v0"),
         dict(replay=dict(capacity=37, layout="chunks", burn_in=2)),
+        dict(sac=dict(return_range=True, zero_init=True, reward_unit="returns"), optimizer=dict(kind="laprop", clip="agc", warmup=9)),
+        paper(replay=dict(capacity=37)),
+        paper(env="CartPole-v1"),
     ],
-    ids=["sac", "measured rewards", "advantage", "categorical", "hidden velocity in other units", "a world that changes", "full buffer"],
-)
+    ids=["sac", "measured rewards", "advantage", "categorical", "hidden velocity in other units", "a world that changes", "full buffer",
+         "pieces of the paper", "dreamerv3", "dreamerv3 with discrete actions"],
+)  # fmt: skip
 def test_every_kind_of_run_survives_being_killed(changes, tmp_path):
     """During the random steps, in the middle of an episode, after learning, and at its very end."""
     config = tiny(**changes)
@@ -1095,6 +1193,15 @@ def test_a_diverged_run_stops_with_one_sentence(tmp_path):
     for line in (tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
         json.loads(line, parse_constant=pytest.fail)
     Trainer.resume(tmp_path / "run")
+
+
+def test_a_diverged_run_names_the_rates_that_it_has():
+    rates = {"sac": "model.lr, sac.actor_lr, sac.critic_lr", "dreamerv3": "model.lr, dreamerv3.lr"}
+    for kind, names in rates.items():
+        trainer = Trainer(tiny(actor_critic=kind))
+        trainer.metrics = {"agent/actor_loss": float("nan")}
+        with pytest.raises(Diverged, match=rf"agent/actor_loss is nan at step 0; [^\n]* \({names}\)"):
+            trainer.evaluate()
 
 
 def test_the_first_learning_reports_its_progress():

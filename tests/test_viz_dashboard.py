@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 from figures import assert_readable, lines
-from runs import finish, tiny
+from runs import finish, paper, tiny
 
 from dreamer_core.errors import CheckpointError
 from dreamer_core.trainer import Trainer
-from dreamer_core.viz.dashboard import MODEL_PANELS, PANELS, dashboard, fitting_scale, omissions, read_metrics, series
+from dreamer_core.viz.dashboard import MODEL_PANELS, PANELS, VALUE_PANELS, dashboard, fitting_scale, omissions, read_metrics, series
 
 EVERYTHING = {metric for _, metrics in PANELS.values() for metric in metrics}
 
@@ -101,6 +101,17 @@ def test_a_line_that_is_being_written_does_not_count(tmp_path):
 def test_a_folder_without_a_run_is_named(tmp_path):
     with pytest.raises(CheckpointError, match=r"there is no run in .*, since it holds no metrics.jsonl: name the folder that --out made"):
         read_metrics(tmp_path)
+
+
+def test_a_run_of_dreamerv3_has_panels_of_its_own():
+    """v(s) where SAC has Q, and the range of returns; nothing that is drawn is missing."""
+    rows = finish(Trainer(tiny(**paper())))
+    figure = dashboard(rows)
+    assert [axis.get_title() for axis in figure.get_axes()] == list(VALUE_PANELS)
+    assert not any("Not logged" in sentence for sentence in omissions([row | {"imagined_minus_real": 0} for row in rows], VALUE_PANELS))
+    value = lines(next(axis for axis in figure.get_axes() if axis.get_title() == "Value"))
+    assert value["v(s) of dreams"][1].tolist() == [row["agent/value_mean"] for row in rows if "agent/value_mean" in row]
+    assert_readable(figure)
 
 
 def test_the_scale_fits_the_values():

@@ -188,6 +188,13 @@ def test_acting_out_stops_where_the_episode_ends(env):
     assert [len(part) for part in found] == [201, 200, 200]
 
 
+def test_held_choices_are_one_hot_and_held():
+    actions = held_actions(2000, 3, 4, seed=0, discrete=True)
+    assert np.array_equal(np.sort(actions, -1), np.tile([0, 0, 1], (2000, 1))), "a choice that is not one-hot"
+    assert actions.mean(0) == pytest.approx([1 / 3] * 3, abs=0.1), "how often each action is chosen"
+    assert (actions[1:] != actions[:-1]).any(-1).mean() == pytest.approx(1 / 4 * 2 / 3, abs=0.04), "how often another one is chosen"
+
+
 def test_held_actions_are_held():
     actions = held_actions(20_000, 2, hold=5, seed=0)
     assert actions.shape == (20_000, 2) and actions.dtype == np.float32

@@ -53,6 +53,15 @@ def test_rewards_count_as_far_as_the_dream_still_runs():
     assert np.allclose(imagined_and_real(agent, [ramp()], [0], 4, 3).imagined, 1 + 1 / 2 + 1 / 4 + 1 / 8)
 
 
+def test_a_discount_that_the_model_has_learned_is_not_counted():
+    """The continue head says 0.75, of which 0.9 is discount and 5/6 the chance that it goes on."""
+    agent = pendulum_agent(model=dict(discount_horizon=10))
+    constant(agent.model.reward, [1.0, 0.0])
+    constant(agent.model.cont, [np.log(3.0)])
+    chance = 0.75 / 0.9
+    assert np.allclose(imagined_and_real(agent, [ramp()], [0], 3, 2).imagined, 1 + chance + chance**2)
+
+
 def test_a_reward_is_read_from_the_state_that_an_action_leads_to():
     """A dream of one step collects the reward of the state reached, not of the one it starts from."""
     agent, episode = without_chance(pendulum_agent()), ramp()

@@ -126,6 +126,12 @@ def test_another_environment_has_no_such_plane(plane):
         plane(agent, COARSE)
 
 
+@pytest.mark.parametrize("plane", [agent_plane, exact_plane])
+def test_an_agent_without_a_soft_value_has_no_such_plane(plane):
+    with pytest.raises(ValueError, match="^the state plane shows a soft value, .* give one trained with actor_critic sac$"):
+        plane(pendulum_agent(actor_critic="dreamerv3"), COARSE)
+
+
 @pytest.mark.parametrize("units", [dict(observation_scale=2), dict(reward_scale=0.1), dict(reward_offset=1)])
 def test_an_agent_that_sees_other_units_has_no_such_plane(units):
     with pytest.raises(ValueError, match="^the state plane is Pendulum-v1's in its own units, but this agent sees it in others: give one"):

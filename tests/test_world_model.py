@@ -192,6 +192,21 @@ def test_one_loss_by_hand():
     assert (without["b"].item(), without["total"].item()) == (0.0, 2.0), "a part of weight 0, and the total"
 
 
+@pytest.mark.parametrize("norm", ["none", "rms"])
+def test_a_norm_stands_before_every_silu_or_before_none(norm):
+    model = WorldModel(model_config(norm=norm, encoder_layers=2), 3, 2)
+    before = {
+        f"{name} layer {place}": isinstance(part[place - 1], torch.nn.RMSNorm)
+        for name, part in model.named_modules()
+        if isinstance(part, torch.nn.Sequential)
+        for place, layer in enumerate(part)
+        if isinstance(layer, torch.nn.SiLU)
+    }
+    assert len(before) >= 7, f"layers of encoder, f, prior, posterior, decoder and both heads: {sorted(before)}"
+    wrong = sorted(place for place, found in before.items() if found != (norm == "rms"))
+    assert not wrong, f"with model.norm = {norm}: {wrong}"
+
+
 # --- dreams inside the window ----------------------------------------------------------------
 
 

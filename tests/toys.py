@@ -9,17 +9,25 @@ from dreamer_core.trajectories import Trajectories
 # Every number a test relies on is written here, so that new defaults change no test.
 SMALL = {
     "model": dict(
-        deter=6, latent="gaussian", stoch=3, classes=4, min_std=0.1, unimix=0.01, units=8, encoder_layers=2, decoder_layers=1,
-        head_layers=1, standardize=False, detach_z=True, batched_unroll=True, kl_scale=0.1, kl_balance=0.8, free_nats=0.0, reward_scale=1.0,
-        reward_std=1.0, reward_min_std=0.05, overshoot=0, overshoot_scale=1.0, lr=1e-3, clip_norm=100.0,
+        deter=6, latent="gaussian", stoch=3, classes=4, recurrence="gru", blocks=2, recurrence_layers=1, min_std=0.1, unimix=0.01, units=8,
+        encoder_layers=2, decoder_layers=1, head_layers=1, norm="none", standardize=False, symlog=False, detach_z=True, batched_unroll=True,
+        observation_scale=1.0, kl="balanced", kl_scale=0.1, kl_balance=0.8, free_nats=0.0, kl_dyn=1.0, kl_rep=0.1, kl_free=0.0,
+        reward_scale=1.0, reward_head="gaussian", reward_std=1.0, reward_min_std=0.05, overshoot=0, overshoot_scale=1.0, discount_horizon=0,
+        lr=1e-3, clip_norm=100.0,
     ),
-    "replay": dict(capacity=100, layout="free", start="stored", write_back=True, batch=4, length=5, burn_in=0),
-    "imagination": dict(starts=6, start_rows=3, horizon=4),
+    "replay": dict(capacity=100, layout="free", start="stored", write_back=True, batch=4, length=5, burn_in=0, online=False),
+    "imagination": dict(starts=6, start_rows=3, last=1, horizon=4),
     "sac": dict(
         units=8, layers=2, lam=0.0, soft=True, actor_grad="pathwise", gamma=0.9, alpha=0.1, alpha_final=0.1, alpha_updates=0,
         reward_scale=1.0, reward_unit="fixed", polyak=0.9, actor_lr=1e-3, critic_lr=1e-3, clip_norm=100.0, batch=16, baseline_samples=4,
-        normalize_advantage=False, actor_out_scale=1.0, mean_limit=0.0, log_std_min=-20.0, log_std_max=2.0,
+        normalize_advantage=False, actor_out_scale=1.0, mean_limit=0.0, log_std_min=-20.0, log_std_max=2.0, zero_init=False,
+        return_range=False,
     ),
+    "dreamerv3": dict(
+        actor="normal", units=8, layers=1, lam=0.9, horizon=10, entropy_scale=0.01, slow_rate=0.1, slow_scale=1.0, replay_scale=0.3,
+        range_rate=0.1, range_floor=1.0, std_min=0.1, std_max=1.0, out_scale=0.5, lr=1e-3, clip_norm=100.0,
+    ),
+    "optimizer": dict(kind="adam", clip="norm", agc=0.3, warmup=0),
     "schedule": dict(
         prefill=10, hold=2, pretrain_model=2, pretrain_both=1, every=5, model_updates=2, agent_updates=2, sac_updates=2, real_updates=3,
         halving=0,

@@ -7,5 +7,6 @@ from dreamer_core.classroom.budget import budget
 from dreamer_core.classroom.glossary import glossary
 from dreamer_core.classroom.lesson import agent_parts as parts
 from dreamer_core.classroom.lesson import begin, exercise, hint, progress, solution
+from dreamer_core.classroom.lesson import paper_pieces as pieces
 
-__all__ = ["begin", "budget", "exercise", "glossary", "hint", "parts", "progress", "solution"]
+__all__ = ["begin", "budget", "exercise", "glossary", "hint", "parts", "pieces", "progress", "solution"]

@@ -72,6 +72,8 @@ def begin(notebook: str, trust: bool = False) -> None:
     mine, solved = sum(part.mine for part in agent_parts()), sum(states.get(number) == "right" for number in EXERCISES)
     told = f"You have solved {solved} of {len(EXERCISES)} exercises. " if solved else ""
     print(f"{told}Parts of the agent that are your own code: {mine} of {len(agent_parts())}.")
+    if any(each.in_agent and not each.in_v1 for each in own):
+        print(f"Pieces of the paper that are your own code: {sum(piece.mine for piece in paper_pieces())} of {len(paper_pieces())}.")
 
 
 def notebook_of(number: str) -> str:
@@ -285,5 +287,15 @@ def dots(level: int) -> str:
 
 
 def agent_parts() -> list[transplant.Part]:
-    """Every part of the agent that an exercise builds, and whether it is the learner's own now."""
-    return [transplant.Part(e.id, e.title, e.target, e.id in transplant.installed) for e in EXERCISES.values() if e.in_agent]
+    """Every part of v1 that an exercise builds, and whether it is the learner's own now."""
+    return [part_of(each) for each in EXERCISES.values() if each.in_v1]
+
+
+def paper_pieces() -> list[transplant.Part]:
+    """The same for what v1 cut from the paper."""
+    return [part_of(each) for each in EXERCISES.values() if each.in_agent and not each.in_v1]
+
+
+def part_of(built: Exercise) -> transplant.Part:
+    """What an exercise builds, and whether the learner's own runs there."""
+    return transplant.Part(built.id, built.title, built.target, built.id in transplant.installed)

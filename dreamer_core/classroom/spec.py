@@ -157,6 +157,11 @@ class Exercise:
         """Whether it becomes a part of the agent itself, not of its pictures or of nothing."""
         return self.target is not None and not self.target.startswith("dreamer_core.viz")
 
+    @property
+    def in_v1(self) -> bool:
+        """Whether it becomes a part of v1, with its defaults or one of its switches, and not of a piece of the paper that v1 cut."""
+        return self.in_agent and not self.target.startswith("dreamer_core.paper")
+
 
 def argument_names(exercise: Exercise, args: tuple) -> list[str]:
     """The reference's names for these positional arguments."""

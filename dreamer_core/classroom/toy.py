@@ -122,6 +122,11 @@ class ToyActor:
         """tanh(mean): (..., 3) -> (..., 1)."""
         return torch.tanh(self(state)[0])
 
+    @staticmethod
+    def squash(pre_tanh: Tensor) -> Tensor:
+        """The action that u stands for: tanh(u), (..., 1)."""
+        return torch.tanh(pre_tanh)
+
 
 # --- the same world for one dream at a time, in plain floats -------------------------------------
 

@@ -135,13 +135,17 @@ def history(job: Job) -> list[dict[str, Any]]:
 @cache
 def code_version() -> str:
     """A fingerprint of the agent's source, so that results of different code can be told apart."""
-    files = sorted(Path(configs.__file__).parent.glob("*.py"))
+    core = Path(configs.__file__).parent
+    files = sorted([*core.glob("*.py"), *core.glob("paper/*.py")])
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Dotted names of settings that decide the first steps of a run and differ; one that `old` was written without does not count."""
-    names = [name for name in differences(old, new) if name not in ("env_steps", "device")]
+    """Dotted names of settings that decide the first steps of a run and differ.
+
+    One that `old` was written without does not count, nor one that is "auto" now: the run has written down what that was.
+    """
+    names = [name for name in differences(old, new) if name not in ("env_steps", "device") and lookup(new, name) != "auto"]
     return [name for name in names if lookup(old, name) is not None or lookup(new, name) is None]
 
 

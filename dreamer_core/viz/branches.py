@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dreamer_core import envs
 from dreamer_core.agent import Dreamer
 from dreamer_core.config import Config
 from dreamer_core.errors import DreamerError
@@ -131,10 +132,18 @@ def recorded(agent: Dreamer, episode: Episode, start: int, steps: int, count: in
     return Branch("recorded actions", start, world, *dreams_from(agent, *here, episode.action[start : start + steps]))
 
 
+def extremes(env: gym.Env, taken: np.ndarray) -> dict[str, np.ndarray]:
+    """Two courses of action that never change, by name, as many steps as `taken` (L, A)."""
+    if envs.is_discrete(env):
+        return {f"always action {n}": np.eye(taken.shape[-1], dtype=np.float32)[np.full(len(taken), n)] for n in (0, taken.shape[-1] - 1)}
+    return {"every action +1": np.ones_like(taken), "every action −1": -np.ones_like(taken)}
+
+
 def branch_out(agent: Dreamer, env: gym.Env, seed: int, starts: Sequence[int], steps: int, count: int = 64, age: int = 0) -> list[Branch]:
     """The agent plays one real episode from a reset with `seed`; four branches leave it at each start.
 
-    The branches: the recorded actions; the agent acting in its dream; every action 1; every action -1.
+    The branches: the recorded actions; the agent acting in its dream; and two extremes, every action 1 and every action -1, or
+    where actions are discrete, the first of them always and the last.
     For the first two the real world is the recorded episode. For the others it is what the
     environment really does then, found by resetting to the same seed and acting alike up to the branch.
 
@@ -154,7 +163,7 @@ def branch_out(agent: Dreamer, env: gym.Env, seed: int, starts: Sequence[int], s
         here = past.posterior.h[start], past.observation[start], steps, count
         for name, actions in {"recorded actions": taken, "the agent acts in its dream": None}.items():
             branches.append(Branch(name, start, past, *dreams_from(agent, *here, actions)))
-        for name, actions in {"every action +1": np.ones_like(taken), "every action −1": -np.ones_like(taken)}.items():
+        for name, actions in extremes(env, taken).items():
             other = act_out(env, seed, np.concatenate([episode.action[:start], actions]), age)
             world = watched(agent, other, start, start + steps)
             branches.append(Branch(name, start, world, *dreams_from(agent, *here, actions)))

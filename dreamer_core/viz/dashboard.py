@@ -28,6 +28,11 @@ PANELS: dict[str, tuple[str, dict[str, str]]] = {
     "Imagined minus real": ("return", {"imagined_minus_real": "imagined - real"}),
     "Policy entropy": ("nats", {"agent/entropy": "entropy"}),
 }
+# The same for DreamerV3's actor-critic, which has v(s) and counts advantages in ranges of returns.
+VALUE_PANELS = {name: panel for name, panel in PANELS.items() if name != "Q"} | {
+    "Value": ("scaled reward", {"agent/value_mean": "v(s) of dreams", "agent/return_mean": "its target"}),
+    "Range of returns": ("scaled reward", {"agent/return_range": "range"}),
+}
 # What is neither real nor posterior nor dream has colours of its own.
 ROLES = {
     "eval_return_mean": COLOURS["real"],
@@ -98,6 +103,11 @@ def omissions(rows: Sequence[Row], panels: Mapping[str, tuple[str, dict[str, str
     )
 
 
+def panels_of(rows: Sequence[Row]) -> dict[str, tuple[str, dict[str, str]]]:
+    """The panels for whoever logged these rows: a world model with SAC, or with DreamerV3's actor-critic."""
+    return VALUE_PANELS if any("agent/value_mean" in row for row in rows) else PANELS
+
+
 def fitting_scale(values: np.ndarray) -> str:
     """Logarithmic for positive values that span more than a factor of ten, else linear; what is not finite does not count."""
     values = np.asarray(values, float)[np.isfinite(values)]
@@ -108,7 +118,7 @@ def dashboard(
     rows: Sequence[Row],
     free_nats: float | None = None,
     title: str = "",
-    asked: Mapping[str, tuple[str, dict[str, str]]] = PANELS,
+    asked: Mapping[str, tuple[str, dict[str, str]]] | None = None,
     step: str = STEP,
     label: str = "environment steps",
 ) -> Figure:
@@ -117,13 +127,14 @@ def dashboard(
     Args:
         rows: metrics, oldest first; a metric may begin late.
         free_nats: `config.model.free_nats`, drawn as a line in the KL panel.
-        asked: the panels, such as `MODEL_PANELS` for a world model alone.
+        asked: the panels, such as `MODEL_PANELS` for a world model alone; None asks for those of the run (`panels_of`).
         step, label: which entry of a row counts its steps, and what to call it.
 
     Raises:
         ValueError: no row holds any metric that a panel draws.
     """
     rows = [row | difference(row) for row in rows]
+    asked = panels_of(rows) if asked is None else asked
     names = {name for row in rows for name in row}
     panels = {panel: parts for panel, parts in asked.items() if names & set(parts[1])}
     if not panels:
@@ -160,7 +171,7 @@ def dashboard(
         figure,
         alt=f"Dashboard of a run with {len(panels)} panels against {label}; last values: {', '.join(last)}.",
         caption="Each point is the newest batch at that step. A KL below the free-nats line gives no gradient; "
-        + ("Q should follow its target without running away; " if "Q" in panels else "")
+        + "".join(f"{name} should follow its target without running away; " for name in ("Q", "Value") if name in panels)
         + "the reward head is judged by its mean alone, without its weight and without what a Normal pays for its width. "
         + " ".join(notes),
     )

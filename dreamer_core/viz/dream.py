@@ -62,11 +62,15 @@ def act_out(env: gym.Env, seed: int, action: np.ndarray, age: int = 0) -> Episod
     return Episode(np.stack(observations), action[: len(rewards)], np.array(rewards, np.float32))
 
 
-def held_actions(steps: int, size: int, hold: float, seed: int) -> np.ndarray:
-    """Random actions (steps, size) in [-1, 1], each kept for `hold` steps on average: they visit more of the world than an agent does."""
+def held_actions(steps: int, size: int, hold: float, seed: int, discrete: bool = False) -> np.ndarray:
+    """Random actions (steps, size) in [-1, 1], each kept for `hold` steps on average: they visit more of the world than an agent does.
+
+    `discrete` makes each of them one of `size` choices, a one-hot vector.
+    """
     random = np.random.default_rng(seed)
     number = np.cumsum(random.random(steps) < 1 / hold)  # the number of the action that is held at each step
-    return random.uniform(-1, 1, (number[-1] + 1, size)).astype(np.float32)[number]
+    drawn = random.uniform(-1, 1, (number[-1] + 1, size)).astype(np.float32)
+    return (np.eye(size, dtype=np.float32)[drawn.argmax(-1)] if discrete else drawn)[number]
 
 
 @torch.no_grad()

@@ -84,7 +84,7 @@ class DreamGame:
         if episode.observation.shape[-1] != 3:
             raise EnvError(f"the game starts from states of {NAME}, and this episode hides its velocity: record the whole observation")
         self.agent, self.episode, self.seed = agent, episode, seed
-        self.env = envs.make(config.env, config.wrappers)
+        self.env = envs.make_for(config)
         self.env.reset(seed=0)  # gymnasium wants it before the first step; the state is set below
         self.scale = agent.model.scale.cpu().numpy()
         self.beliefs = self._observe(dreams)

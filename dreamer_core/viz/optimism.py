@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from dreamer_core import envs
 from dreamer_core.agent import Dreamer
 from dreamer_core.returns import alive_weight
+from dreamer_core.trainer import AsMeasured
 from dreamer_core.viz.dream import Episode, believe, dream_on, following
 from dreamer_core.viz.show import COLOURS, GREY, PURPLE, describe
 
@@ -41,7 +42,7 @@ def imagined_and_real(agent: Dreamer, episodes: Sequence[Episode], starts: Seque
     Raises:
         ValueError: an episode is too short for a start.
     """
-    model, wrappers = agent.model, agent.config.wrappers
+    model, wrappers = AsMeasured(agent.model, 0.0), agent.config.wrappers
     imagined, real = [], []
     for episode in episodes:
         following(episode, starts, steps)  # refuses starts too near to the end

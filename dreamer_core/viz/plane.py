@@ -18,6 +18,7 @@ import torch
 from matplotlib.figure import Figure
 
 from dreamer_core.agent import Dreamer
+from dreamer_core.paper.actor_critic import DreamerV3ActorCritic
 from dreamer_core.sac import Action
 from dreamer_core.viz.pendulum import NAME, AnotherWorld, check_agent
 from dreamer_core.viz.show import describe
@@ -60,9 +61,14 @@ def soft_bellman(gamma: float, tau: float, shape: tuple[int, int] = SHAPE, torqu
 
 def check_world(agent: Dreamer) -> None:
     """Raises:
-    AnotherWorld: the agent does not live in the single steps of Pendulum that are solved here.
+    AnotherWorld: the agent does not live in the single steps of Pendulum that are solved here, or has no soft value.
     """
     check_agent(agent, "the state plane")
+    if isinstance(agent.sac, DreamerV3ActorCritic):
+        raise AnotherWorld(
+            "the state plane shows a soft value, made of Q and of the entropy's weight, but this agent has DreamerV3's critic v(s): "
+            "give one trained with actor_critic sac"
+        )
     if agent.config.wrappers.action_repeat > 1:
         raise AnotherWorld(
             f"the state plane is {NAME}'s with a new action at each step, but each action of this agent lasts "

@@ -342,8 +342,10 @@ def settings(rung: Rung, preset: str = "dropin", latent: str = "gaussian", seed:
     """The configuration for a rung: small sizes and fast rates; what is not named stays as in the preset.
 
     Raises:
-        ConfigError: there is no such preset or kind of z.
+        ConfigError: there is no such preset or kind of z, or the preset's critic is no q(s, a), which the rungs ask.
     """
+    if preset == "dreamerv3":
+        raise ConfigError("the ladder asks v1's critics q(s, a), and the preset dreamerv3 has v(s): climb it with dropin or advantage")
     score = preset == "advantage"
     return from_dict(
         {

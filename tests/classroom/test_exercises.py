@@ -1,11 +1,12 @@
 """Every exercise of the course: its truth, its answers right and wrong, and its place in the agent."""
 
 import inspect
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
-from runs import tiny
+from runs import paper, tiny
 
 from dreamer_core.classroom import right_answers, transplant
 from dreamer_core.classroom.answer import attempted
@@ -63,9 +64,9 @@ def test_the_target_is_the_reference(exercise):
 
 
 def test_each_notebook_has_three_to_seven_exercises_of_all_difficulties():
-    """More would tire. Seven are in notebook 03 alone: six parts of the RSSM, and the bound that its loss comes from."""
-    counts = [sum(notebook_of(number) == f"{n:02d}" for number in EXERCISES) for n in range(10)]
-    assert all(3 <= count <= 7 for count in counts) and sum(counts) >= 40, counts
+    """More would tire."""
+    counts = Counter(map(notebook_of, EXERCISES))
+    assert len(counts) >= 11 and all(3 <= count <= 7 for count in counts.values()) and counts.total() >= 40, counts
     assert [exercise.difficulty for exercise in EXERCISES.values()].count(3) >= 4
     numbers = [tuple(map(int, number.split("."))) for number in EXERCISES]
     assert numbers == sorted(numbers)
@@ -79,6 +80,7 @@ AGENTS = {
         "imagination": {"horizon": 3, "starts": 16},
         "sac": {"actor_grad": "score", "lam": 1.0, "batch": 0, "normalize_advantage": True},
     },
+    "dreamerv3": paper(),
     "chunks": {"replay": {"layout": "chunks", "burn_in": 2}},
     "learned reward": {"model": {"reward_std": 0.0}},
     "standard units": {"model": {"standardize": True}},
@@ -117,6 +119,7 @@ WITH = {  # what runs_with says -> which of the agents above
     "a learned reward deviation (model.reward_std = 0)": "learned reward",
     'replay.layout = "chunks"': "chunks",
     'the preset "advantage"': "advantage",
+    'the preset "dreamerv3"': "dreamerv3",
 }
 
 
@@ -131,14 +134,20 @@ def test_every_part_is_called_by_the_agent_that_is_said_to_run_it():
 
 @pytest.mark.parametrize("name", AGENTS)
 def test_an_agent_made_of_other_right_answers_learns_the_same(name):
-    """All parts swapped for differently written ones: the same numbers, up to rounding, and no part has given up."""
+    """All parts swapped for differently written ones: the same numbers, up to rounding, and no part has given up.
+
+    An answer to one of v1's parts may name v1's GRU cell, or its actor; so the paper's agent is given the paper's pieces. Of that
+    agent the model's numbers are compared: its critic's bins reach 4.9e8, and until the far ones have lost their weight, the last
+    digit of a logit moves a value.
+    """
     wanted = short_run(name)
-    for exercise in CORE:
+    swapped = [exercise for exercise in CORE if exercise.in_v1 == (name != "dreamerv3")]
+    for exercise in swapped:
         transplant.install(exercise, RIGHT[exercise.id][0])
     got = short_run(name)
-    assert set(transplant.installed) == {exercise.id for exercise in CORE}
+    assert set(transplant.installed) == {exercise.id for exercise in swapped}
     for one, other in zip(wanted, got):
-        for key in one.keys() - {"wall_s"}:
+        for key in (key for key in one if key != "wall_s" and (name != "dreamerv3" or key.startswith("model/"))):
             np.testing.assert_allclose(other[key], one[key], rtol=0.02, atol=1e-3, err_msg=key)
 
 

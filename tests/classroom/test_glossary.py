@@ -9,6 +9,8 @@ from runs import tiny
 
 from dreamer_core.classroom.glossary import ENTRIES, SIZES, glossary
 from dreamer_core.imagine import imagine
+from dreamer_core.paper.actor_critic import DreamerV3ActorCritic
+from dreamer_core.paper.twohot import twohot_mean
 from dreamer_core.returns import alive_weight
 from dreamer_core.sac import soft_baseline
 from dreamer_core.trainer import Trainer
@@ -43,6 +45,8 @@ def names():
         "alive_weight": alive_weight,
         "soft_baseline": soft_baseline,
         "torch": torch,
+        "paper": DreamerV3ActorCritic(config.dreamerv3, model.rssm.features, 1),
+        "twohot_mean": twohot_mean,
     }
 
 
@@ -63,7 +67,7 @@ def test_every_size_is_explained_and_used():
 
 
 def test_every_notebook_has_a_table_of_its_own(capsys):
-    for number in range(10):
+    for number in (*range(10), 11, 12):
         rows = [entry for entry in ENTRIES if f"{number:02d}" in entry.notebooks]
         assert 3 <= len(rows) <= 20, number
         assert len({entry.symbol for entry in rows}) == len(rows)

@@ -44,21 +44,46 @@ HEAVY = ("gymnasium", "numpy", "pydantic.dataclasses", "safetensors.torch", "tor
 CORE = ("spec", "agent")
 TESTS = {
     "latents.py": ("latents", "rssm", "world_model", *CORE, "settings"),
-    "nets.py": ("nets", "sac", "world_model", *CORE),
-    "rssm.py": ("rssm", "world_model", "settings", *CORE),
-    "world_model.py": ("world_model", *CORE, "settings"),
+    "nets.py": ("nets", "paper/vectors", "sac", "world_model", *CORE, "settings"),
+    "rssm.py": ("rssm", "world_model", "paper/block_gru", "settings", *CORE),
+    "world_model.py": (
+        "world_model",
+        "paper/symlog",
+        "paper/twohot",
+        "paper/kl",
+        "paper/block_gru",
+        "paper/actor_critic",
+        *CORE,
+        "settings",
+    ),
     "returns.py": ("returns", "sac", "spec"),
     "trajectories.py": ("returns", "agent", "sac"),
-    "sac.py": ("sac", "settings", *CORE),
+    "optimize.py": ("sac", "paper/optimizers", *CORE, "settings"),
+    "sac.py": ("sac", "paper/return_range", "paper/optimizers", "settings", *CORE),
     "imagine.py": ("imagine", *CORE),
-    "replay.py": ("replay", *CORE, "settings", "trainer"),
-    "agent.py": ("agent", "imagine", "spec", "settings", "trainer"),
+    "replay.py": ("replay", "paper/online_queue", *CORE, "settings", "trainer"),
+    "agent.py": ("agent", "imagine", "paper/optimizers", "paper/online_queue", "paper/actor_critic", "spec", "settings", "trainer"),
     "config.py": ("config", "settings", "spec", "train"),
     "trainer.py": ("trainer", "imagine", "settings", "train"),
     "checkpoint.py": ("checkpoint", "agent", "trainer"),
     "envs.py": ("envs", "trainer", "settings"),
     "train.py": ("train",),
+    "paper/symlog.py": ("paper/symlog", "paper/vectors"),
+    "paper/twohot.py": ("paper/twohot", "paper/vectors", "settings"),
+    "paper/kl.py": ("paper/kl", "paper/vectors"),
+    "paper/block_gru.py": ("paper/block_gru", "paper/vectors", "settings"),
+    "paper/laprop.py": ("paper/optimizers", "paper/vectors"),
+    "paper/agc.py": ("paper/optimizers", "paper/vectors"),
+    "paper/online_queue.py": ("paper/online_queue",),
+    "paper/return_range.py": ("paper/return_range", "paper/vectors"),
+    "paper/actor_critic.py": ("paper/actor_critic", "paper/vectors", "paper/optimizers", "settings"),
 }
+
+
+def path_of(name: str) -> str:
+    """Where the tests of this name in `TESTS` stand, from the root of the project."""
+    folder, _, last = name.rpartition("/")
+    return str(Path("tests", folder, f"test_{last}.py"))
 
 
 class Outcome(NamedTuple):
@@ -135,7 +160,7 @@ def attempt_all(folder: Path, file: str, killer: str = "") -> Outcome:
     """Run the tests of a file of the core, before them the one that noticed this change the last time."""
     found = attempt(folder, [killer]) if killer else Outcome("survived", "", "")
     if found.how == "survived" or not found.test:  # the test is gone, or no longer notices
-        found = attempt(folder, [f"tests/test_{name}.py" for name in TESTS[file]])
+        found = attempt(folder, [path_of(name) for name in TESTS[file]])
     return found
 
 
@@ -235,7 +260,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         copy_project(folder)
-        needed = dict.fromkeys(f"tests/test_{name}.py" for file, _ in mutants for name in TESTS[file])
+        needed = dict.fromkeys(path_of(name) for file, _ in mutants for name in TESTS[file])
         whole = attempt(folder, list(needed), keep=True)
         if whole.how != "survived":
             sys.exit(f"the tests fail without any change: {whole.test}: {whole.said}")

@@ -29,6 +29,12 @@ _show.png = _noting
 REPORT = "print('reached', _reached, 'unreadable', _unreadable)"
 
 
+def book(number: int) -> Path:
+    """The notebook of that number; between numbers there may be gaps."""
+    (path,) = (path for path in PATHS if path.name.startswith(f"{number:02d}_"))
+    return path
+
+
 def read(path: Path) -> nbformat.NotebookNode:
     return nbformat.read(path, as_version=4)
 

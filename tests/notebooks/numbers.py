@@ -25,6 +25,7 @@ PLACES = [
     r"\bDreamerV\d(?: (?:and|to) V\d)?|\b[Vv]\d\b|\bTD3\b|\bR2D2\b|baselines3\b|\bsize1m\b|\bL2\b|\bh_\w\b|-v1\b",
     r"\bfloat\d\d\b|\b\d\d bits\b",
     # parts of the course
+    r"\[\d\d\b(?=[^\]\n]*\]\()",  # a link that begins with a notebook's number
     rf"\b[Nn]otebooks? \d\d(?:{MORE}\d\d)*|(?<![\d.,])0\d(?: and 0\d| to 0\d)?\b(?!\.)",
     rf"\b[Ee]xercises? \d\.\d(?:{MORE}\d\.\d)*|\b(?:as in|that of|if) \d\.\d\b",
     # places in a list or a recording

@@ -16,6 +16,7 @@ from dreamer_core import envs
 from dreamer_core.agent import Dreamer
 from dreamer_core.classroom.lesson import EXERCISES
 from dreamer_core.config import Config, WorldModelConfig, preset
+from dreamer_core.paper.twohot import symexp_bins
 from dreamer_core.returns import alive_weight
 from dreamer_core.study import plan, stored
 from dreamer_core.viz.branches import recorded
@@ -25,7 +26,7 @@ from dreamer_core.viz.game import DreamGame
 from dreamer_core.viz.pendulum import angle
 from dreamer_core.yardsticks import ceiling, ladder, scales
 from dreamer_core.yardsticks.known_world import World
-from notebooks.books import PATHS, ROOT, code_cells, prose
+from notebooks.books import PATHS, ROOT, book, code_cells, prose
 
 ASSETS = ROOT / "notebooks" / "assets"
 BEST = scales.read()["Pendulum-v1"].best
@@ -132,7 +133,7 @@ def test_notebook_09_trains_loads_and_draws():
 def test_notebook_09_runs_every_part():
     lines = [line for cell in code_cells(PATHS[9]) for line in stdout(cell)]
     usual = next(int(line.split()[3]) for line in lines if line.startswith("as it is "))
-    parts = sum(exercise.in_agent for exercise in EXERCISES.values())
+    parts = sum(exercise.in_v1 for exercise in EXERCISES.values())
     assert f"{parts} of {parts} parts have run in one agent or another." in map(str.strip, lines)
     assert f"{WORDS[parts - usual].capitalize()} of these parts do not run in v1 as it is set by default" in prose(PATHS[9])
 
@@ -538,7 +539,7 @@ def column(rows, key):
 
 def says(number, *sentences):
     """These sentences stand in the words of a notebook."""
-    text = prose(PATHS[number])
+    text = prose(book(number))
     gone = [sentence for sentence in sentences if sentence not in text]
     assert not gone, f"notebook {number:02d} does not say (any more): {gone}"
 
@@ -672,7 +673,7 @@ def test_notebook_05_tells_what_its_proposals_do():
 
 def code_says(number, *pieces):
     """These pieces stand in a notebook's code, where its words name their numbers."""
-    code = "\n".join(cell.source for cell in code_cells(PATHS[number]))
+    code = "\n".join(cell.source for cell in code_cells(book(number)))
     gone = [piece for piece in pieces if piece not in code]
     assert not gone, f"the code of notebook {number:02d} does not hold {gone} any more: look at what its words say"
 
@@ -794,6 +795,27 @@ def test_notebook_05_quotes_its_settings():
     )
 
 
+def test_notebook_12_states_the_settings():
+    text, code = prose(book(12)), "\n".join(cell.source for cell in code_cells(book(12)))
+    paper, v1, ends = preset("dreamerv3"), preset("dropin").sac, symexp_bins()
+    actor_critic, kept = paper.dreamerv3, 1 - paper.dreamerv3.slow_rate
+    assert f"$-{float(ends[-1]) / 1e8:.1f}\\cdot10^8$ to ${float(ends[-1]) / 1e8:.1f}\\cdot10^8$" in text
+    assert f"with λ = {actor_critic.lam} and H = {paper.imagination.horizon}" in text and f"even at $\\lambda = {actor_critic.lam}$" in text
+    assert f"\\leftarrow {kept:.2f}\\,\\bar\\theta + {actor_critic.slow_rate:.2f}\\,\\theta" in text
+    assert f"p\\big) + {actor_critic.slow_scale:.1f}\\cdot" in text
+    assert f"weights of both $q$ | {v1.polyak} (preset `dropin`)" in text and f"weights of $v$ | {kept:.2f} |" in text
+    assert f"the 5th and the 95th percentile of the returns | {1 - actor_critic.range_rate:.2f} |" in text
+    assert f"start at 0 and follow at {actor_critic.range_rate}" in text and f"with weight {actor_critic.replay_scale}, on" in text
+    assert f"{actor_critic.std_min} \\le \\sigma \\le {actor_critic.std_max:.0f}" in text
+    assert f"with bounds of {actor_critic.std_min} and {actor_critic.std_max:.0f}" in text
+    assert "believe(count)" in code and "count, copies, steps = 32, 16, budget(300" in code
+    assert "From 32 states it dreams 300 steps, 16 times each" in text
+    assert "randn(total, 32)" in code and "change, total = 200" in code
+    assert "each update brings 32 noisy returns around 0. After 200 updates" in text
+    assert "normal_entropy(std), paid, value, scale, torch.ones(256), 0.01)" in code and "$\\eta = 0.01$ here" in text
+    assert "episodes=25, length=17" in code and "the same 400 random steps" in text and 25 * (17 - 1) == 400
+
+
 def test_notebooks_00_to_02_tell_pendulum_as_it_is():
     steps, world = gym.spec("Pendulum-v1").max_episode_steps, gym.make("Pendulum-v1").unwrapped
     second = round(1 / world.dt)
@@ -848,3 +870,41 @@ def test_notebook_02_tells_how_earlier_runs_began():
     begun, later = returns_at("suite", "sac", Config().evaluation.every), returns_at("suite", "sac", 600)
     assert all(after < before for before, after in zip(begun, later))
     assert f"so did all {WORDS[len(later)]} earlier runs, at step 600" in prose(PATHS[2])
+
+
+def test_notebook_11_computes_by_hand():
+    kept = [1 - 1 / (1 + math.exp(bias)) for bias in (0, 1)]
+    root = math.sqrt((3**2 + 4**2) / 2)
+    outermost = math.expm1(20) / 255
+    says(
+        11,
+        f"${100_000:,} / {16 * 16} \\approx {100_000 / 256:.0f}$ updates".replace(",", "{,}", 1),
+        f"after those {100_000 / 256:.0f} updates",
+        f"keeps $1 - \\sigma(0) = {kept[0]:.1f}$ of $h$ at each step, this one $1 - \\sigma(-1) = {kept[1]:.2f}$",
+        f"weights of norm {2} and a gradient of norm {10}. It may be {0.3 * 2:.1f} long, so the factor is {0.3 * 2 / 10:.2f}",
+        f"$1 \\to \\ln 2 \\approx {math.log(2):.2f}$, $1000 \\to \\ln 1001 \\approx {math.log(1001):.2f}$",
+        f"a 255th of it {WORDS[round(outermost / 1e6)]} million",
+        f"$\\sqrt{{{root**2:.1f}}} \\approx {root:.2f}$ and becomes $({3 / root:.2f}, {4 / root:.2f})$",
+    )
+    assert 4.5e8 < math.expm1(20) < 5.5e8, "half a billion"
+    assert math.expm1(0.1) == pytest.approx(0.1, abs=0.01), "an error of 0.1 in symlog is a tenth of the number"
+
+
+def test_notebook_11_quotes_its_settings():
+    model, replay, paper = WorldModelConfig(), Config().replay, preset("dreamerv3")
+    prior, rest = model.kl_balance, 1 - model.kl_balance
+    code_says(11, "shift : r.stop - shift]", "observation_units=(1.0, 1.0, 1000.0)", "budget(200, quick=15)", "spiked[calm] = 100.0")
+    says(
+        11,
+        f"cut into windows of {replay.length} rows",
+        f"A batch holds {replay.batch * replay.length} rows",
+        f"v1, with an $h$ of {model.deter} numbers",
+        f"v1's clip of the global norm (at {model.clip_norm:.0f})",
+        f"The course's preset takes {paper.optimizer.warmup}.",
+        f"| paper of 2024 (v2), current code | {paper.model.kl_dyn} | {paper.model.kl_rep} | {paper.model.kl_free:.0f} |",
+        f"one weight {model.kl_scale}, balanced {prior} to {rest:.1f} | {model.kl_scale * prior:.3f} | {model.kl_scale * rest:.3f} | "
+        f"{model.free_nats} |",
+        f"{paper.model.kl_dyn / paper.model.kl_rep:.0f} to 1 since 2024",
+        f"{prior / rest:.0f} to 1 in v1",
+        f"one nat each for free, {paper.model.kl_dyn} and {paper.model.kl_rep} since 2024",
+    )

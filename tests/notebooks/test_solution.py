@@ -7,7 +7,7 @@ import pytest
 from dreamer_core.classroom.judge import judge
 from dreamer_core.classroom.lesson import EXERCISES
 from dreamer_core.classroom.paste import pasteable
-from notebooks.books import PATHS, STUB, code_cells
+from notebooks.books import STUB, book, code_cells
 
 
 def imported(path, number: str) -> tuple[dict, str]:
@@ -25,7 +25,7 @@ def imported(path, number: str) -> tuple[dict, str]:
 
 @pytest.mark.parametrize("number", EXERCISES)
 def test_the_solution_passes_in_the_notebooks_cell(number):
-    names, stub = imported(PATHS[int(number.split(".")[0])], number)
+    names, stub = imported(book(int(number.split(".")[0])), number)
     exec(pasteable(EXERCISES[number], names), names)
     verdict = judge(EXERCISES[number], names[stub])
     assert verdict.right, f"pasted, the solution of {number} fails: {verdict.message}"

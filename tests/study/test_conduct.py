@@ -153,6 +153,15 @@ def test_a_run_that_was_begun_with_other_settings_fails_by_name(tmp_path):
     ]
 
 
+def test_what_a_run_chose_for_auto_fits_and_where_it_ran_says_nothing():
+    """A run writes down what "auto" was; its device decides where, not what."""
+    begun = {"env": "a", "env_steps": 5, "device": "cpu", "dreamerv3": {"actor": "categorical", "lam": 0.9}}
+    same = {"env": "a", "env_steps": 9, "device": "auto", "dreamerv3": {"actor": "auto", "lam": 0.9}, "new": 1}
+    assert job.changed(begun, same) == [], "a run that may go on is refused"
+    assert job.changed(same, begun | {"device": "cuda", "new": 1}) == ["dreamerv3.actor"], "auto then and something now"
+    assert job.changed(begun, same | {"dreamerv3": {"actor": "normal", "lam": 0.8}}) == ["dreamerv3.actor", "dreamerv3.lam"]
+
+
 def test_what_no_run_was_begun_with_may_be_corrected(tmp_path):
     wrong = BUOY | {"env": "runs:Boy-v0", "name": "boy"}
     assert len(make(small(worlds=[wrong], arms={"cut": SETTINGS}), tmp_path).unfinished()) == 2

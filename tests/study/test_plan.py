@@ -201,7 +201,8 @@ def test_the_suites_expensive_baseline_has_five_seeds_in_every_world_and_half_of
 
 def test_the_settings_that_arms_may_choose_are_all_of_the_commands_but_those_of_the_study():
     chosen = {name.partition(".")[0] for name in SETTINGS}
-    assert chosen == {"agent", "preset", "device", "checkpoint_every", "model", "replay", "imagination", "sac", "schedule"}
+    sections = {"model", "replay", "imagination", "sac", "dreamerv3", "optimizer", "schedule"}
+    assert chosen == {"agent", "actor_critic", "preset", "device", "checkpoint_every"} | sections
 
 
 WITHIN = {  # where a plan may hold what holds itself, and what is said of it

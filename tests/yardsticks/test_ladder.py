@@ -142,6 +142,8 @@ def test_settings_say_what_the_answers_assume():
         settings(RUNGS[0], latent="binary")
     with pytest.raises(ConfigError):
         settings(RUNGS[0], preset="best")
+    with pytest.raises(ConfigError, match=r"^the ladder asks v1's critics q\(s, a\), and the preset dreamerv3 has v\(s\): climb it with"):
+        settings(RUNGS[0], preset="dreamerv3")
 
 
 # --- faults, each at its own rung -----------------------------------------------------------------
@@ -214,8 +216,8 @@ class TimeLimitIsDeath(Dreamer):
 class Immortal(Dreamer):
     """Knows when an episode ends, but dreams on."""
 
-    def dream(self):
-        data = super().dream()
+    def dream(self, seen=None):
+        data = super().dream(seen)
         return data._replace(cont=torch.ones_like(data.cont))
 
 

@@ -184,7 +184,7 @@ IMAGINE = Exercise(
         Mistake(
             "action_not_squashed",
             imagine_with(squash=lambda u: u),
-            "u goes into the model as it was drawn. The action is tanh(u); only what is stored is u itself.",
+            "u goes into the model as it was drawn. The action is tanh(u), which actor.squash makes; only what is stored is u itself.",
         ),
         Mistake(
             "action_stored_squashed",
@@ -204,7 +204,8 @@ IMAGINE = Exercise(
     ),
     hints=(
         "Collect lists: states (it starts with s_0, so it ends up one longer) and actions. Then torch.stack(..., 1) puts time second.",
-        "In the loop: u = actor.draw(states[-1]), then h, z = model.rssm.dream_step(h, z, torch.tanh(u), model.rssm.latent.noise(len(h))).",
+        "In the loop: u = actor.draw(states[-1]), then h, z = model.rssm.dream_step(h, z, actor.squash(u), "
+        "model.rssm.latent.noise(len(h))).",
         "After the loop, read the heads once on all states reached: reached = state[:, 1:]; reward = model.predict_reward(reached)[0]; "
         "cont = torch.sigmoid(model.predict_continue(reached)). Return Trajectories(state, torch.stack(actions, 1), reward, cont, weight).",
     ),

@@ -135,7 +135,7 @@ SEE_AND_ACT = Exercise(
         Mistake(
             "not_squashed",
             see_and_act_with(squash=lambda u: u),
-            "With `explore` the action is u as it was drawn. actor.draw gives u, before tanh; the action is torch.tanh(u).",
+            "With `explore` the action is u as it was drawn. actor.draw gives u, before tanh; the action is actor.squash(u).",
         ),
         Mistake(
             "old_z",
@@ -158,15 +158,16 @@ SEE_AND_ACT = Exercise(
             "never_explores",
             see_and_act_with(explores=lambda explore: False),
             "Nothing is sampled even with `explore`: an agent that never tries anything new. Sample z, and take "
-            "torch.tanh(actor.draw(state)).",
+            "actor.squash(actor.draw(state)).",
         ),
     ),
     hints=(
         "Two lines of notebook 00, step (from carry) and see (the posterior); then act (the actor reads h and z).",
-        "first is (B,), h is (B, D): multiply by 1 - first.unsqueeze(-1) after the step. actor.draw gives u; the action is tanh(u).",
+        "first is (B,), h is (B, D): multiply by 1 - first.unsqueeze(-1) after the step. actor.draw gives u; the action is "
+        "actor.squash(u), which is tanh(u).",
         "h = rssm.step(carry.h, carry.z, carry.action) * (1 - first.unsqueeze(-1)); p = rssm.posterior(h, model.encode(observation)); "
         "z = rssm.latent.sample(p, rssm.latent.noise(len(h))) if explore else rssm.latent.mode(p); state = torch.cat([h, z], -1); "
-        "return Carry(h, z, torch.tanh(actor.draw(state)) if explore else actor.mode(state))",
+        "return Carry(h, z, actor.squash(actor.draw(state)) if explore else actor.mode(state))",
     ),
 )
 

@@ -4,8 +4,15 @@ import torch
 from torch.nn import functional as F
 
 
+def dream_step_by_parts(rssm, h, z, action, noise):
+    """A name for each part."""
+    following = rssm.step(h, z, action)
+    parameters = rssm.prior(following)
+    return following, rssm.latent.sample(parameters, noise)
+
+
 def dream_step_by_hand(rssm, h, z, action, noise):
-    """The step written out instead of called."""
+    """The step written out instead of called: right for v1's recurrence alone."""
     following = rssm.cell(rssm.input(torch.cat((z, action), dim=1)), h)
     parameters = rssm.prior(following)
     return following, rssm.latent.sample(parameters, noise)
@@ -69,7 +76,7 @@ def bound_by_entropy(q, prior, log_likelihood):
 
 
 RIGHT = {
-    "3.1": [dream_step_by_hand],
+    "3.1": [dream_step_by_parts, dream_step_by_hand],
     "3.2": [sample_by_addcmul, sample_by_stretching],
     "3.3": [kl_by_variances, kl_by_torch],
     "3.4": [balanced_by_maximum, balanced_by_where],

@@ -12,8 +12,8 @@ def imagine_step_by_step(model, actor, h, z, weight, horizon):
     noise = rssm.latent.noise(horizon, len(h))
     states, actions, rewards, conts = [torch.cat((h, z), dim=-1)], [], [], []
     for t in range(horizon):
-        u = actor.sample(states[-1]).pre_tanh
-        h = rssm.step(h, z, u.tanh())
+        u = actor.draw(states[-1])
+        h = rssm.step(h, z, actor.squash(u))
         z = rssm.latent.sample(rssm.prior(h), noise[t])
         s = torch.cat((h, z), dim=-1)
         mean, _ = model.predict_reward(s)
@@ -34,7 +34,7 @@ def imagine_preallocated(model, actor, h, z, weight, horizon):
         for t in range(horizon):
             u = actor.draw(state[:, t])
             pre_tanh = u[:, None] if pre_tanh is None else torch.cat([pre_tanh, u[:, None]], 1)
-            h, z = model.rssm.dream_step(h, z, torch.tanh(u), model.rssm.latent.noise(len(h)))
+            h, z = model.rssm.dream_step(h, z, actor.squash(u), model.rssm.latent.noise(len(h)))
             state[:, t + 1] = torch.cat([h, z], -1)
             reward[:, t] = model.predict_reward(state[:, t + 1])[0]
             cont[:, t] = torch.sigmoid(model.predict_continue(state[:, t + 1]))

@@ -13,10 +13,10 @@ def see_and_act_where(model, actor, carry, observation, first, explore):
     params = rssm.posterior(h, model.encode(observation))
     if explore:
         z = rssm.latent.sample(params, rssm.latent.noise(h.shape[0]))
-        action = actor.sample(torch.cat([h, z], dim=1)).pre_tanh.tanh()
+        action = actor.squash(actor.draw(torch.cat([h, z], dim=1)))
     else:
         z = rssm.latent.mode(params)
-        action = actor(torch.cat([h, z], dim=1))[0].tanh()
+        action = actor.mode(torch.cat([h, z], dim=1))
     return Carry(h=h, z=z, action=action)
 
 
@@ -28,7 +28,7 @@ def see_and_act_by_a_window(model, actor, carry, observation, first, explore):
     seen = rssm.observe(h, model.encode(observation)[:, None], carry.action[:, None], first[:, None])
     h, z = seen.h[:, 0], seen.z[:, 0] if explore else rssm.latent.mode(seen.posterior[:, 0])
     state = torch.cat([h, z], -1)
-    return Carry(h, z, torch.tanh(actor.draw(state)) if explore else actor.mode(state))
+    return Carry(h, z, actor.squash(actor.draw(state)) if explore else actor.mode(state))
 
 
 def dream_starts_select(h, z, terminal):
