@@ -99,7 +99,7 @@ def test_a_line_that_is_being_written_does_not_count(tmp_path):
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):
-    with pytest.raises(CheckpointError, match=r"there is no run in .*, since it holds no metrics.jsonl: name the folder that --out made"):
+    with pytest.raises(CheckpointError, match=r"there is no run in .*, since it holds no metrics.jsonl: name the folder of a run"):
         read_metrics(tmp_path)
 
 

@@ -59,7 +59,7 @@ def read_metrics(folder: Path | str) -> list[dict[str, float]]:
     try:
         lines = path.read_bytes().splitlines(keepends=True)
     except OSError:
-        raise CheckpointError(f"there is no run in {folder}, since it holds no metrics.jsonl: name the folder that --out made") from None
+        raise CheckpointError(f"there is no run in {folder}, since it holds no metrics.jsonl: name the folder of a run") from None
     return [row_of(line, path, number) for number, line in enumerate(lines, 1) if line.endswith(b"\n")]
 
 

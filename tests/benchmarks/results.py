@@ -157,7 +157,7 @@ def figure() -> Figure:
         for axis, column in zip(axes, (0, 2)):
             for run in runs:
                 axis.plot(run[:, column], run[:, 1], color=colour, linewidth=0.6, alpha=0.35)
-            axis.plot(middle[:, column], middle[:, 1], color=colour, linewidth=2.4, label=f"{DRAWN[label]} ({len(runs)} seeds)", zorder=3)
+            axis.plot(middle[:, column], middle[:, 1], color=colour, linewidth=2.4, label=f"{DRAWN[label]} ({len(runs)} seed{'s' if len(runs) > 1 else ''})", zorder=3)
     place = stored.report(SUITE)["worlds"][FIRST]
     for axis, name in zip(axes, ("environment steps", "seconds of acting and learning")):
         for value, word in ((place["best"], "best"), (place["random"], "random")):
