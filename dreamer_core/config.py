@@ -82,7 +82,7 @@ class WorldModelConfig:
     batched_unroll: bool = True
     """Use the faster unroll with equal numbers and gradients where z is detached; off runs the plain loop."""
     observation_scale: NonNegative = 1.0
-    """Weight of half the summed squared error of the observation; 2 is the paper's, which does not halve it."""
+    """Weight of half the summed squared error of the observation; 2 is the official code's, which does not halve it."""
     kl: Literal["balanced", "paper"] = "balanced"
     """One KL whose gradient is shared between prior and posterior, or the paper's two terms with a weight each."""
     kl_scale: NonNegative = 0.01
@@ -211,7 +211,7 @@ class SACConfig:
 
 @dataclass(config=STRICT)
 class DreamerV3Config:
-    """DreamerV3's own actor-critic, with `actor_critic="dreamerv3"`; the values are the paper's, but for the sizes."""
+    """DreamerV3's own actor-critic, with `actor_critic="dreamerv3"`; official values, but for sizes, `lr` and `clip_norm`."""
 
     actor: Literal["auto", "normal", "categorical"] = "auto"
     """What the policy is: a bounded Normal, or a distribution over discrete actions; auto takes what the environment has."""
@@ -258,7 +258,7 @@ class OptimizerConfig:
     agc: Positive = 0.3
     """Largest norm of a tensor's gradient as a share of its weights' norm, where clip is agc."""
     warmup: Whole = 0
-    """Updates of each part over which its learning rate rises from 0 (the paper: 1000); 0 starts with all of it."""
+    """Updates of each part over which its learning rate rises from 0 (official code: 1000); 0 starts with all of it."""
 
 
 @dataclass(config=STRICT)
@@ -342,12 +342,12 @@ class Config:
 #   sizes                  h 128 in 8 blocks, z 8 x 8, layers of 64; the smallest official size has h 512, z 32 x 4, layers of 64
 #   layers                 actor, critic, encoder and decoder have 2 (official: 3), prior 1 (2); posterior and heads have 1 in both
 #   windows                16 of 16 rows, and 16 others of 16 rows for the actor-critic; official: 16 of 64 rows for both
-#   replay                 the carry of a window's first row is its own stored h, with no context row before it;
-#                          the online queue's first chunk starts at row 0, officially at row 1
+#   replay                 the carry of a window's first row is its own stored h, with no context row before it; the online queue's
+#                          first chunk starts at row 0, officially at row 1; 100,000 rows are kept, officially 5,000,000
 #   one loss               world model and actor-critic have an optimiser each, and no gradient passes between them; officially the
 #                          critic's loss on replayed rewards trains the representation as well (`repval_grad`)
 #   learning rates         0.001 with 100 updates of warm-up; official: 0.00004 with 1,000
-#   initial weights        torch's uniform ones; official: truncated normal, biases 0; a block-diagonal layer's are made as if it were full
+#   initial weights        torch's uniform ones; official: truncated normal, biases 0, and a block-diagonal layer's made as if it were full
 #   dreams from an end     count nothing, since the buffer knows it was one; officially the predicted end weighs them
 #   an episode's start     h is 0 there; officially f(0, 0, 0). The first row's reward, 0, is not trained on; officially it is
 #   the newest rows        windows that would reach past them are moved back, so they come up more often; officially all come up alike

@@ -11,8 +11,8 @@ v1 stands SAC in its place. The pieces, and what v1 has instead:
 
 Sources: DreamerV3 (arXiv 2301.04104v2), "Critic learning" and "Actor learning"; official code, dreamerv3/agent.py
 (imag_loss, repl_loss), embodied/jax/heads.py and configs.yaml. In the code of 2023 the actor followed the
-gradient through the dynamics where actions are continuous, and the returns of 2024 read the slow critic
-(`slowtar`); in the current code they read the fast one.
+gradient through the dynamics where actions are continuous. The returns read the fast critic in every version;
+a switch for the slow one, `slowtar`, is off.
 """
 
 import copy
@@ -81,8 +81,8 @@ class NormalActor(nn.Module):
 
 
 class CategoricalActor(nn.Module):
-    """pi(a | s) over A discrete actions, each a one-hot vector. (No uniform share is mixed in: the official code sets one for its
-    policies, and its categorical head does not read it.)
+    """pi(a | s) over A discrete actions, each a one-hot vector. (No uniform share is mixed in. v2 of the paper has 1%, as the code of
+    2023 and of April 2024 did; the current code still sets it, and its categorical head does not read it.)
 
     Args:
         config: sizes. features: size F of a state. action: number A of actions.
@@ -153,7 +153,7 @@ def value_loss(logits: Tensor, returns: Tensor, slow_mean: Tensor, weight: Tenso
 def replay_returns(reward: Tensor, last: Tensor, terminal: Tensor, dreamt: Tensor, discount: float, lam: float) -> Tensor:
     """Lambda-returns along K replayed rows, from each of which a dream started: all (N, K) -> (N, K - 1).
 
-        R_k = r_{k+1} + discount (1 - terminal_{k+1}) [(1 - m) d_{k+1} + m R_{k+1}],    m = lam (1 - last_{k+1}),    R_K = d_K
+        R_k = r_{k+1} + discount (1 - terminal_{k+1}) [(1 - m) d_{k+1} + m R_{k+1}],    m = lam (1 - last_{k+1}),    R_{K-1} = d_{K-1}
 
     Args:
         reward: arriving with each row. last: 1 where the episode ended in any way. terminal: 1 where it ended for good.

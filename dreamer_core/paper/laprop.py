@@ -4,7 +4,8 @@ Adam averages first, so that what it divides and what it divides by may remember
 a momentum longer than its divisor's memory, its steps have no bound. Here each gradient is divided by the
 size known when it came. While that size is steady a step is about as long as the learning rate lr, and none
 is longer than lr / sqrt(1 - beta2) (32 lr), whatever the gradients and the momentum. Sources: Ziyin et al.
-(arXiv 2002.04839), algorithm 1; official DreamerV3 code, embodied/jax/opt.py (scale_by_rms, scale_by_momentum).
+(arXiv 2002.04839), algorithm 1; official DreamerV3 code, embodied/jax/opt.py (scale_by_rms, scale_by_momentum), with
+beta2 = 0.999; the text of DreamerV3's v2 says 0.99.
 """
 
 from collections.abc import Callable, Iterable

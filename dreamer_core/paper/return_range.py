@@ -1,8 +1,8 @@
-"""How far returns spread: the third of DreamerV3's three running averages.
+"""How far returns spread: a running average over *numbers*, the 5th and the 95th percentile of imagined returns.
 
-The first is the slow critic's, over parameters; v1's target critics are one too. The second stands in the
-optimiser, over gradients. This one is over *numbers*: the 5th and the 95th percentile of imagined returns.
+DreamerV3's slow critic is one over parameters, as v1's target critics are; the optimiser has others, over gradients.
 Source: DreamerV3 (arXiv 2301.04104v2), "Actor learning"; official code, embodied/jax/utils.py (Normalize, "perc").
+The text averages the range, the code each end of it, which comes to the same.
 """
 
 import torch
@@ -24,7 +24,7 @@ class ReturnRange(nn.Module):
     """A running range of returns, from one percentile to another.
 
     Both percentiles start at 0 and are not freed of that start (`debias: False` in the official settings),
-    so the first updates see a range that is too small; the floor covers it.
+    so the first updates see a range that is too small, and divide by `floor` at least.
 
     Args:
         rate: how far both move at each update. low, high: the percentiles, as fractions.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def symlog(x: Tensor) -> Tensor:
-    """sign(x) log(1 + |x|), elementwise: x itself near 0, a logarithm far from it."""
+    """sign(x) log(1 + |x|), elementwise: nearly x near 0, a logarithm far from it."""
     return torch.sign(x) * torch.log1p(torch.abs(x))
 
 

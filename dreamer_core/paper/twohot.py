@@ -42,8 +42,8 @@ def twohot_loss(logits: Tensor, target: Tensor, bins: Tensor) -> Tensor:
 def twohot_mean(logits: Tensor, bins: Tensor) -> Tensor:
     """The mean of the predicted distribution: (..., K), (K,) with K odd -> (...).
 
-    Summed from both ends towards the middle in pairs, so that equal weights give exactly 0: from one
-    end to the other, the rounding of numbers like 4.9e8 would be left over.
+    Each bin is added to its mirror image first, so that equal weights give exactly 0: from one end to
+    the other, the rounding of numbers like 4.9e8 would be left over.
     """
     parts = torch.softmax(logits, -1) * bins
     middle = len(bins) // 2

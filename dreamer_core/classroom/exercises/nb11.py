@@ -278,7 +278,7 @@ def observe_laprop_step(f) -> Observations:
     return {
         "the direction of the very first step": f(torch.tensor([7.0, -0.01]), torch.zeros(2), torch.zeros(2), 1)[0],
         "the directions of four steps": steps(0.9, 0.8, 0.01),
-        "the directions of four steps, with the paper's settings": steps(),
+        "the directions of four steps, with the official settings": steps(),
         "the square that is remembered": square,
         "the mean that is remembered": mean,
     }
@@ -298,7 +298,7 @@ def expected_laprop_step() -> Observations:
     return {
         "the direction of the very first step": torch.tensor([1.0, -1.0]),  # g / |g|
         "the directions of four steps": steps(0.9, 0.8, 0.01),
-        "the directions of four steps, with the paper's settings": steps(0.999, 0.9, 1e-20),
+        "the directions of four steps, with the official settings": steps(0.999, 0.9, 1e-20),
         "the square that is remembered": torch.tensor([5.0]),  # 1 / 2 + 9 / 2
         "the mean that is remembered": torch.tensor([0.375 + 0.75 / math.sqrt(5 / 0.75)]),
     }
@@ -357,7 +357,7 @@ LAPROP_STEP = Exercise(
             "a matrix, at the 7th step", lambda d: (d.normal(2, 3), *remembered(d, 2, 3), 7, d.number(0.9, 0.99), d.number(0.3, 0.8), 0.2)
         ),
         Look("nothing remembered, at the 1st step", lambda d: (d.normal(4), torch.zeros(4), torch.zeros(4), 1, 0.99, 0.6, 1e-8)),
-        Look("the paper's settings, at the 1000th step", lambda d: (d.normal(6), *remembered(d, 6), 1000)),
+        Look("the official settings, at the 1000th step", lambda d: (d.normal(6), *remembered(d, 6), 1000)),
         Look("gradients of 0", lambda d: (torch.zeros(3), *remembered(d, 3), 4, 0.8, 0.9, 0.1)),
         Look("gradients that were always 0", lambda d: (torch.zeros(3), torch.zeros(3), torch.zeros(3), 2)),
         Look("large gradients", lambda d: (1000 * d.normal(4), *remembered(d, 4), 5, 0.95, 0.8, 0.0)),

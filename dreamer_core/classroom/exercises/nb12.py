@@ -795,7 +795,8 @@ REPLAY_RETURNS = Exercise(
             lambda reward, last, terminal, dreamt, discount, lam: back_through(
                 reward, last, terminal, dreamt, discount, lam, end=torch.zeros_like(dreamt[:, -1])
             ),
-            "After the last row comes nothing here. The window ends there, not the world: begin with the dream from that row, R_K = d_K.",
+            "After the last row comes nothing here. The window ends there, not the world: begin with the dream from that row, "
+            "R_{K-1} = d_{K-1}.",
         ),
         Mistake(
             "time_reversed",
