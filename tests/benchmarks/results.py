@@ -153,11 +153,12 @@ def figure() -> Figure:
     drawing, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained", sharey=True)
     for label, colour in zip(drawn(), COLOURS):
         runs = stored.runs(SUITE, FIRST, label)
+        seeds = f"{len(runs)} seed" + "s" * (len(runs) > 1)
         middle = np.median([run[: min(map(len, runs))] for run in runs], 0)  # evaluation by evaluation, as far as all seeds went
         for axis, column in zip(axes, (0, 2)):
             for run in runs:
                 axis.plot(run[:, column], run[:, 1], color=colour, linewidth=0.6, alpha=0.35)
-            axis.plot(middle[:, column], middle[:, 1], color=colour, linewidth=2.4, label=f"{DRAWN[label]} ({len(runs)} seed{'s' if len(runs) > 1 else ''})", zorder=3)
+            axis.plot(middle[:, column], middle[:, 1], color=colour, linewidth=2.4, label=f"{DRAWN[label]} ({seeds})", zorder=3)
     place = stored.report(SUITE)["worlds"][FIRST]
     for axis, name in zip(axes, ("environment steps", "seconds of acting and learning")):
         for value, word in ((place["best"], "best"), (place["random"], "random")):
