@@ -110,7 +110,7 @@ class WorldModelConfig:
     overshoot_scale: NonNegative = 0.3
     """Weight of those dreams."""
     discount_horizon: Whole = 0
-    """Fold a discount of 1 - 1/this into what the continue head learns (the paper: 333); 0 leaves it to the actor-critic."""
+    """Fold a discount of 1 - 1/this into what the continue head learns (the paper: 333); SAC discounts by `sac.gamma` besides."""
     lr: Positive = 2e-3
     """Learning rate of the world model."""
     clip_norm: Positive = 100.0

@@ -16,7 +16,7 @@ STEP = "env_steps"
 # Panel: y-axis label, and which metrics it draws with their names in the legend.
 PANELS: dict[str, tuple[str, dict[str, str]]] = {
     "Return": ("mean return", {"eval_return_mean": "real", "imagined_return_mean": "imagined"}),
-    "Reconstruction": ("half squared error\n(standard units)", {"model/observation": "observation"}),
+    "Reconstruction": ("half squared error\n(model's units)", {"model/observation": "observation"}),
     "Reward head": ("half squared error\n(agent's unit)", {"model/stat_reward_error": "reward"}),
     "KL": ("nats per row", {"model/stat_kl": "KL[q || p]"}),
     "Entropy of z": ("nats", {"model/stat_prior_entropy": "prior", "model/stat_posterior_entropy": "posterior"}),
@@ -30,8 +30,8 @@ PANELS: dict[str, tuple[str, dict[str, str]]] = {
 }
 # The same for DreamerV3's actor-critic, which has v(s) and counts advantages in ranges of returns.
 VALUE_PANELS = {name: panel for name, panel in PANELS.items() if name != "Q"} | {
-    "Value": ("scaled reward", {"agent/value_mean": "v(s) of dreams", "agent/return_mean": "its target"}),
-    "Range of returns": ("scaled reward", {"agent/return_range": "range"}),
+    "Value": ("agent's unit\nof reward", {"agent/value_mean": "v(s) of dreams", "agent/return_mean": "its target"}),
+    "Range of returns": ("agent's unit\nof reward", {"agent/return_range": "range"}),
 }
 # What is neither real nor posterior nor dream has colours of its own.
 ROLES = {
