@@ -142,6 +142,19 @@ def test_the_readme_tells_each_departure_with_the_setting_that_undoes_it():
     assert usual.model.overshoot > 0 and "`model.overshoot`" in told and usual.model.standardize and "`model.standardize`" in told
 
 
+def test_the_readmes_table_of_cuts_names_tests_settings_and_notebooks_that_exist():
+    """Eleven cuts of v1, each with its test, the setting of the paper's piece, and the notebooks that link to one another."""
+    readme, usual = (ROOT / "README.md").read_text(encoding="utf-8"), Config()
+    table = readme.split("## Back to the paper, piece by piece")[1].split("\n## ")[0]
+    rows = [row.strip("| ").split(" | ") for row in table.splitlines() if row.startswith("| ") and "`test_" in row]
+    assert len(rows) == 11
+    spec = (ROOT / "tests" / "test_spec.py").read_text(encoding="utf-8")
+    for _, test, _, setting, _, _ in rows:
+        assert f"def {test.strip('`')}(" in spec, f"tests/test_spec.py has no {test}"
+        *section, name = setting.strip("`").split(".")
+        assert hasattr(getattr(usual, section[0]) if section else usual, name), f"there is no setting {setting}"
+
+
 # --- text files -----------------------------------------------------------------------------------
 
 
