@@ -88,13 +88,13 @@ def test_the_training_loop_logs_what_is_drawn(tmp_path):
 
 @pytest.mark.parametrize("broken", ['{"env_steps": 2', "7", "\x00\x00", ""])
 def test_a_damaged_line_is_named(tmp_path, broken):
-    (tmp_path / "metrics.jsonl").write_text(f'{{"env_steps": 1}}\n{broken}\n{{"env_steps": 3}}\n')
+    (tmp_path / "metrics.jsonl").write_text(f'{{"env_steps": 1}}\n{broken}\n{{"env_steps": 3}}\n', encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"line 2 of .*metrics.jsonl is damaged: delete that line, or make the run anew"):
         read_metrics(tmp_path)
 
 
 def test_a_line_that_is_being_written_does_not_count(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text('{"env_steps": 1}\n{"env_st')
+    (tmp_path / "metrics.jsonl").write_text('{"env_steps": 1}\n{"env_st', encoding="utf-8")
     assert read_metrics(tmp_path) == [{"env_steps": 1}]
 
 
