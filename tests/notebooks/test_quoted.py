@@ -427,11 +427,13 @@ def test_notebook_08_quotes_what_critics_know():
         slopes, values = ", ".join(f"{100 * share:.0f}" for share in right), ", ".join(f"{value:.2f}" for value in alike)
         assert f"| {learner}, {rounds} rounds | {slopes} % | {values} |" in text
     (early, usual), (known, poor), (late, still) = found.values()
-    assert all(c < a for a, c in zip(usual, poor)) and all(c < a for a, c in zip(usual, still)) and min(late) > max(early)
+    assert all(c < a for a, c in zip(usual, poor)) and min(late) > max(early)
     ahead = sum(c > a for a, c in zip(early, known))
     told = f"while its values are better in {WORDS[ahead]} and worse in {WORDS[7 - ahead]}"
     assert f"After 200 rounds C's slope is right less often than A's in all seven pairs, {told}" in text
-    assert "After 400 rounds C knows values better than A did in any of them" in text
+    worse = WORDS[sum(c < a for a, c in zip(usual, still))]
+    told = f"and still its slopes are worse than A's were in {worse} of the seven"
+    assert f"After 400 rounds C knows values better than A did in any of them, {told}" in text
 
 
 def test_notebook_08_says_what_lag_did():
@@ -450,17 +452,17 @@ def test_notebook_08_quotes_the_race_in_six_worlds():
     for learner, marks in (("A", (200, 400)), ("B", (300,)), ("C", (200, 400))):
         for mark, rounds in enumerate(marks):
             assert f" | {rounds} | {row(learner, mark)} |" in text
-    assert (
-        all(world["C"]["0"][0] < world["A"]["0"][0] - 500 for world in five) and "After 200 rounds C is far behind A in every world" in text
-    )
+    behind = [world["A"]["0"][0] - world["C"]["0"][0] for world in five]
+    assert sum(gap >= 350 for gap in behind) == 4 and sum(abs(gap) < 10 for gap in behind) == 1
+    assert "After 200 rounds C was behind A by 350 or more in four of the five worlds, and level with it in the fifth" in text
     assert "So we went on to 400 rounds" in text
     figure = worlds["0"]
     late = [minus(run[1]) for run in figure["C"].values()]
-    assert f"its two seeds stood at {' and '.join(late)} after 400 rounds; of the five others none came as near" in text
-    assert all(run["C"]["0"][0] < run["C"]["0"][1] < min(run[1] for run in figure["C"].values()) for run in five)
+    there = WORDS[sum(world["C"]["0"][1] > -200 for world in five)]
+    assert f"After 400 rounds {there} of the five stood above −200, and the two seeds of the figure at {' and '.join(late)}." in text
     short = [minus(run[0]) for run in figure["C, dreams of 5"].values()]
     assert f"C came to {short[0]}, {short[1]} and {short[2]} in three seeds (300 rounds)" in text
-    assert f"{WORDS[sum(world['B']['0'][0] < -300 for world in five)]} of its five was not there after 300 rounds" in text
+    assert f"{WORDS[sum(world['B']['0'][0] < -300 for world in five)]} of its five were not there after 300 rounds" in text
     large = [minus(run[0]) for run in figure["C, all dreams"].values()]
     assert f"C stood at {' and '.join(large)} in two seeds after 240 rounds" in text
     mixed, plain = ([minus(run[0]) for run in figure[name].values()] for name in ("C, lambda 0.95", "C"))
