@@ -30,7 +30,8 @@ BUILD = ROOT / "build" / "studies"
 ASSETS = ROOT / "notebooks" / "assets"
 BEGIN, END = "<!-- measured: written by tests/benchmarks/results.py -->", "<!-- end of measured -->"
 STUDIES = {
-    "suite": "Every world: v1 beside SAC on real steps",
+    "suite": "The small worlds: v1 beside SAC on real steps",
+    "suite_long": "Worlds of ten thousand steps, or of MuJoCo: v1 beside SAC on real steps",
     "readings": "What v1's notes leave open",
     "departures": "Each departure from v1's notes undone, and some other settings",
     "units": "The same world in other units",

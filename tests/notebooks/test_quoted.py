@@ -170,7 +170,7 @@ def test_notebook_09_quotes_what_its_proposals_did():
 
 def test_notebook_09_tells_what_the_studies_are_made_of():
     suite, departures = (plan.read(ROOT / "studies" / f"{name}.yaml") for name in ("suite", "departures"))
-    assert f"How far one setting of v1 gets in {len(suite.worlds)} worlds" in prose(PATHS[9])
+    assert f"How far one setting of v1 gets in {WORDS[len(suite.worlds)]} small worlds" in prose(PATHS[9])
     (world,) = departures.worlds
     number = WORDS[len(departures.seeds_of(world, "default"))]
     assert world == "Pendulum-v1" and f"undoes them one at a time on Pendulum, with {number} seeds each" in prose(PATHS[9])
