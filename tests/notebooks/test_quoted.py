@@ -288,12 +288,16 @@ def test_notebook_06_tells_what_the_study_of_stale_states_found():
         return sum(a < b for a, b in zip(dreams[world][one], dreams[world][other]))
 
     v1, half, sealed = "free windows (v1)", "half from zero", "half from zero, not stored"
-    for variant in (v1, "fixed chunks, burn-in 4", "free windows, no write-back"):
-        assert ahead(hidden, variant, "fixed chunks") == 5
-    assert "Free windows and burn-in dream better than fixed chunks in all five seeds, free windows with about half the error" in text
-    assert "Free windows *without* write-back dream better than the chunks with the velocity hidden, too, in all five seeds" in text
+    assert ahead(plain, v1, "fixed chunks") == ahead(hidden, v1, "fixed chunks") == ahead(hidden, "fixed chunks", "all from zero") == 5
+    assert "Free windows dream better than fixed chunks in all five seeds of both worlds" in text
+    assert "*All from zero* dreams worse than stale chunks in all five." in text
+    burnt = WORDS[ahead(hidden, "fixed chunks, burn-in 4", "fixed chunks")]
+    assert f"Burn-in dreams better than the chunks in {burnt} of five seeds, so it cannot be told whether it helps" in text
+    never = "free windows, no write-back"
+    told = f"*without* write-back dream better than the chunks in {WORDS[ahead(hidden, never, 'fixed chunks')]} of five seeds"
+    assert ahead(hidden, v1, never) == 5 and f"{told}, and worse than free windows *with* it in all five" in text
     middle = {world: {v: median(values) for v, values in found.items()} for world, found in dreams.items()}
-    assert 0.4 < middle[hidden][v1] / middle[hidden]["fixed chunks"] < 0.6
+    assert 0.4 < middle[hidden][v1] / middle[hidden]["fixed chunks"] < 0.6 and "with the velocity hidden, with about half the error" in text
     worse = [WORDS[ahead(world, v1, half)] for world in (plain, hidden)]
     told = f"in {worse[0]} of five seeds on Pendulum as it is, and in {worse[1]} of five with the velocity hidden"
     assert f"*Half from zero* dreams worse than *free windows* {told}" in text
@@ -307,7 +311,7 @@ def test_notebook_06_tells_what_the_study_of_stale_states_found():
     for world in (plain, hidden):
         last = {v: study(world, v, lambda run: run["curve"][-1]) for v in variants}
         over = {v: [run["error"][1] / run["floor"][1] for run in runs] for v, runs in last.items()}
-        assert all(1.6 < ratio < 2.5 for ratio in over[half]) and max(over[sealed]) < 1.25
+        assert all(1.7 < ratio < 3.3 for ratio in over[half]) and max(over[sealed]) < 1.3
         assert all(a["age"][0] > b["age"][0] for a, b in zip(last[sealed], last[half]))
         assert all(run["error"][1] > 0.9 for run in last["free windows, no write-back"]) and "the worst tenth is above 0.9" in text
         burnt, chunks = last["fixed chunks, burn-in 4"], last["fixed chunks"]

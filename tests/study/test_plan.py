@@ -186,7 +186,9 @@ def test_the_studies_of_the_project_can_be_read(file):
 
 def test_the_suite_holds_every_world_of_the_course():
     studies = [read(Path(__file__).parents[2] / "studies" / f"{name}.yaml") for name in ("suite", "suite_long")]
-    assert {place.env for study in studies for place in study.worlds.values()} >= {f"dreamer/{world}-v0" for world in worlds.WORLDS} | scales.read().keys()
+    assert {place.env for study in studies for place in study.worlds.values()} >= {
+        f"dreamer/{world}-v0" for world in worlds.WORLDS
+    } | scales.read().keys()
 
 
 def test_the_suites_expensive_baseline_has_one_seed_in_every_world_and_a_third_of_all_steps():
