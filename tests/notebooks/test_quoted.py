@@ -632,6 +632,14 @@ def test_notebook_05_quotes_its_world_model_of_six_seeds():
     assert max(column(cut, "z")) < 0, "z holds no velocity that a linear probe finds"
 
 
+def test_notebook_05_counts_who_arrives_with_the_cut_and_without():
+    cut, uncut = (stored.reached("readings", "Pendulum-v1 hidden", arm, -160) for arm in ("default", "uncut"))
+    arrived = [WORDS[sum(np.isfinite(found))] for found in (uncut, cut)]
+    number = WORDS[len(cut)]
+    told = f"Uncut, {arrived[0]} of {number} seeds get there in these 2,400 steps; cut, {arrived[1]} of {number}"
+    says(5, f"{told}. **{number.capitalize()} seeds cannot tell whether the cut costs the agent anything.**")
+
+
 def test_notebook_05_quotes_the_weights_of_the_kl():
     rows = {factor: seeds("sweep", str(factor), 3) for factor in (1, 3, 60, 64 * 64 * 3)}
     one, sixty, image = rows[1], rows[60], rows[64 * 64 * 3]
