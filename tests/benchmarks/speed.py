@@ -87,8 +87,9 @@ def build(changes: dict[str, Any], plain: bool = False):
 def parts(size: str) -> dict[str, Callable[[], Any]]:
     """What is measured, by name."""
     agent, plain, awake = build(SIZES[size]), build(SIZES[size], plain=True), build(SIZES[size])
-    dream = awake.dream()
-    awake.dream = lambda: dream  # the agent's update alone, on a dream made once
+    seen = awake.look_back()
+    dream = awake.dream(seen)
+    awake.look_back, awake.dream = lambda: seen, lambda seen: dream  # the agent's update alone, on a dream made once
     calls = {
         "world model": agent.learn_model,
         "world model, plain loop": plain.learn_model,
