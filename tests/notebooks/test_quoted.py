@@ -60,7 +60,7 @@ def test_notebook_09_quotes_the_stored_studies():
     suite, v1 = functools.partial(returns_at, "suite"), stored.reached("suite", "Pendulum-v1", "default", -200)
     ours, theirs = (stored.reached("suite", "Pendulum-v1", label, -200) for label in ("sac", "sb3_sac, 3 x the steps"))
     end, medians = int(stored.curves("suite", "Pendulum-v1", "sac")[0][-1, 0]), [median(suite(arm, -1)) for arm in ("default", "sac")]
-    at, number = suite("sac", 1400), WORDS[len(ours)]
+    at, number = suite("sac", 1200), WORDS[len(ours)]
     assert len(v1) == len(ours)
     cut, uncut = (stored.reached("readings", "Pendulum-v1 hidden", arm, -160) for arm in ("default", "uncut"))
     arrived = [WORDS[sum(np.isfinite(found))] for found in (cut, uncut)]
@@ -71,7 +71,7 @@ def test_notebook_09_quotes_the_stored_studies():
         f"{counted(len(theirs), 'seed')} of stable-baselines3)",
         f"{WORDS[len(v1) // 2 + 1]} of the {number} stored seeds of `dropin` reach −200 within {sorted(v1)[len(v1) // 2]:,.0f} steps",
         f"After {end:,} steps the median of {number} seeds is {minus(medians[0])} for v1 and {minus(medians[1])} for our SAC",
-        f"the {number} stored seeds of our SAC stand between {minus(min(at))} and {minus(max(at))} at step 1400",
+        f"the {number} stored seeds of our SAC stand between {minus(min(at))} and {minus(max(at))} at step 1200",
         f"has {WORDS[len(cut)]} seeds of both ([RESULTS.md](../RESULTS.md)): with the cut {arrived[0]} of them reached "
         f"−160 in {hidden:,} steps, without it {arrived[1]}",
     )
