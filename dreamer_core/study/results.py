@@ -136,8 +136,8 @@ class Results:
             "scores": cell.scores.round(4).tolist(),
             "returns": cell.returns.round(3).tolist(),
             "steps_to_solve": [None if np.isinf(steps) else int(steps) for steps in cell.solved],
-            "seconds_to_solve": [None if np.isinf(seconds) else short(seconds, 4) for seconds in cell.seconds],
-            "curves": [[[int(steps), short(value), short(seconds, 4)] for steps, value, seconds in one] for one in cell.curves],
+            "seconds_to_solve": [None if np.isinf(seconds) else significant(seconds, 4) for seconds in cell.seconds],
+            "curves": [[[int(steps), significant(value), significant(seconds, 4)] for steps, value, seconds in one] for one in cell.curves],
         }
 
     def made_with(self) -> list[dict[str, str]]:
@@ -191,7 +191,7 @@ def state(job: Job) -> str:
     return "finished" if finished(job) else failure(job) or "missing"
 
 
-def short(value: float, digits: int = 5) -> float:
+def significant(value: float, digits: int = 5) -> float:
     """So many significant digits; five are enough for a return, and make a small file."""
     return float(f"{value:.{digits}g}")
 
