@@ -5,7 +5,10 @@
     python -m dreamer_core.study studies/suite.yaml --out /shared/suite --scheduler tcp://127.0.0.1:8786
 
 Stopped at any moment, the same command goes on where it was. Arms, worlds, seeds and steps may be
-added to the file meanwhile.
+added to the file meanwhile. Where the folder is gone and its report was kept, `--earlier` takes the
+report's runs over, and only the others are made:
+
+    python -m dreamer_core.study studies/suite.yaml --out build/suite --earlier notebooks/assets/studies/suite.json
 
 **On a cluster.** `--scheduler` takes the address of any running Dask cluster whose workers have this
 package, see DIR under the same path, and have one thread each. By hand:
@@ -36,8 +39,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dreamer_core.errors import DreamerError
-from dreamer_core.study import conduct, report
-from dreamer_core.study.plan import Plan, read
+from dreamer_core.study import conduct, earlier, report
+from dreamer_core.study.plan import Plan, count, read
 from dreamer_core.study.results import Results
 from dreamer_core.train import say, stopped_like_ctrl_c
 
@@ -59,19 +62,27 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
         "--workers", type=int, metavar="N", help="processes on this machine (default: one per core); 0 works in this process"
     )
     parser.add_argument("--scheduler", metavar="ADDRESS", help="work on a running Dask cluster instead, as tcp://HOST:PORT")
+    parser.add_argument("--earlier", type=Path, metavar="REPORT.json", help="a report of this study, whose runs need not be made again")
     asked = parser.parse_args(words)
     conduct.check_workers(asked.workers, asked.scheduler)
     return asked
 
 
-def work(plan: Plan, out: Path, workers: int | None, scheduler: str | None) -> Results:
+def work(plan: Plan, out: Path, workers: int | None, scheduler: str | None, report_of: Path | None = None) -> Results:
     """Make what is missing with a bar, and write the report.
 
+    Args:
+        report_of: an earlier report, whose runs are taken over.
+
     Raises:
-        DreamerError: a world or an arm cannot be made here, the folder belongs to another study, or the cluster fails.
+        DreamerError: a world or an arm cannot be made here, the folder belongs to another study, the earlier report cannot be used,
+            or the cluster fails.
     """
     conduct.check_here(plan, out, scheduler)
     with conduct.held(plan, out):
+        if report_of is not None:
+            taken = earlier.take(plan, out, report_of)
+            say(f"{count(len(taken), 'run')} taken over from {report_of}")
         done, total = conduct.steps(plan, out)
         with tqdm(initial=done, total=total, unit="step", dynamic_ncols=True) as bar:
 
@@ -92,7 +103,7 @@ def main(words: list[str] | None = None) -> None:
         try:
             asked = arguments(words)
             out = asked.out
-            results = work(read(asked.study), out, asked.workers, asked.scheduler)
+            results = work(read(asked.study), out, asked.workers, asked.scheduler, asked.earlier)
         except DreamerError as error:
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(2) from None

@@ -1,7 +1,8 @@
 """A job of a study: one arm in one world with one seed, which is an ordinary run folder.
 
 A run folder of a study holds two more files: `history.jsonl`, a line for each time that the run was
-begun or continued and for each warning, and `failed.txt` while the last attempt ended by an error.
+begun or continued and for each warning, and `failed.txt` while the last attempt ended by an error. One
+that was taken over from an earlier report (`earlier.py`) has `earlier.json` instead of a checkpoint.
 """
 
 import contextlib
@@ -28,6 +29,7 @@ from dreamer_core.trainer import Trainer, differences, pick_device
 
 ALONE = threading.Lock()  # torch's random numbers are the process's, so that two runs at a time in it would share them
 TAIL = 8192  # bytes; longer than a line of metrics.jsonl
+EARLIER = "earlier.json"  # in a run folder: how many steps of it an earlier report told
 PATIENCE = 1.0  # seconds between two looks whether a folder has become free
 
 
@@ -75,8 +77,16 @@ def begun(out: Path, world: str, arm: str, seed: int) -> bool:
 
 
 def finished(job: Job) -> bool:
-    """Whether the run reached its last step: its checkpoint is what a run writes last."""
-    return (Path(job.path) / "checkpoint" / f"{job.env_steps:08d}.json").exists()
+    """Whether the run reached its last step, here (its checkpoint is what a run writes last) or in an earlier report."""
+    return (Path(job.path) / "checkpoint" / f"{job.env_steps:08d}.json").exists() or told_earlier(Path(job.path)) >= job.env_steps
+
+
+def told_earlier(folder: Path) -> int:
+    """The steps of a run that was taken over from an earlier report; 0 for one that was made here."""
+    try:
+        return int(json.loads((folder / EARLIER).read_bytes())["env_steps"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return 0
 
 
 def steps_done(job: Job) -> int:
@@ -85,6 +95,8 @@ def steps_done(job: Job) -> int:
     Raises:
         CheckpointError: its line is damaged.
     """
+    if told_earlier(Path(job.path)):
+        return job.env_steps if finished(job) else 0
     try:
         with open(Path(job.path) / "metrics.jsonl", "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
@@ -217,6 +229,9 @@ def train(job: Job, path: Path, workers: int, look: Callable[[], None]) -> None:
     Raises:
         InUse: another run is at work in the folder. DreamerError: anything else that a person can mend.
     """
+    if (path / EARLIER).exists():  # it is to be longer than it was, and there is no agent to go on with
+        for name in (EARLIER, "config.json", "metrics.jsonl", "history.jsonl"):
+            (path / name).unlink(missing_ok=True)
     goes_on = (path / "config.json").exists()
     if goes_on:
         names = changed(json.loads((path / "config.json").read_bytes()), job.settings)

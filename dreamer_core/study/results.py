@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dreamer_core.config import WrapperConfig
+from dreamer_core.study import earlier
 from dreamer_core.study.job import Job, failure, finished, history, jobs, measured, steps_done
 from dreamer_core.study.plan import Plan, Reading
 from dreamer_core.study.statistics import Estimate, estimate, first_at, interquartile_mean, mean, median, told
@@ -112,10 +113,11 @@ class Results:
                   "difference": plain(pair.difference)} for pair in self.pairs()]  # fmt: skip
         return {
             "name": self.plan.name,
-            "arms": {name: {"times": arm.times, "seeds": arm.seeds and list(arm.seeds), "settings": arm.settings}
+            "defaults": earlier.defaults(),
+            "arms": {name: {"times": arm.times, "seeds": arm.seeds and list(arm.seeds), **earlier.arm_told(self.plan, name)}
                      for name, arm in self.plan.arms.items()},
             "worlds": {name: {"random": place.random, "best": place.best, "solved": place.solved, "env_steps": place.env_steps,
-                              "last": self.plan.measures[name].last,
+                              "last": self.plan.measures[name].last, **earlier.world_told(self.plan, name),
                               "doubts": doubts(self.plan, name)} for name, place in self.plan.worlds.items()},
             "cells": cells,
             "all_worlds": together,
