@@ -17,6 +17,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 from runs import tiny, words
 
+import dreamer_core
 from dreamer_core.config import Config
 from dreamer_core.study import plan
 from dreamer_core.train import main
@@ -105,9 +106,48 @@ def test_the_two_commands_are_in_the_readmes_first_screen_and_in_the_makefile():
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-def test_links_and_pictures_in_the_readme_exist():
-    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text(encoding="utf-8")):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "RESULTS.md"])
+def test_links_and_pictures_exist(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
+        assert (ROOT / target).exists(), f"{page} links to {target}, which does not exist"
+
+
+def test_the_version_is_the_same_everywhere():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["tool"]["setuptools"]["dynamic"]["version"]["attr"] == "dreamer_core.__version__"
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"]
+    newest = re.search(r"^## (\S+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    assert {cited, newest} == {dreamer_core.__version__}, "CITATION.cff and the top of CHANGELOG.md name the package's version"
+    Version(dreamer_core.__version__)
+
+
+def test_the_citation_holds_what_the_format_demands():
+    """The required keys of cff-version 1.2.0."""
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert cited["cff-version"] == "1.2.0" and cited["message"] and cited["title"]
+    assert all("name" in author or {"family-names", "given-names"} <= author.keys() for author in cited["authors"])
+    assert set(cited["license"]) == {"MIT", "CC-BY-4.0"}
+    assert (ROOT / "LICENSE").read_text(encoding="utf-8").startswith("MIT License")
+    assert (ROOT / "LICENSE-TEXT").read_text(encoding="utf-8").startswith("Creative Commons Attribution 4.0 International")
+
+
+def test_contributing_names_what_exists():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = [path for path in re.findall(r"`([\w./]+/[\w./]*)`", text) if "NN" not in path]
+    missing = [
+        path for path in paths if not any((ROOT / folder / path).exists() for folder in (".", "dreamer_core", "dreamer_core/classroom"))
+    ]
+    assert len(paths) > 10 and not missing, f"CONTRIBUTING.md names {missing}, which do not exist"
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(re.findall(r"make ([a-z]+)", text)) <= set(targets), "CONTRIBUTING.md names a target that the Makefile lacks"
+
+
+def test_issue_forms_ask_for_something():
+    forms = [path for path in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if path.name != "config.yml"]
+    assert len(forms) >= 3
+    for path in forms:
+        form = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert form["name"] and form["description"] and any(part.get("validations", {}).get("required") for part in form["body"]), path.name
 
 
 def test_the_readmes_lines_train_load_and_draw(tmp_path, monkeypatch):
