@@ -22,7 +22,7 @@ PATIENCE := 600
 # The second run finds these two stamps and does nothing, so it starts in seconds.
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
-STUDIES := suite suite_long readings departures units
+STUDIES := suite suite_long readings departures units paper paper_less
 # Not so in a folder that was copied or moved, or whose python is gone: the package and python are found by their full paths.
 ifneq ($(shell test -x $(VENV)/bin/python && cat $(READY) 2>/dev/null),$(CURDIR))
 .PHONY: $(READY)

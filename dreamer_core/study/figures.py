@@ -1,7 +1,8 @@
-"""The figures of a study: scores with intervals, learning curves with all seeds, performance profiles."""
+"""The figures of a study: scores with intervals, differences arm by arm and world by world, learning curves, performance profiles."""
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from itertools import product
 from textwrap import fill
 
@@ -11,13 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dreamer_core.study.plan import count
-from dreamer_core.study.results import Cell, Results
-from dreamer_core.study.statistics import estimate, interquartile_mean, profile
+from dreamer_core.study.results import Cell, Pair, Results
+from dreamer_core.study.statistics import Estimate, estimate, interquartile_mean, profile, told
 from dreamer_core.viz.curves import COLOURS
-from dreamer_core.viz.show import SMALLEST, describe
+from dreamer_core.viz.show import BLUE, ORANGE, SMALLEST, describe
 
 LOOKS = [(colour, style) for style, colour in product(["-", "--", ":"], COLOURS)]  # all of these returns are real
 WIDEST = 3  # panels in a row
+EDGE = 1.0  # a difference of scores beyond it, from random to the best known, is drawn as an arrow at the edge
+VERDICTS = {"better": BLUE, "worse": ORANGE, "no difference shown": "0.55", "one pair, which shows nothing": "0.55"}
 
 
 def looks(results: Results) -> dict[str, tuple[str, str]]:
@@ -72,6 +75,69 @@ def scores(results: Results) -> Figure:
         alt=f"Scores by world and arm with intervals. Interquartile means over all runs: {told}.",
         caption="Dot: interquartile mean. Band: its bootstrap interval of 95 %. Ticks: single runs. n: how many there are.",
     )
+
+
+def differences(pairs: Sequence[Pair], first: str) -> Figure:
+    """A row for each arm and a column for each world: how much better it is than the first arm, seed by seed, with its interval.
+
+    Args:
+        pairs: at least one (`Results.pairs`, or `stored.pairs` of a report that is kept). first: the arm they are held against.
+    """
+    labels = list(dict.fromkeys(pair.label for pair in pairs))
+    worlds = list(dict.fromkeys(pair.world for pair in sorted(pairs, key=lambda pair: pair.world == "")))  # all together at the end
+    found = {(pair.world, pair.label): pair for pair in pairs}
+    size = (2.6 + 1.75 * len(worlds), 1.5 + 0.36 * len(labels))
+    figure, axes = plt.subplots(1, len(worlds), figsize=size, layout="constrained", sharey=True, squeeze=False)
+    for axis, world in zip(axes.flat, worlds):
+        for place, label in enumerate(labels):
+            if (world, label) in found:
+                difference(axis, place, found[world, label].difference)
+            else:
+                axis.text(0, place, "no pair", ha="center", va="center", fontsize=SMALLEST, color="0.35")
+        axis.axvline(0, color="0.3", linewidth=0.9, zorder=0)
+        axis.set_yticks(range(len(labels)), labels)
+        axis.set(ylim=(len(labels) - 0.5, -0.6), xlim=(-1.08 * EDGE, 1.08 * EDGE))
+        axis.set_xticks([-EDGE, 0, EDGE])
+        axis.set_title(fill(world.removeprefix("dreamer/") or "all worlds", 18), fontsize=9)
+        plain_axes(axis)
+    handles = [plt.Line2D([], [], color=colour, marker="o", markerfacecolor="white" if "one pair" in word else colour, label=word)
+               for word, colour in VERDICTS.items() if word in {verdict(pair.difference) for pair in pairs}]  # fmt: skip
+    title = f"score less that of {first}, same seed"
+    columns = len(handles) if len(worlds) > 2 else 1
+    figure.legend(handles=handles, title=title, title_fontsize=SMALLEST, loc="outside lower center", ncols=columns, frameon=False,
+                  fontsize=SMALLEST)  # fmt: skip
+    few = " With fewer than five seeds in a world it is too narrow." if min(pair.fewest for pair in pairs) < 5 else ""
+    words = "; ".join(f"{pair.label} in {pair.world or 'all worlds'}: {told(pair.difference.value, 2):+.2f}, {verdict(pair.difference)}"
+                      for pair in pairs)  # fmt: skip
+    return describe(
+        figure,
+        alt=f"Differences of scores from {first}, arms down, worlds across. {words}.",
+        caption="Dot and number: the mean difference over pairs of runs with the same seed. Line: its bootstrap interval of 95 %. An arrow "
+        f"leads beyond the edge.{few}",
+    )
+
+
+def verdict(found: Estimate) -> str:
+    """What a difference shows, in words: one of `VERDICTS`."""
+    if math.isnan(found.low):
+        return "one pair, which shows nothing"
+    low, high = told(found.low), told(found.high)
+    return "better" if low > 0 else "worse" if high < 0 else "no difference shown"
+
+
+def difference(axis: Axes, place: int, found: Estimate) -> None:
+    """One cell: a dot with its interval and its number, kept inside the panel."""
+    word = verdict(found)
+    colour, inside = VERDICTS[word], float(np.clip(found.value, -EDGE, EDGE))
+    if word != "one pair, which shows nothing":
+        axis.plot(np.clip([found.low, found.high], -EDGE, EDGE), [place, place], color=colour, linewidth=2.2, solid_capstyle="butt")
+        for end in (found.low, found.high):
+            if abs(end) > EDGE:
+                axis.plot(math.copysign(EDGE, end), place, ">" if end > 0 else "<", color=colour, markersize=5, clip_on=False)
+    face = "white" if word == "one pair, which shows nothing" else colour
+    axis.plot(inside, place, "o", color=colour, markerfacecolor=face, markersize=5)
+    number = f"{told(found.value, 2):+.2f}".replace("-", "−")
+    axis.text(np.clip(inside, -0.7 * EDGE, 0.7 * EDGE), place - 0.2, number, ha="center", va="bottom", fontsize=SMALLEST, color="0.2")
 
 
 def curves(results: Results) -> Figure:

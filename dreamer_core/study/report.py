@@ -7,7 +7,7 @@ import numpy as np
 import yaml
 
 from dreamer_core.errors import DreamerError
-from dreamer_core.study.figures import curves, profiles, scores
+from dreamer_core.study.figures import curves, differences, profiles, scores
 from dreamer_core.study.plan import Plan, count
 from dreamer_core.study.results import Pair, Results, doubts
 from dreamer_core.study.statistics import DIGITS, Estimate, estimate, interquartile_mean, median, told
@@ -15,7 +15,12 @@ from dreamer_core.viz.show import png
 
 FEW = 5  # seeds, below which a bootstrap interval is too narrow to be believed
 SOLVING = ("solved", "steps to solve: median (fastest to slowest)", "seconds to solve: median")
-FIGURES = {"scores": scores, "curves": curves, "profiles": profiles}
+FIGURES = {
+    "differences": lambda results: differences(results.pairs(), results.readings[0].label),
+    "scores": scores,
+    "curves": curves,
+    "profiles": profiles,
+}
 
 
 def write(results: Results) -> str:
@@ -26,8 +31,7 @@ def write(results: Results) -> str:
     """
     text = markdown(results)
     files = {"report.md": text.encode(), "report.json": as_json(results.data()).encode()}
-    if any(cell.seeds for cell in results.cells.values()):
-        files |= {f"{name}.png": png(draw(results), dpi=110) for name, draw in FIGURES.items()}
+    files |= {f"{name}.png": png(draw(results), dpi=110) for name, draw in FIGURES.items() if f"]({name}.png)" in text}
     try:
         for name, content in files.items():
             (results.out / name).write_bytes(content)
@@ -104,7 +108,7 @@ def verdicts(results: Results) -> list[str]:
         for pair in pairs
     ]
     head = ["arm", "world", f"score less that of {first}, same seed: mean", "pairs in which it is better"]
-    return ["\n".join(lines), grid(head, rows)]
+    return ["\n".join(lines), "![Differences from the first arm, arms down and worlds across](differences.png)", grid(head, rows)]
 
 
 def judged(results: Results, label: str, overall: Pair | None) -> str:

@@ -110,7 +110,7 @@ class Results:
             if sum(map(len, strata := self.strata(reading.label)))
         ]
         pairs = [{"world": pair.world or None, "label": pair.label, "against": self.readings[0].label, "better": pair.better,
-                  "difference": plain(pair.difference)} for pair in self.pairs()]  # fmt: skip
+                  "fewest": pair.fewest, "difference": plain(pair.difference)} for pair in self.pairs()]  # fmt: skip
         return {
             "name": self.plan.name,
             "defaults": earlier.defaults(),

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from dreamer_core.errors import DreamerError
-from dreamer_core.study.statistics import first_at
+from dreamer_core.study.results import Pair
+from dreamer_core.study.statistics import Estimate, first_at
 
 FOLDER = Path(__file__).parents[2] / "notebooks" / "assets" / "studies"
 
@@ -62,3 +63,13 @@ def reached(study: str, world: str, label: str, mark: float) -> list[float]:
 def seconds(study: str, world: str, label: str) -> list[float]:
     """For each seed the seconds of training, evaluations not counted."""
     return [float(run[-1, 2]) for run in runs(study, world, label)]
+
+
+def pairs(study: str) -> list[Pair]:
+    """The differences of every arm from the first, in each world and in all together, as `figures.differences` draws them."""
+    found = []
+    for one in report(study)["against_the_first"]:
+        value, low, high, runs = (one["difference"][name] for name in ("value", "low", "high", "runs"))
+        ends = [float("nan") if end is None else end for end in (low, high)]
+        found.append(Pair(one["world"] or "", one["label"], Estimate(value, *ends, runs), one["better"], one["fewest"]))
+    return found

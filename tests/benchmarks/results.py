@@ -35,8 +35,10 @@ STUDIES = {
     "readings": "What v1's notes leave open",
     "departures": "Each departure from v1's notes undone, and some other settings",
     "units": "The same world in other units",
+    "paper": "What each piece of the paper buys when it is added to v1",
+    "paper_less": "What each piece of the paper buys when it is taken out of all of them",
 }
-FIGURES = ("scores", "curves", "profiles")
+FIGURES = ("differences", "scores", "curves", "profiles")
 SUITE, FIRST = "suite", "Pendulum-v1"  # the study of the README's block, and the world of its figure
 LABELS = {"default": "v1", "sac": "our SAC", "sb3_sac": "stable-baselines3's SAC", "sb3_sac, 3 x the steps": "the same, 3 times the steps"}
 DRAWN = {"default": "v1", "sac": "our SAC on real steps", "sb3_sac, 3 x the steps": "stable-baselines3's SAC"}

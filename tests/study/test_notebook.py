@@ -20,7 +20,7 @@ def test_a_study_in_a_cell_shows_its_report_and_says_which_is_better(tmp_path):
     assert found.verdict.startswith("* **uncut** against **cut**: ") and "2 pairs of runs with the same seed" in found.verdict
     shown = found._repr_mimebundle_()
     assert shown["text/plain"] == found.verdict
-    assert shown["text/markdown"].count("data:image/png;base64,") == 3 and ".png)" not in shown["text/markdown"]
+    assert shown["text/markdown"].count("data:image/png;base64,") == 4 and ".png)" not in shown["text/markdown"]
     assert found.text == (tmp_path / "report.md").read_text(encoding="utf-8")
     assert found.results.cells["buoy", "cut"].seeds == [3, 4]
 

@@ -10,8 +10,9 @@ from small_studies import BUOY, SETTINGS, small
 
 from dreamer_core.study import conduct, figures, job, report
 from dreamer_core.study.plan import MOST, from_dict
-from dreamer_core.study.results import Results
+from dreamer_core.study.results import Pair, Results
 from dreamer_core.study.results import doubts as doubts_of
+from dreamer_core.study.statistics import Estimate
 
 WORLDS = [BUOY | {"random": -100.0, "best": 0.0, "solved": -30.0}, BUOY | {"name": "sea", "random": 0.0, "best": 10.0}]
 
@@ -272,6 +273,55 @@ def test_the_figures_tell_what_they_show_and_hold_every_seed(results):
     assert {text.get_text() for text in panel[2].texts} == {"n = 4"}, "a score stands without its number of runs"
     shares = figures.profiles(results).axes[0].lines[0].get_ydata()
     assert shares[0] == 1 and shares[-1] == 0 and (np.diff(shares) <= 0).all()
+
+
+def drawn(axis):
+    """The numbers, and the colours of dots, in a panel of differences."""
+    dots = [line for line in axis.lines if line.get_marker() == "o"]
+    return [text.get_text() for text in axis.texts], [(line.get_color(), line.get_markerfacecolor()) for line in dots]
+
+
+def test_the_differences_stand_arm_by_arm_and_world_by_world(tmp_path):
+    """By hand, from the last two evaluations: buoy 0.9 - 0.7 and 0.7 - 0.3, sea 0.8 - 0.3 and 0.6 - 0.6."""
+    results = write(tmp_path, RETURNS)
+    figure = figures.differences(results.pairs(), "cut")
+    assert [axis.get_title() for axis in figure.axes] == ["buoy", "sea", "all worlds"]
+    assert [drawn(axis)[0] for axis in figure.axes] == [["+0.30"], ["+0.25"], ["+0.28"]]
+    words = [figures.verdict(pair.difference) for pair in results.pairs()]
+    colours = [drawn(axis)[1][0][0] for axis in figure.axes]
+    assert colours == [figures.VERDICTS[word] for word in words]
+    assert all(f"in {name}: {number}, {word}" in figure.alt
+               for name, number, word in zip(("buoy", "sea", "all worlds"), ("+0.30", "+0.25", "+0.28"), words))  # fmt: skip
+    assert "fewer than five seeds" in figure.caption
+
+
+def test_a_difference_is_called_by_what_its_interval_shows():
+    told = {
+        "better": (0.2, 0.1, 0.3),
+        "worse": (-0.2, -0.3, -0.1),
+        "no difference shown": (0.2, -0.1, 0.5),
+        "one pair, which shows nothing": (0.9, float("nan"), float("nan")),
+    }
+    for word, numbers in told.items():
+        assert figures.verdict(Estimate(*numbers, 5)) == word
+    assert figures.verdict(Estimate(0.0003, 0.0001, 0.0004, 5)) == "no difference shown", "an interval that rounds to nothing shows nothing"
+
+
+def test_differences_beyond_the_edge_and_missing_ones_are_drawn_as_such():
+    pairs = [
+        Pair("sea", "one", Estimate(-0.9, -1.6, -0.2, 6), 0, 6),
+        Pair("sea", "two", Estimate(0.4, float("nan"), float("nan"), 1), 1, 1),
+        Pair("buoy", "one", Estimate(0.0, -0.1, 0.1, 6), 3, 6),
+    ]
+    sea, buoy = figures.differences(pairs, "cut").axes
+    assert [line.get_marker() for line in sea.lines].count("<") == 1, "an interval that leaves the panel needs an arrow"
+    assert drawn(sea)[1][1][1] == "white", "a single pair must not look like a result"
+    assert drawn(buoy)[0] == ["+0.00", "no pair"]
+
+
+def test_one_arm_has_no_figure_of_differences(tmp_path):
+    text = report.write(write(tmp_path, RETURNS, arms={"cut": SETTINGS}))
+    assert "differences.png" not in text and not (tmp_path / "differences.png").exists()
 
 
 def test_as_many_arms_as_a_study_may_have_look_different():

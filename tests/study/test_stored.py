@@ -45,6 +45,12 @@ def test_marks_and_seconds(kept):
     assert stored.seconds("small", "buoy", "cut") == pytest.approx(whole, rel=1e-4) and min(whole) > 0
 
 
+def test_differences_are_those_of_the_study(kept):
+    for one, other in zip(stored.pairs("small"), kept.pairs(), strict=True):
+        assert (one.world, one.label, one.better, one.fewest) == (other.world, other.label, other.better, other.fewest)
+        assert one.difference == pytest.approx(other.difference, abs=1e-4, nan_ok=True), "a kept difference is not that of the runs"
+
+
 def test_what_is_not_kept_is_told_in_a_sentence(kept, tmp_path):
     with pytest.raises(DreamerError, match=r"^no report of the study large is kept in .*: make it with `make bench`$"):
         stored.curves("large", "buoy", "cut")
