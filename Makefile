@@ -6,6 +6,8 @@
 # make mutants  break the core in every way of tests/mutants/table.py, one at a time, and see whether the tests notice (an hour or two);
 #               writes build/mutants/report.md; make mutants ONLY="rssm.py" tries those of one file, row or word
 # make notebooks  run every notebook and store its outputs
+# make teaching   write the teacher's pages in teaching/ anew
+# make slides     slides of every notebook, in build/slides; they open without a network
 #
 # make lab TORCH_INDEX=...   take torch from a CPU-only index (see the README)
 # make test JOBS=4           on four cores instead of two; JOBS=0 runs everything in turn, in one process
@@ -48,7 +50,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
 QUIET := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
 
-.PHONY: lab test bench mutants assets notebooks clean
+.PHONY: lab test bench mutants assets notebooks teaching slides clean
 
 lab: $(READY)
 	$(RUN) jupyterlab --notebook-dir=. $(AS_ROOT) notebooks/00_play_in_a_dream.ipynb
@@ -74,6 +76,13 @@ assets: $(READY)
 
 notebooks: $(READY)
 	DREAMER_LEDGER="$$PWD/build/no_answers.json" $(RUN) nbconvert --to notebook --execute --inplace --ExecutePreprocessor.timeout=$(PATIENCE) --ExecutePreprocessor.startup_timeout=$(PATIENCE) --ExecutePreprocessor.store_widget_state=False notebooks/*.ipynb
+
+teaching: $(READY)
+	$(RUN) dreamer_core.classroom.teaching
+
+slides: $(READY)
+	$(RUN) pip install --quiet --editable '.[slides]'
+	$(RUN) dreamer_core.classroom.slides
 
 $(READY): requirements.txt pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }

@@ -106,7 +106,7 @@ def test_the_two_commands_are_in_the_readmes_first_screen_and_in_the_makefile():
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "RESULTS.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "RESULTS.md", "TEACHING.md"])
 def test_links_and_pictures_exist(page):
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
         assert (ROOT / target).exists(), f"{page} links to {target}, which does not exist"
