@@ -13,6 +13,24 @@ Beside gymnasium's interface each world has `names` and `units`, one for each en
 observation ("" where there is no unit), and `scene(observation)`, which says what an observation
 looks like (`scene.py`): `gym.make(...).unwrapped.scene(observation)`. What is known about each, the
 random and the best return, is in `dreamer_core/yardsticks/scales.py`.
+
+A world of your own needs nothing of this: its observations are drawn as bars. A few lines more, in a
+notebook or in a file, and every picture of this package draws it as it is:
+
+    class Lift(gym.Env):                                          # observation (2,): height in m, velocity in m/s
+        names, units = ("height", "velocity"), ("m", "m/s")       # for the axes of figures
+        seconds = 0.1                                             # of a step
+
+        def scene(self, observation):                             # any observation (O,), real or dreamt
+            height, velocity = map(float, observation)
+            cabin = Rectangle(-1, height, 1, height + 2, "body")  # what moves: each figure gives it a colour
+            shaft = Line(-1, 0, -1, 12, "fixed"), Line(1, 0, 1, 12, "fixed")
+            return Scene((-6, -1, 6, 13), (*shaft, cabin))        # left, bottom, right, top of the picture; then its parts
+        ...
+    gym.register("Lift-v0", Lift, max_episode_steps=100)
+
+`plane()`, if there is one, returns the `Plane` (`plane.py`) on which values and maps are drawn. The
+drawing of a run, whatever its world, is `drawing.drawing(config)`.
 """
 
 import gymnasium as gym

@@ -8,10 +8,12 @@ Gaussian with a standard deviation of 0.66 (the pendulum's cosine and sine have 
 in some ten steps.
 """
 
+import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box
 
-from dreamer_core.worlds.pendulum import NAMES, REACH, UNITS, Pendulum, pendulum_scene
+from dreamer_core.worlds.pendulum import NAMES, PLANE, REACH, UNITS, Pendulum, observe, pendulum_scene
+from dreamer_core.worlds.plane import Plane
 from dreamer_core.worlds.scene import Line, Scene
 
 KEPT, BOUND = 0.9, 5.0
@@ -49,5 +51,16 @@ class Distractors(Pendulum):
         """What an observation (3 + distractors,) looks like: the pendulum, and beside it a bar for each channel."""
         (left, bottom, right, top), parts = pendulum_scene(observation[:3])
         places = np.linspace(REACH + 0.2, REACH + 1.2, self.distractors)
-        bars = [Line(float(x), 0, float(x), float(n) / 2, "mark", 3) for x, n in zip(places, observation[3:])]
+        seen = [(float(x), float(n) / 2) for x, n in zip(places, observation[3:]) if not np.isnan(n)]
+        bars = [Line(x, 0, x, height, "mark", 3) for x, height in seen]
         return Scene((left, bottom, REACH + 1.4, top), (*parts, *bars))
+
+    def plane(self) -> Plane:
+        """The pendulum's angle and velocity; of the noise the plane says nothing."""
+        return PLANE._replace(observation=None, state=self._put)
+
+    @staticmethod
+    def _put(env: gym.Env, place: np.ndarray) -> np.ndarray:
+        own = env.unwrapped
+        own.state = np.array(place, float)
+        return own._beside(observe(own.state))

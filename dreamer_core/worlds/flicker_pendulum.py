@@ -8,7 +8,7 @@ Source of the idea: Hausknecht and Stone, Deep Recurrent Q-Learning for Partiall
 
 import numpy as np
 
-from dreamer_core.worlds.pendulum import Pendulum, pendulum_scene
+from dreamer_core.worlds.pendulum import BLANK, Pendulum, pendulum_scene
 from dreamer_core.worlds.scene import Scene, Text
 
 
@@ -35,7 +35,7 @@ class FlickerPendulum(Pendulum):
 
     def scene(self, observation: np.ndarray) -> Scene:
         """What an observation (3,) looks like; a blank one is called so."""
-        if np.hypot(*observation[:2]) > 0.2:
+        if not np.hypot(*observation[:2]) <= BLANK:  # so what is hidden is not taken for a blank
             return pendulum_scene(observation)
         view, parts = pendulum_scene(observation)
         return Scene(view, (parts[0], Text(0, 0.4, "blank", "mark")))

@@ -17,6 +17,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box
 
+from dreamer_core.worlds.plane import Plane
 from dreamer_core.worlds.scene import Circle, Rectangle, Scene
 
 DT, DRAG, MAX_PUSH = 0.1, 1.25, 2.0  # s, 1/s, m/s²
@@ -40,6 +41,12 @@ def move(state: np.ndarray, push: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([position, np.where(free, velocity, 0.0)], -1), -np.hypot(*(position - GOAL).T).T
 
 
+def put(env: gym.Env, place: np.ndarray) -> np.ndarray:
+    """Put a point at rest at (x, y); returns the observation (4,) from there."""
+    env.unwrapped.state = np.array([*place, 0.0, 0.0])
+    return env.unwrapped.state.astype(np.float32)
+
+
 class PointMass(gym.Env):
     """100 steps from a place left of the wall, at rest. Observation (4,): x, y in m, velocities in m/s. Action (2,): push in m/s², [-2, 2].
 
@@ -48,6 +55,7 @@ class PointMass(gym.Env):
 
     metadata = {"render_modes": []}
     names, units = ("x", "y", "x velocity", "y velocity"), ("m", "m", "m/s", "m/s")
+    seconds = DT
     action_space = Box(-MAX_PUSH, MAX_PUSH, (2,))
     observation_space = Box(np.float32([-ROOM, -ROOM, -FASTEST, -FASTEST]), np.float32([ROOM, ROOM, FASTEST, FASTEST]))
 
@@ -67,3 +75,15 @@ class PointMass(gym.Env):
         sides = Rectangle(-ROOM, ROOM, ROOM, 1.1), Rectangle(-ROOM, -1.1, ROOM, -ROOM)
         sides += Rectangle(-1.1, -1.1, -ROOM, 1.1), Rectangle(ROOM, -1.1, 1.1, 1.1)
         return Scene((-1.1, -1.1, 1.1, 1.1), (*sides, wall, goal, Circle(x, y, 0.06)))
+
+    def plane(self) -> Plane:
+        """The room; of the velocities the plane says nothing."""
+        return Plane(
+            names=("x", "y"),
+            units=("m", "m"),
+            low=(-ROOM, -ROOM),
+            high=(ROOM, ROOM),
+            periodic=(False, False),
+            place=lambda observation: observation[..., :2],
+            state=put,
+        )

@@ -59,11 +59,27 @@ class Scene(NamedTuple):
     parts: tuple[Line | Circle | Rectangle | Text, ...]
 
 
-def draw(axis, scene: Scene, inks: dict[str, str] | None = None) -> list:
+def outline(scene: Scene, width: float = 1.5) -> Scene:
+    """What moves in a scene as thin lines, to lie over another one: its body without fillings, words and all that stands still."""
+    parts: list[Line | Circle] = []
+    for part in scene.parts:
+        match part:
+            case Line(ink="body"):
+                parts.append(part._replace(width=width))
+            case Circle(ink="body"):
+                parts.append(part._replace(filled=False))
+            case Rectangle(left, bottom, right, top, "body"):
+                corners = [(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)]
+                parts += [Line(*one, *other, width=width) for one, other in zip(corners, corners[1:])]
+    return Scene(scene.view, tuple(parts))
+
+
+def draw(axis, scene: Scene, inks: dict[str, str] | None = None, thickness: float = 1.0) -> list:
     """Draw a scene on axes of matplotlib, which are cleared of ticks; returns what was drawn, one entry a part.
 
     Args:
         inks: other colours than `INKS`, for instance {"body": ...} for a dream.
+        thickness: of every line, as a multiple of its width: less than 1 in a small picture.
     """
     inks = INKS | (inks or {})
     left, bottom, right, top = scene.view
@@ -73,7 +89,9 @@ def draw(axis, scene: Scene, inks: dict[str, str] | None = None) -> list:
         colour = inks[part.ink]
         match part:
             case Line():
-                found = axis.plot([part.x0, part.x1], [part.y0, part.y1], color=colour, linewidth=part.width, solid_capstyle="round")
+                found = axis.plot(
+                    [part.x0, part.x1], [part.y0, part.y1], color=colour, linewidth=thickness * part.width, solid_capstyle="round"
+                )
             case Circle():
                 turn = np.linspace(0, 2 * np.pi, 61)
                 x, y = part.x + part.radius * np.cos(turn), part.y + part.radius * np.sin(turn)

@@ -22,6 +22,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box
 
+from dreamer_core.worlds.plane import Plane
 from dreamer_core.worlds.scene import Line, Rectangle, Scene
 
 STEP, AREA, HOLE = 1.0, 16.0, 8.0  # s, cm², cm³/s under 1 cm of water
@@ -43,6 +44,13 @@ def move(levels: np.ndarray, wanted: float, pump: np.ndarray, seconds: float = S
     return levels, -abs(levels[..., 1] - wanted)
 
 
+def put(env: gym.Env, place: np.ndarray) -> np.ndarray:
+    """Fill both tanks to (upper, lower), the wanted level staying as it is; returns the observation (3,) from there."""
+    own = env.unwrapped
+    own.state = np.array(place, float)
+    return np.append(own.state, own.wanted).astype(np.float32)
+
+
 class WaterTanks(gym.Env):
     """100 steps. Observation (3,): upper and lower level, and the wanted lower level, in cm. Action (1,): the pump in cm³/s, [0, 64].
 
@@ -52,6 +60,7 @@ class WaterTanks(gym.Env):
 
     metadata = {"render_modes": []}
     names, units = ("upper level", "lower level", "wanted level"), ("cm", "cm", "cm")
+    seconds = STEP
     action_space = Box(0.0, MAX_PUMP, (1,))
     observation_space = Box(np.float32([0, 0, WANTED[0]]), np.float32([RIM, RIM, WANTED[1]]))
 
@@ -76,5 +85,17 @@ class WaterTanks(gym.Env):
         for bottom in (0.0, ABOVE):
             walls += [Line(side, bottom, side, bottom + RIM, "fixed", 2) for side in (-WIDE, WIDE)]
             walls += [Line(side, bottom, side / 5, bottom, "fixed", 2) for side in (-WIDE, WIDE)]  # a hole in the middle
-        mark = Line(-WIDE - 3, wanted, WIDE + 3, wanted, "mark", 3)
-        return Scene((-31, -2, 31, 60), (*water, *walls, mark))
+        marks = [Line(-WIDE - 3, wanted, WIDE + 3, wanted, "mark", 3)] * (not np.isnan(wanted))
+        return Scene((-31, -2, 31, 60), (*water, *walls, *marks))
+
+    def plane(self) -> Plane:
+        """Both levels; of the wanted one the plane says nothing."""
+        return Plane(
+            names=self.names[:2],
+            units=self.units[:2],
+            low=(0.0, 0.0),
+            high=(RIM, RIM),
+            periodic=(False, False),
+            place=lambda observation: observation[..., :2],
+            state=put,
+        )
