@@ -50,11 +50,12 @@ def is_discrete(env: gym.Env) -> bool:
     return False
 
 
-def make(name: str, config: WrapperConfig, discrete: bool = False) -> gym.Env:
+def make(name: str, config: WrapperConfig, discrete: bool = False, render_mode: str | None = None) -> gym.Env:
     """The environment `name` behind a `Guard`, with repeated actions, hidden entries and other units as configured.
 
     Args:
         discrete: whether Discrete actions are welcome too; they are taken as one-hot vectors then (`OneHot`).
+        render_mode: as gymnasium's: "rgb_array" where its own pictures are wanted.
 
     Raises:
         EnvError: unknown id, missing optional package, spaces v1 does not handle, or an error of its own.
@@ -62,7 +63,8 @@ def make(name: str, config: WrapperConfig, discrete: bool = False) -> gym.Env:
     """
     try:
         # `Guard` checks what matters here, without warnings
-        env = gym.make(f"{SUITE}:{name}" if name.startswith("dreamer/") else name, disable_env_checker=True)
+        known = f"{SUITE}:{name}" if name.startswith("dreamer/") else name
+        env = gym.make(known, disable_env_checker=True, **({"render_mode": render_mode} if render_mode else {}))
     except (gym.error.DependencyNotInstalled, ImportError) as error:
         raise EnvError(f"{name} needs an optional package that is not installed: {first_line(error)}") from error
     except THEIR_OWN as error:

@@ -2,8 +2,8 @@
 
 Trains v1 with its default settings and seed 0 and writes three small files:
 
-* pendulum.safetensors, the trained agent;
-* pendulum.jsonl, the metrics of its training, a line per evaluation;
+* WORLD.safetensors, the trained agent;
+* WORLD.jsonl, the metrics of its training, a line per evaluation;
 * dream.png, the README's figure: a real episode beside dreams of it.
 """
 
@@ -12,13 +12,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dreamer_core.config import preset
+from dreamer_core.config import Config, preset
 from dreamer_core.trainer import Trainer
 from dreamer_core.viz.dream import dream, dream_figure, play
 from dreamer_core.viz.show import png
+from dreamer_core.worlds.drawing import drawing
 
 ASSETS = Path(__file__).parents[2] / "notebooks" / "assets"
-PENDULUM = ["cos θ", "sin θ", "velocity (rad/s)"]
+NAME = Config().env.partition("-")[0].lower()  # of the files: the world's
 ENV_STEPS = 2000
 
 
@@ -31,13 +32,13 @@ def main() -> None:
         for metrics in trainer.run(on_step=lambda _: bar.update()):
             rows.append({name: round(value, 4) for name, value in metrics.items()})
             bar.set_postfix_str(f"return {metrics['eval_return_mean']:.0f}")
-    trainer.agent.save(ASSETS / "pendulum.safetensors")
-    (ASSETS / "pendulum.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    trainer.agent.save(ASSETS / f"{NAME}.safetensors")
+    (ASSETS / f"{NAME}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     episode = play(trainer.agent, trainer.evaluation_envs[0], seed=20_003)
     dreams = dream(trainer.agent, episode, start=5, steps=75, count=64, act=True)
     title = f"Swing-up after {config.env_steps} environment steps: what happened, and what the agent imagined"
-    (ASSETS / "dream.png").write_bytes(png(dream_figure(episode.observation, dreams, 5, PENDULUM, title)))
-    print(f"written to {ASSETS}: pendulum.safetensors, pendulum.jsonl, dream.png")
+    (ASSETS / "dream.png").write_bytes(png(dream_figure(episode.observation, dreams, 5, drawing(config).labels, title)))
+    print(f"written to {ASSETS}: {NAME}.safetensors, {NAME}.jsonl, dream.png")
 
 
 if __name__ == "__main__":

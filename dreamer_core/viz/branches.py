@@ -3,7 +3,7 @@
 Rewards are in the environment's units here; inside the agent they have a unit of its own (`Agent.in_world_units`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import gymnasium as gym
@@ -14,8 +14,9 @@ from torch import Tensor
 from dreamer_core import envs
 from dreamer_core.agent import Dreamer
 from dreamer_core.config import Config
-from dreamer_core.errors import DreamerError
+from dreamer_core.errors import DreamerError, EnvError
 from dreamer_core.viz.dream import Episode, act_out, believe, play
+from dreamer_core.worlds.drawing import Drawing, drawing
 
 
 class States(NamedTuple):
@@ -27,6 +28,10 @@ class States(NamedTuple):
     reward: np.ndarray  # (...), predicted, arriving with this row
 
 
+def nothing() -> None:
+    """No pictures."""
+
+
 class World(NamedTuple):
     """One thing that really happened, and the posterior that watched it. Rows begin .. begin + R - 1 of an episode."""
 
@@ -35,7 +40,9 @@ class World(NamedTuple):
     reward: np.ndarray  # (R,), arriving with its row; NaN in an episode's first row
     action: np.ndarray  # (R, A), leaving its row; NaN in the last row
     posterior: States  # (R, ...)
-    env: str | None = None  # the environment's id, and how long an action lasts if that is not one step
+    drawing: Drawing  # how it looks
+    scale: np.ndarray  # (O,), the model's unit of each entry: about one standard deviation of what the first random steps saw
+    pictures: Callable[[], np.ndarray | None] = nothing  # its own pictures of these rows, (R, height, width, 3), made when asked for
 
 
 class Branch(NamedTuple):
@@ -90,22 +97,53 @@ def dreams_from(
     return read(agent, torch.stack(hs, 1), torch.stack(zs, 1)), torch.stack(taken, 1).numpy()
 
 
-def world_of(config: Config) -> str:
-    """The world an agent lives in, by name: one whose actions are repeated runs faster, and one in other units looks otherwise."""
-    repeated, scale = config.wrappers.action_repeat, config.wrappers.observation_scale
-    changes = [f"with every action repeated {repeated} times"] * (repeated != 1) + [f"with observations times {scale:g}"] * (scale != 1)
-    return " ".join([config.env, *changes])
+def watched(agent: Dreamer, episode: Episode, begin: int, end: int, pictures: Callable[[], np.ndarray | None] = nothing) -> World:
+    """Rows begin .. end of an episode (fewer if it is shorter) and the posterior of them, which has seen the rows before too.
 
-
-def watched(agent: Dreamer, episode: Episode, begin: int, end: int) -> World:
-    """Rows begin .. end of an episode (fewer if it is shorter) and the posterior of them, which has seen the rows before too."""
+    Args:
+        pictures: what gives the world's own pictures of the whole episode (T + 1, height, width, 3), or None.
+    """
     rows = slice(begin, end + 1)
-    nothing = np.full_like(episode.action[:1], np.nan)
+    unknown = np.full_like(episode.action[:1], np.nan)
     reward = np.concatenate([np.full_like(episode.reward[:1], np.nan), episode.reward])
-    belief = States(*(part[rows] for part in posterior(agent, episode)))
+
+    def shown() -> np.ndarray | None:
+        found = pictures()
+        return None if found is None else found[rows]
+
     return World(
-        begin, episode.observation[rows], reward[rows], np.concatenate([episode.action, nothing])[rows], belief, world_of(agent.config)
+        begin=begin,
+        observation=episode.observation[rows],
+        reward=reward[rows],
+        action=np.concatenate([episode.action, unknown])[rows],
+        posterior=States(*(part[rows] for part in posterior(agent, episode))),
+        drawing=drawing(agent.config),
+        scale=agent.model.scale.cpu().numpy(),
+        pictures=shown,
     )
+
+
+def rendered(config: Config, seed: int, action: np.ndarray, age: int = 0) -> np.ndarray | None:
+    """The world's own pictures of the episode that actions (T, A) lead to: (T + 1, height, width, 3) bytes; None where it makes none.
+
+    A world that needs a package for that, which is not installed, makes none either.
+    """
+    try:
+        env = envs.make(config.env, config.wrappers, discrete=True, render_mode="rgb_array")
+    except EnvError:
+        return None
+    try:
+        envs.reset(env, seed, age)
+        found = [env.render()]
+        for chosen in action:
+            env.step(chosen)
+            found.append(env.render())
+        found = np.asarray(found)
+    except (gym.error.Error, ImportError, NotImplementedError):
+        return None
+    finally:
+        envs.close([env], warn=lambda sentence: None)
+    return found.astype(np.uint8) if found.ndim == 4 and found.shape[-1] == 3 else None
 
 
 def check_rows(episode: Episode, starts: Sequence[int], steps: int) -> None:
@@ -156,7 +194,11 @@ def branch_out(agent: Dreamer, env: gym.Env, seed: int, starts: Sequence[int], s
     """
     episode = play(agent, env, seed, age)
     check_rows(episode, starts, steps)
-    past = watched(agent, episode, 0, max(starts) + steps)
+
+    def pictures(action: np.ndarray) -> Callable[[], np.ndarray | None]:
+        return lambda: rendered(agent.config, seed, action, age)
+
+    past = watched(agent, episode, 0, max(starts) + steps, pictures(episode.action))
     branches = []
     for start in starts:
         taken = episode.action[start : start + steps]
@@ -165,6 +207,6 @@ def branch_out(agent: Dreamer, env: gym.Env, seed: int, starts: Sequence[int], s
             branches.append(Branch(name, start, past, *dreams_from(agent, *here, actions)))
         for name, actions in extremes(env, taken).items():
             other = act_out(env, seed, np.concatenate([episode.action[:start], actions]), age)
-            world = watched(agent, other, start, start + steps)
+            world = watched(agent, other, start, start + steps, pictures(other.action))
             branches.append(Branch(name, start, world, *dreams_from(agent, *here, actions)))
     return branches

@@ -55,7 +55,7 @@ def contents(branches: Sequence[Branch], names: Sequence[str]) -> dict[str, Any]
     the rest as a band between two quantiles.
     """
     worlds = list({id(branch.world): branch.world for branch in branches}.values())
-    pendulum = all(is_pendulum(world.observation, world.env) for world in worlds)
+    pendulum = all(is_pendulum(world.observation, world.drawing.world) for world in worlds)
     reach = max(float(np.abs(part.z).max()) for part in [*(w.posterior for w in worlds), *(b.dreams for b in branches)])
 
     def world(this: World) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def contents(branches: Sequence[Branch], names: Sequence[str]) -> dict[str, Any]
 def still(branch: Branch, names: Sequence[str]) -> HTML:
     """The picture for pages that run no script."""
     world = branch.world
-    if is_pendulum(world.observation, world.env):
+    if is_pendulum(world.observation, world.drawing.world):
         told = tell(branch)
         return picture(filmstrip(told), describe(told), "Where scripts may run, this is an explorer to scrub through.")
     caption = "Where scripts may run, this is an explorer to scrub through."

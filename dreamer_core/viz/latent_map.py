@@ -9,17 +9,20 @@ import torch
 from matplotlib.figure import Figure
 
 from dreamer_core.agent import Dreamer
+from dreamer_core.errors import DreamerError
 from dreamer_core.viz.dream import Episode, believe
-from dreamer_core.viz.pendulum import AnotherWorld, angle_and_velocity, check_agent, is_pendulum
 from dreamer_core.viz.show import check_names, describe
+from dreamer_core.worlds.drawing import drawing, whole
+from dreamer_core.worlds.plane import NoPlane, Plane
 
 
 class Rows(NamedTuple):
-    """The rows of some episodes, one after the other."""
+    """The rows of some episodes, one after the other; rows that have no place on the world's plane are left out."""
 
     h: np.ndarray  # (N, D)
     z: np.ndarray  # (N, Z), posterior samples
-    truth: np.ndarray  # (N, 3): cosine and sine of the angle, velocity
+    truth: np.ndarray  # (N, 2): their places on the plane, such as angle and velocity
+    plane: Plane
 
 
 class LatentMap(NamedTuple):
@@ -27,36 +30,38 @@ class LatentMap(NamedTuple):
 
     points: np.ndarray  # (N, 2)
     share: np.ndarray  # (2,), of the variance along each direction
-    r2_angle: float  # of the angle's cosine and sine together
-    r2_velocity: float
-
-
-def check_truth(truth: np.ndarray) -> None:
-    """Raises:
-    AnotherWorld: truth (N, F) does not hold cosine, sine and velocity, which the colours and scores are named after.
-    """
-    if truth.shape[-1] != 3 or not is_pendulum(truth):
-        raise AnotherWorld(
-            "the map is coloured by a pendulum's angle and velocity, and this truth does not hold cosine, sine and velocity: "
-            "give Pendulum's whole observation, or look at another world with principal_axes, probe and r_squared"
-        )
+    r2: tuple[float, float]  # of each coordinate of the plane; of an angle's cosine and sine together
 
 
 def read_latents(agent: Dreamer, episodes: Sequence[Episode], truth: Sequence[np.ndarray] | None = None) -> Rows:
-    """Filter episodes of Pendulum and collect their latent states.
+    """Filter episodes and collect their latent states.
 
     Args:
-        truth: for each episode (T + 1, 3), the full observation, where the agent sees only part of it.
+        truth: for each episode (T + 1, W), what the world itself showed, where the agent sees only part of it.
 
     Raises:
-        AnotherWorld: the agent was not made for Pendulum, or the truth is not the whole of what it shows.
+        NoPlane: the world has no plane, or none that can be told from what the agent sees. DreamerError: the truth has other entries.
     """
-    check_agent(agent, "the map of angle and velocity")
+    config = agent.config
+    known = drawing(config) if truth is None else whole(config)
+    if known.plane is None:
+        needs = "truth=, each episode's whole observations" if truth is None and whole(config).plane else "plane() to the world"
+        raise NoPlane(
+            f"there is no plane of {config.env} that could be told from what the agent sees, so there is nothing to colour a map by: "
+            f"give {needs}, or look at its latents with principal_axes, probe and r_squared"
+        )
+    shown = [episode.observation for episode in episodes] if truth is None else truth
+    for seen, episode in zip(shown, episodes, strict=True):
+        if seen.shape != (len(episode.observation), len(known.names)):
+            raise DreamerError(
+                f"this truth has the shape {seen.shape}, but the episode has {len(episode.observation)} rows and {config.env} shows "
+                f"{', '.join(known.names)}: give a row for each, with all of these"
+            )
     beliefs = [believe(agent, episode) for episode in episodes]
-    truth = [episode.observation for episode in episodes] if truth is None else truth
-    check_truth(np.concatenate(truth))
     h, z = (np.concatenate([part[0].numpy() for part in parts]) for parts in zip(*((b.h, b.z) for b in beliefs)))
-    return Rows(h, z, np.concatenate(truth))
+    places = known.plane.place(np.concatenate(shown))
+    has_place = np.isfinite(places).all(-1)
+    return Rows(h[has_place], z[has_place], places[has_place], known.plane)
 
 
 def principal_axes(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -91,57 +96,68 @@ def r_squared(prediction: np.ndarray, truth: np.ndarray) -> float:
     return float(1 - np.square(truth - prediction).sum() / variance)
 
 
-def latent_map(train: np.ndarray, train_truth: np.ndarray, test: np.ndarray, test_truth: np.ndarray) -> LatentMap:
-    """Fit directions and probe on the `train` rows; map and score the `test` rows, which must come from other episodes.
+def readable(truth: np.ndarray, plane: Plane, number: int) -> np.ndarray:
+    """A coordinate of places (N, 2) as a linear probe can read it: as it is (N, 1), or cosine and sine (N, 2) where it wraps around."""
+    values = truth[:, number]
+    if not plane.periodic[number]:
+        return values[:, None]
+    turn = 2 * np.pi * values / (plane.high[number] - plane.low[number])
+    return np.stack([np.cos(turn), np.sin(turn)], 1)
+
+
+def latent_map(train: Rows, test: Rows, part: str) -> LatentMap:
+    """Fit directions and probes on the `train` rows; map and score the `test` rows, which must come from other episodes.
 
     Args:
-        train, test: (N, F), h or z. train_truth, test_truth: (N, 3), as in `Rows`.
+        part: "h" or "z".
     """
-    directions, share = principal_axes(train)
-    read = probe(train, train_truth, test)
-    return LatentMap(
-        points=(test - train.mean(0)) @ directions,
-        share=share,
-        r2_angle=r_squared(read[:, :2], test_truth[:, :2]),
-        r2_velocity=r_squared(read[:, 2], test_truth[:, 2]),
-    )
+    x, x_test = getattr(train, part), getattr(test, part)
+    directions, share = principal_axes(x)
+    scores = []
+    for number in range(2):
+        y, y_test = (readable(rows.truth, rows.plane, number) for rows in (train, test))
+        scores.append(r_squared(probe(x, y, x_test), y_test))
+    return LatentMap((x_test - x.mean(0)) @ directions, share, tuple(scores))
 
 
-def latent_figure(maps: Mapping[str, LatentMap], truth: np.ndarray, title: str = "") -> Figure:
-    """One row for each latent, coloured by the true angle (left) and velocity (right).
+def latent_figure(maps: Mapping[str, LatentMap], test: Rows, title: str = "") -> Figure:
+    """One row for each latent, coloured by the true coordinates of the world's plane, such as angle (left) and velocity (right).
 
     Args:
-        maps: name, such as "h" -> its map of N rows.
-        truth: (N, 3) of the same rows.
-
-    Raises:
-        AnotherWorld: the truth is no pendulum's.
+        maps: "h" or "z" -> its map of N rows.
+        test: the same rows.
     """
-    check_truth(truth)
-    angle, velocity = angle_and_velocity(truth)
+    plane = test.plane
     figure, axes = plt.subplots(len(maps), 2, figsize=(8.5, 3.4 * len(maps) + 0.3), layout="constrained", squeeze=False)
-    fast = np.abs(velocity).max()
     for line, (name, found) in zip(axes, maps.items()):
-        colours = [
-            ("angle (rad), upright 0", angle, found.r2_angle, "twilight_shifted", np.pi, "#b0b0b0"),
-            ("velocity (rad/s)", velocity, found.r2_velocity, "cividis", fast, "white"),
-        ]
-        for axis, (label, values, r2, scale, reach, page) in zip(line, colours):
-            dots = axis.scatter(*found.points.T, c=values, cmap=scale, vmin=-reach, vmax=reach, s=7, linewidth=0)
-            figure.colorbar(dots, ax=axis, label=label)
+        for number, axis in enumerate(line):
+            scale, page, low, high = colouring(test.truth[:, number], plane, number)
+            dots = axis.scatter(*found.points.T, c=test.truth[:, number], cmap=scale, vmin=low, vmax=high, s=7, linewidth=0)
+            figure.colorbar(dots, ax=axis, label=plane.labels[number])
             axis.set(xlabel=f"{name}, direction 1 ({found.share[0]:.0%})", ylabel=f"{name}, direction 2 ({found.share[1]:.0%})")
-            axis.set_title(f"linear probe from all of {name}: $R^2$ = {r2:.2f}", fontsize=10)
-            axis.set_facecolor(page)  # no colour of the scale may vanish in it
+            axis.set_title(f"linear probe from all of {name}: $R^2$ = {found.r2[number]:.2f}", fontsize=10)
+            axis.set_facecolor(page)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    scores = "; ".join(f"{name}: angle {found.r2_angle:.2f}, velocity {found.r2_velocity:.2f}" for name, found in maps.items())
+    scores = "; ".join(
+        f"{name}: " + ", ".join(f"{what} {r2:.2f}" for what, r2 in zip(plane.names, found.r2)) for name, found in maps.items()
+    )
     return describe(
         figure,
-        alt=f"Latent states along their two directions of largest variance, coloured by the true angle and velocity. R squared of a linear "
-        f"probe on held-out episodes: {scores}.",
+        alt=f"Latent states along their two directions of largest variance, coloured by the true {' and '.join(plane.names)}. R squared of "
+        f"a linear probe on held-out episodes: {scores}.",
         caption="Each dot is a row of an episode that neither the directions nor the probe were fitted on. Percentages: share of the "
         "variance. Neighbours of one colour: the latent keeps that quantity."
         + (" The lone dot among those of h is h = 0, where every episode starts." if "h" in maps else ""),
     )
+
+
+def colouring(values: np.ndarray, plane: Plane, number: int) -> tuple[str, str, float, float]:
+    """Colour scale, page and range for a coordinate: a scale without ends where it wraps around; no colour of it vanishes in the page."""
+    if plane.periodic[number]:
+        return "twilight_shifted", "#b0b0b0", plane.low[number], plane.high[number]
+    reach = np.abs(values).max()
+    low = -reach if plane.low[number] == -plane.high[number] else values.min()
+    return "cividis", "white", float(low), float(reach if low == -reach else values.max())
 
 
 def codes(agent: Dreamer, episode: Episode) -> np.ndarray:

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from dreamer_core.agent import Agent
 from dreamer_core.errors import EnvError
 from dreamer_core.viz.show import GREY
+from dreamer_core.worlds.pendulum import angle
 
 NAME = "Pendulum-v1"
 REACH = 1.35  # half the width of the drawing, in rod lengths
@@ -37,20 +37,6 @@ def check_pendulum(what: str, observation: np.ndarray, env: str | None = None) -
         )
 
 
-def check_agent(agent: Agent, what: str) -> None:
-    """Raises:
-    AnotherWorld: the agent was not made for the pendulum, or for one in other units.
-    """
-    if agent.config.env != NAME:
-        raise AnotherWorld(f"{what} is {NAME}'s, but this agent was made for {agent.config.env}: give one trained on {NAME}")
-    wrappers = agent.config.wrappers
-    if (wrappers.observation_scale, wrappers.reward_scale, wrappers.reward_offset) != (1, 1, 0):
-        raise AnotherWorld(
-            f"{what} is {NAME}'s in its own units, but this agent sees it in others: give one trained with "
-            f"wrappers.observation_scale 1, wrappers.reward_scale 1 and wrappers.reward_offset 0"
-        )
-
-
 def tip(observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the rod ends, pivot at (0, 0), x to the right and y up: (..., O) -> (...), (...).
 
@@ -59,24 +45,9 @@ def tip(observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return -observation[..., 1], observation[..., 0]
 
 
-def angle(observation: np.ndarray) -> np.ndarray:
-    """Where the rod points, in radians: (..., O) -> (...) in (-pi, pi], 0 upright, growing counter-clockwise."""
-    return np.arctan2(observation[..., 1], observation[..., 0])
-
-
-def apart(one: np.ndarray | float, other: np.ndarray | float) -> np.ndarray | float:
-    """Degrees between two directions given in degrees, the short way round: 0 to 180. Elementwise; full turns do not count."""
-    return np.abs((one - other + 180) % 360 - 180)
-
-
 def angle_and_velocity(observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pendulum's (..., 3) cosine, sine and velocity -> angle in (-pi, pi], upright 0, and velocity, each (...)."""
     return angle(observation), observation[..., 2]
-
-
-def angle_error(real: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Degrees between two pendulums, 0 to 180: (..., O), (..., O) -> (...)."""
-    return apart(np.degrees(angle(real)), np.degrees(angle(other)))
 
 
 def stage(axis: Axes) -> None:

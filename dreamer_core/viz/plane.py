@@ -1,13 +1,7 @@
-"""Value and policy over Pendulum's state plane, beside the exact ones.
+"""Value and policy over a world's plane (`worlds/plane.py`), beside the exact ones where these are known.
 
-The critic estimates a discounted *soft* value: rewards, plus an entropy bonus for every action.
-Dynamic programming for the undiscounted return (`ceiling.py`) answers another question. So here
-the soft Bellman equation itself is solved on a grid, with the agent's own discount and entropy
-weight (Haarnoja et al., Soft Q-learning, arXiv 1702.08165v2, theorem 1):
-
-    V(s) = tau log  integral_{-1}^{1} exp([r(s, a) + gamma V(f(s, a))] / tau) da
-
-in the environment's units of reward, with tau = alpha in these units (`Agent.in_world_units`). tau = 0 is the maximum: no bonus.
+The critic estimates a discounted *soft* value: rewards, plus an entropy bonus for every action. What
+a perfect one would say is computed in `yardsticks/soft_ceiling.py`, for the worlds where it can be.
 """
 
 from typing import NamedTuple
@@ -15,109 +9,97 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.paper.actor_critic import DreamerV3ActorCritic
 from dreamer_core.sac import Action
-from dreamer_core.viz.pendulum import NAME, AnotherWorld, check_agent
 from dreamer_core.viz.show import describe
-from dreamer_core.yardsticks.ceiling import DT, GRAVITY, LENGTH, MAX_SPEED, MAX_TORQUE, Corners, best_torque, dynamics, grid
-
-SHAPE = (180, 121)
-
-
-class Plane(NamedTuple):
-    """Value and policy on the grid of `ceiling.grid`."""
-
-    value: np.ndarray  # (A, V), in the environment's units of reward
-    torque: np.ndarray  # (A, V), of the deterministic policy, in newton metres
+from dreamer_core.worlds.drawing import seen_by_agent, whole
+from dreamer_core.worlds.plane import NoPlane, Plane
+from dreamer_core.yardsticks.soft_ceiling import EXACT, SHAPE, best_action, soft_bellman
 
 
-def soft_bellman(gamma: float, tau: float, shape: tuple[int, int] = SHAPE, torques: int = 21, steps: int = 250) -> np.ndarray:
-    """The best soft value (A, V) with `steps` steps to go; some three seconds on one core.
+class OnPlane(NamedTuple):
+    """Value and policy on the grid of a world's plane, `plane.grid((A, B))`."""
 
-    Args:
-        gamma: discount; with .97 what lies beyond 250 steps counts one part in two thousand.
-        tau: entropy weight in the environment's units; 0 for the plain maximum.
-        torques: points of the trapezoidal rule over the action.
-    """
-    angle, velocity = grid(shape)
-    moves = []
-    for torque in np.linspace(-MAX_TORQUE, MAX_TORQUE, torques):
-        next_angle, next_velocity, reward = dynamics(angle, velocity, torque)
-        moves.append((reward, Corners(next_angle, next_velocity, shape)))
-    weights = np.full(torques, 2 / (torques - 1))  # the integral runs over a in [-1, 1]
-    weights[[0, -1]] /= 2
-    value = np.zeros(shape)
-    for _ in range(steps):
-        best = np.full(shape, -np.inf)
-        for (reward, corners), weight in zip(moves, weights):
-            q = reward + gamma * corners(value)
-            best = np.maximum(best, q) if tau == 0 else np.logaddexp(best, q / tau + np.log(weight))
-        value = best if tau == 0 else tau * best
-    return value
+    plane: Plane
+    value: np.ndarray  # (A, B), in the environment's units of reward
+    action: np.ndarray  # (A, B), of the deterministic policy, in [-1, 1]; the first entry where an action has several
 
 
-def check_world(agent: Dreamer) -> None:
-    """Raises:
-    AnotherWorld: the agent does not live in the single steps of Pendulum that are solved here, or has no soft value.
-    """
-    check_agent(agent, "the state plane")
-    if isinstance(agent.sac, DreamerV3ActorCritic):
-        raise AnotherWorld(
-            "the state plane shows a soft value, made of Q and of the entropy's weight, but this agent has DreamerV3's critic v(s): "
-            "give one trained with actor_critic sac"
-        )
-    if agent.config.wrappers.action_repeat > 1:
-        raise AnotherWorld(
-            f"the state plane is {NAME}'s with a new action at each step, but each action of this agent lasts "
-            f"{agent.config.wrappers.action_repeat} steps: give one trained with wrappers.action_repeat 1"
-        )
-
-
-def exact_plane(agent: Dreamer, shape: tuple[int, int] = SHAPE) -> Plane:
-    """What a perfect critic with the agent's discount and entropy weight would say, and the torque it would find best.
+def plane_of(agent: Dreamer) -> Plane:
+    """The plane of an agent's world.
 
     Raises:
-        AnotherWorld: the agent was not made for Pendulum, or repeats its actions.
+        NoPlane: it has none that says all there is, or the agent has no soft value there, or one in other units.
     """
-    check_world(agent)
-    config = agent.config.sac
-    value = soft_bellman(config.gamma, agent.in_world_units(agent.sac.alpha) if config.soft else 0.0, shape)
-    angle, velocity = np.broadcast_arrays(*grid(shape))
-    return Plane(value, best_torque(config.gamma * value, angle.ravel(), velocity.ravel()).reshape(shape))
+    config = agent.config
+    plane, wrappers = whole(config).plane, config.wrappers
+    if plane is None or plane.observation is None:
+        what = "no plane" if plane is None else f"a plane of {' and '.join(plane.names)}, which does not say all that it shows"
+        raise NoPlane(
+            f"{config.env} has {what}, so value and policy cannot be drawn over it: choose a world whose plane says all (Plane.observation)"
+        )
+    if isinstance(agent.sac, DreamerV3ActorCritic):
+        raise NoPlane(
+            "the plane shows a soft value, made of Q and of the entropy's weight, but this agent has DreamerV3's critic v(s): "
+            "give one trained with actor_critic sac"
+        )
+    if wrappers.action_repeat > 1:
+        raise NoPlane(
+            f"the plane is that of {config.env} with a new action at each step, but each action of this agent lasts "
+            f"{wrappers.action_repeat} steps: give one trained with wrappers.action_repeat 1"
+        )
+    if (wrappers.reward_scale, wrappers.reward_offset) != (1, 0):
+        raise NoPlane(
+            f"the plane shows the rewards of {config.env} in its own units, but this agent gets others: give one trained with "
+            f"wrappers.reward_scale 1 and wrappers.reward_offset 0"
+        )
+    return plane
 
 
-def rewind(angle: np.ndarray, velocity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the pendulum was one step earlier, had no torque been applied: the inverse of `ceiling.dynamics` within the speed limit."""
-    before = angle - velocity * DT
-    return before, velocity - 3 * GRAVITY / (2 * LENGTH) * np.sin(before) * DT
+def exact_plane(agent: Dreamer, shape: tuple[int, int] = SHAPE) -> OnPlane:
+    """What a perfect critic with the agent's discount and entropy weight would say, and the action it would find best.
+
+    Raises:
+        NoPlane: as `plane_of`, or the exact values of the agent's world are not known.
+    """
+    plane, config = plane_of(agent), agent.config
+    if config.env not in EXACT:
+        raise NoPlane(
+            f"the exact values of {config.env} are not known (they are of {', '.join(EXACT)}): draw the agent's alone, "
+            f"plane_figure(agent_plane(agent))"
+        )
+    tau = agent.in_world_units(agent.sac.alpha) if config.sac.soft else 0.0
+    value = soft_bellman(config.sac.gamma, tau, shape, step=EXACT[config.env])
+    return OnPlane(plane, value, best_action(value, config.sac.gamma, EXACT[config.env]))
 
 
 @torch.no_grad()
-def agent_plane(agent: Dreamer, shape: tuple[int, int] = SHAPE, samples: int = 8) -> Plane:
-    """The agent's soft value and its deterministic torque, in every state of the grid.
+def agent_plane(agent: Dreamer, shape: tuple[int, int] = SHAPE, samples: int = 8) -> OnPlane:
+    """The agent's soft value and its deterministic action, in every place of the grid.
 
-    A Dreamer's value belongs to a belief, not to a state of the world. So each state is reached
-    by observed rows of free fall that end in it, as many as the agent's own dreams filter before they
-    start; the value is averaged over `samples` draws of z and of the action.
+    A Dreamer's value belongs to a belief, not to a state of the world. So each place is reached by
+    observed rows in which nothing is done and that end in it, as many as the agent's own dreams filter
+    before they start; a world that cannot be run backwards shows one row only. The value is averaged
+    over `samples` draws of z and of the action.
 
     Raises:
-        AnotherWorld: the agent was not made for Pendulum, or repeats its actions.
+        NoPlane: as `plane_of`.
     """
-    check_world(agent)
-    keep = np.setdiff1d(np.arange(3), agent.config.wrappers.hide)
-    model, actor, rows = agent.model, agent.sac.actor, agent.config.imagination.start_rows
-    angle, velocity = (part.ravel() for part in np.broadcast_arrays(*grid(shape)))
-    seen = []
-    for _ in range(rows):
-        seen.append(np.stack([np.cos(angle), np.sin(angle), velocity], -1)[:, keep])
-        angle, velocity = rewind(angle, velocity)
-    observation = torch.tensor(np.stack(seen[::-1], 1), dtype=torch.float32)  # (A * V, rows, O)
+    plane = plane_of(agent)
+    model, actor, rows = agent.model, agent.sac.actor, agent.config.imagination.start_rows if plane.before else 1
+    places, seen = plane.grid(shape).reshape(-1, 2), []
+    for row in range(rows):
+        places = plane.before(places) if row else places
+        seen.append(seen_by_agent(plane.observation(places), agent.config.wrappers))
+    observation = torch.from_numpy(np.stack(seen[::-1], 1))  # (A * B, rows, O)
     h, _ = model.rssm.initial(len(observation))
-    embed, idle, flags = model.encode(observation), torch.zeros(*observation.shape[:2], 1), torch.zeros(observation.shape[:2])
-    value, torque = 0.0, 0.0
+    idle, flags = torch.zeros(*observation.shape[:2], agent.action), torch.zeros(observation.shape[:2])
+    embed = model.encode(observation)
+    value, action = 0.0, 0.0
     for _ in range(samples):
         # One draw of noise for all states, so that neighbours differ by what they are and not by chance.
         noise = model.rssm.latent.noise(1, rows)
@@ -126,53 +108,71 @@ def agent_plane(agent: Dreamer, shape: tuple[int, int] = SHAPE, samples: int = 8
         mean, log_std = actor(state)
         pre_tanh = mean + torch.exp(log_std) * torch.randn(1)
         value = value + agent.sac.target_value(state, Action(pre_tanh, actor.log_prob(state, pre_tanh))) / samples
-        torque = torque + MAX_TORQUE * actor.mode(state)[:, 0] / samples
-    return Plane(agent.in_world_units(value).numpy().reshape(shape), torque.numpy().reshape(shape))
+        action = action + actor.mode(state)[:, 0] / samples
+    return OnPlane(plane, agent.in_world_units(value).numpy().reshape(shape), action.numpy().reshape(shape))
 
 
-def plane_figure(agent: Plane, exact: Plane, visited: np.ndarray | None = None, title: str = "") -> Figure:
-    """Two rows, value and torque; three columns, the agent's, the exact ones, and their difference.
+def plane_figure(agent: OnPlane, exact: OnPlane | None = None, visited: np.ndarray | None = None, title: str = "") -> Figure:
+    """Two rows, value and action; three columns, the agent's, the exact ones, and their difference. Without exact ones, the first alone.
 
     Args:
-        visited: (N, 2), angles and velocities of real experience, drawn as dots over the difference.
+        visited: (N, 2), places of real experience, drawn as dots over the last column.
     """
-    figure, axes = plt.subplots(2, 3, figsize=(10.5, 5.6), sharex=True, sharey=True, layout="constrained")
-    both = np.concatenate([agent.value, exact.value])
-    rows = [
-        ("value (reward)", agent.value, exact.value, ("cividis", both.min(), both.max())),
-        ("torque (N m)", agent.torque, exact.torque, ("PuOr", -MAX_TORQUE, MAX_TORQUE)),
-    ]
-    for line, (label, ours, best, (colours, low, high)) in zip(axes, rows):
-        reach = np.abs(ours - best).max()
-        panels = [("agent", ours, colours, low, high), ("exact", best, colours, low, high)]
-        panels.append(("agent - exact", ours - best, "RdBu", -reach, reach))
-        for axis, (name, values, colours, low, high) in zip(line, panels):
-            image = axis.imshow(
-                values.T, origin="lower", aspect="auto", extent=(-np.pi, np.pi, -MAX_SPEED, MAX_SPEED), cmap=colours, vmin=low, vmax=high
-            )
-            axis.set_title(f"{label.split(' (')[0]}: {name}", fontsize=10)
-            if name != "agent":
-                figure.colorbar(image, ax=axis, label=label if name == "exact" else f"difference, {label}")
+    plane = agent.plane
+    columns = 1 if exact is None else 3
+    size = (5.2, 5.6) if exact is None else (10.5, 5.6)
+    figure, axes = plt.subplots(2, columns, figsize=size, sharex=True, sharey=True, layout="constrained", squeeze=False)
+    both = agent.value if exact is None else np.concatenate([agent.value, exact.value])
+    rows = [("value (reward)", "value", "cividis", both.min(), both.max()), ("action (-1 to 1)", "action", "PuOr", -1, 1)]
+    for line, (label, name, colours, low, high) in zip(axes, rows):
+        ours = getattr(agent, name)
+        panels = [("agent", ours, colours, low, high, label)]
+        if exact is not None:
+            best = getattr(exact, name)
+            reach = np.abs(ours - best).max()
+            panels[0] = ("agent", ours, colours, low, high, None)  # the next one's colour bar is for both
+            panels += [("exact", best, colours, low, high, label)]
+            panels += [("agent - exact", ours - best, "RdBu", -reach, reach, f"difference, {label}")]
+        for axis, (whose, values, colours, low, high, bar) in zip(line, panels):
+            extent = (plane.low[0], plane.high[0], plane.low[1], plane.high[1])
+            image = axis.imshow(values.T, origin="lower", aspect="auto", extent=extent, cmap=colours, vmin=low, vmax=high)
+            axis.set_title(f"{name}: {whose}", fontsize=10)
+            if bar is not None:
+                figure.colorbar(image, ax=axis, label=bar)
         if visited is not None:
-            line[2].plot(*visited.T, ".", color="black", markersize=1.2, alpha=0.5)
-    axes[0, 0].set(xticks=[-np.pi, 0, np.pi], xticklabels=["-π", "0", "π"], xlim=(-np.pi, np.pi), ylim=(-MAX_SPEED, MAX_SPEED))
-    for axis in axes[1]:
-        axis.set_xlabel("angle (rad), 0 is up")
-    for axis in axes[:, 0]:
-        axis.set_ylabel("velocity (rad/s)")
+            line[-1].plot(*visited.T, ".", color="black", markersize=1.2, alpha=0.5)
+    set_axes(axes, plane)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    everywhere = agreement(agent.value.ravel(), exact.value.ravel())
-    told = f"Over the whole plane, {everywhere}"
+    dots = " Dots: where the agent has been; far from them its critic is guessing." if visited is not None else ""
+    over = f"Value and action over {' and '.join(plane.names)}"
+    if exact is None:
+        told = f"values lie between {agent.value.min():.3g} and {agent.value.max():.3g}, actions between {agent.action.min():.2f} and"
+        return describe(
+            figure,
+            alt=f"{over}, as the agent sees them: {told} {agent.action.max():.2f}.",
+            caption=f"What the agent thinks each state is worth, and what it would do there.{dots}",
+        )
+    told = f"Over the whole plane, {agreement(agent.value.ravel(), exact.value.ravel())}"
     if visited is not None:
-        at = Corners(*visited.T.astype(float), exact.value.shape)
-        told += f"; where the agent has been, {agreement(at(agent.value), at(exact.value))}"
+        told += f"; where the agent has been, {agreement(plane.read(agent.value, visited), plane.read(exact.value, visited))}"
     return describe(
         figure,
-        alt=f"Value and torque over angle and velocity, the agent's beside the exact ones. {told}. Torques have the same sign in "
-        f"{100 * (np.sign(agent.torque) == np.sign(exact.torque)).mean():.0f} % of the plane.",
-        caption="Exact: the soft Bellman equation solved on a grid with the agent's discount and entropy weight."
-        + (" Dots: where the agent has been; far from them its critic is guessing." if visited is not None else ""),
+        alt=f"{over}, the agent's beside the exact ones. {told}. Actions have the same sign in "
+        f"{100 * (np.sign(agent.action) == np.sign(exact.action)).mean():.0f} % of the plane.",
+        caption=f"Exact: the soft Bellman equation solved on a grid with the agent's discount and entropy weight.{dots}",
     )
+
+
+def set_axes(axes: np.ndarray, plane: Plane) -> None:
+    """Limits, labels and ticks of panels (R, C) that share their axes, for a world's plane."""
+    first: Axes = axes[0, 0]
+    first.set(xlim=(plane.low[0], plane.high[0]), ylim=(plane.low[1], plane.high[1]))
+    if plane.periodic[0] and plane.units[0] == "rad":
+        first.set(xticks=[-np.pi, 0, np.pi], xticklabels=["-π", "0", "π"])
+    for axis in axes[-1]:
+        axis.set_xlabel(plane.labels[0])
+    for axis in axes[:, 0]:
+        axis.set_ylabel(plane.labels[1])
 
 
 def agreement(ours: np.ndarray, exact: np.ndarray) -> str:

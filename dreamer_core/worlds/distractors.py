@@ -57,7 +57,7 @@ class Distractors(Pendulum):
 
     def plane(self) -> Plane:
         """The pendulum's angle and velocity; of the noise the plane says nothing."""
-        return PLANE._replace(observation=None, state=self._put)
+        return PLANE._replace(observation=None, before=None, state=self._put)
 
     @staticmethod
     def _put(env: gym.Env, place: np.ndarray) -> np.ndarray:

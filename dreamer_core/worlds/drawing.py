@@ -12,6 +12,7 @@ What the agent sees need not be what the world gives: entries may be hidden, or 
 if a part cannot be drawn without them, bars of what is seen are drawn instead.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from dreamer_core.errors import EnvError
 from dreamer_core.worlds.bars import bars_scene
 from dreamer_core.worlds.gymnasium_worlds import OWN, Portrait
 from dreamer_core.worlds.plane import Plane, labelled
-from dreamer_core.worlds.scene import INKS, Circle, Line, Rectangle, Scene, Text
+from dreamer_core.worlds.scene import INKS, Part, Scene
 
 ADVICE = "mend it, or take it away to see bars"
 
@@ -47,7 +48,8 @@ class Drawing(NamedTuple):
     real: bool  # False: bars with names, for want of a drawing of the world's own
     plane: Plane | None  # None too where a coordinate is hidden
     seconds: float | None  # of one step of the agent; None where the world does not say
-    gap: Gap | None  # None where no coordinates of the plane share a unit
+    gap: Gap | None  # None where the plane gives none: then errors are best told in the model's unit
+    renders: bool  # whether the world renders pictures of its own too ("rgb_array")
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -68,16 +70,31 @@ def drawing(config: Config) -> Drawing:
         if entry is None:
             raise
         size = len(entry.names)  # a package is missing; how the world looks is known all the same
-        low, high, sample = np.full(size, -np.inf), np.full(size, np.inf), np.zeros(size)
+        low, high, sample, renders = np.full(size, -np.inf), np.full(size, np.inf), np.zeros(size), False
     else:
         try:
             entry = portrait(env) if entry is None else entry
             low, high = env.observation_space.low, env.observation_space.high
-            sample = envs.reset(env, seed=0, age=0)
+            sample, renders = envs.reset(env, seed=0, age=0), "rgb_array" in (env.metadata.get("render_modes") or ())
         finally:
             envs.close([env], warn=lambda sentence: None)
     check_words(config.env, entry, len(low))
-    return as_seen(config, entry, sample, low, high)
+    return as_seen(config, entry, sample, low, high)._replace(renders=renders)
+
+
+def whole(config: Config) -> Drawing:
+    """The same with nothing hidden and in the world's own units: for observations as the world gives them.
+
+    Raises:
+        EnvError: as `drawing`.
+    """
+    return drawing(dataclasses.replace(config, wrappers=WrapperConfig()))
+
+
+def seen_by_agent(observation: np.ndarray, wrappers: WrapperConfig) -> np.ndarray:
+    """What an agent sees (..., O) of a world's observations (..., W): without what is hidden, in its own units."""
+    keep = np.setdiff1d(np.arange(np.shape(observation)[-1]), wrappers.hide)
+    return (np.asarray(observation)[..., keep] * wrappers.observation_scale).astype(np.float32)
 
 
 def portrait(env: gym.Env) -> Portrait:
@@ -145,7 +162,7 @@ def as_seen(config: Config, told: Portrait, sample: np.ndarray, low: np.ndarray,
 
     def fold(whole: np.ndarray) -> np.ndarray:
         """The way back."""
-        return (np.asarray(whole)[..., keep] * wrappers.observation_scale).astype(np.float32)
+        return seen_by_agent(whole, wrappers)
 
     def bars(seen: np.ndarray) -> Scene:
         return bars_scene(unfold(seen)[keep], names, low[keep], high[keep])
@@ -166,6 +183,7 @@ def as_seen(config: Config, told: Portrait, sample: np.ndarray, low: np.ndarray,
         plane=plane if all(known) else None,
         seconds=seconds,
         gap=gap_of(plane, known),
+        renders=False,
     )
 
 
@@ -221,7 +239,7 @@ def check_scene(world: str, scene: Any) -> Scene:
             f"{world} has a scene that returns {envs.short(scene)}: let it return a dreamer_core.worlds.scene.Scene, or {ADVICE}"
         )
     for part in scene.parts:
-        if not isinstance(part, (Line, Circle, Rectangle, Text)):
+        if not isinstance(part, Part):
             raise EnvError(f"{world} has a scene with the part {envs.short(part)}: parts are a Line, Circle, Rectangle or Text")
         if part.ink not in INKS:
             raise EnvError(f"{world} has a scene with the ink {envs.short(part.ink)}: choose one of {', '.join(INKS)}")

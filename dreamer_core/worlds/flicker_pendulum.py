@@ -8,8 +8,11 @@ Source of the idea: Hausknecht and Stone, Deep Recurrent Q-Learning for Partiall
 
 import numpy as np
 
-from dreamer_core.worlds.pendulum import BLANK, Pendulum, pendulum_scene
+from dreamer_core.worlds.pendulum import PLANE, Pendulum, pendulum_scene, place
+from dreamer_core.worlds.plane import Plane
 from dreamer_core.worlds.scene import Scene, Text
+
+BLANK = 0.2  # rod lengths: what is shorter is taken for a blank
 
 
 class FlickerPendulum(Pendulum):
@@ -39,3 +42,7 @@ class FlickerPendulum(Pendulum):
             return pendulum_scene(observation)
         view, parts = pendulum_scene(observation)
         return Scene(view, (parts[0], Text(0, 0.4, "blank", "mark")))
+
+    def plane(self) -> Plane:
+        """The pendulum's angle and velocity; a blank has no place."""
+        return PLANE._replace(place=lambda seen: np.where(np.hypot(seen[..., :1], seen[..., 1:2]) <= BLANK, np.nan, place(seen)))

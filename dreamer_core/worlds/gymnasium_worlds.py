@@ -62,6 +62,12 @@ def put_car(env: gym.Env, place: np.ndarray) -> np.ndarray:
     return env.unwrapped.state
 
 
+def roll_back(place: np.ndarray) -> np.ndarray:
+    """Where (..., 2) a MountainCar was one step earlier, had it not been pushed: the inverse of its step away from the limits."""
+    before = place[..., 0] - place[..., 1]
+    return np.stack([before, place[..., 1] + 0.0025 * np.cos(3 * before)], -1)
+
+
 def mountain_car(goal: float) -> Portrait:
     """MountainCar with the flag at `goal`; its position has no unit, and neither has its time beyond the step."""
     names = ("position", "velocity")
@@ -74,6 +80,7 @@ def mountain_car(goal: float) -> Portrait:
         place=lambda observation: observation,
         observation=lambda place: place,
         state=put_car,
+        before=roll_back,
     )
     return Portrait(names, ("", ""), mountain_car_scene(goal), plane, 1 / 30)  # it renders 30 steps a second
 

@@ -11,9 +11,8 @@ from dreamer_core.worlds.plane import Plane
 from dreamer_core.worlds.scene import Circle, Line, Scene
 
 NAMES, UNITS = ("cos θ", "sin θ", "velocity"), ("", "", "rad/s")
-FASTEST, STEP = 8.0, 0.05  # rad/s, s
+FASTEST, STEP, GRAVITY = 8.0, 0.05, 10.0  # rad/s, s, m/s²; the rod is 1 m long
 REACH = 1.35  # half the width of the drawing, in rod lengths
-BLANK = 0.2  # rod lengths: shorter than this it is no pendulum
 
 
 def pendulum_scene(observation: np.ndarray) -> Scene:
@@ -28,14 +27,14 @@ def pendulum_scene(observation: np.ndarray) -> Scene:
     return Scene((-REACH, -REACH, REACH, REACH), tuple(parts))
 
 
-def place(observation: np.ndarray) -> np.ndarray:
-    """Angle in [-pi, pi] and velocity (..., 2) of observations (..., O) that begin with cosine, sine and velocity.
+def angle(observation: np.ndarray) -> np.ndarray:
+    """Where the rod points, in radians: (..., O) -> (...) in (-pi, pi], 0 upright, growing counter-clockwise."""
+    return np.arctan2(observation[..., 1], observation[..., 0])
 
-    NaN where there is no pendulum: where cosine and sine are both about 0.
-    """
-    cosine, sine, velocity = np.moveaxis(observation[..., :3], -1, 0)
-    seen = np.where(np.hypot(cosine, sine) > BLANK, 1.0, np.nan)
-    return np.stack([np.arctan2(sine, cosine) * seen, velocity * seen], -1)
+
+def place(observation: np.ndarray) -> np.ndarray:
+    """Angle in (-pi, pi] and velocity (..., 2) of observations (..., O) that begin with cosine, sine and velocity."""
+    return np.stack([angle(observation), observation[..., 2]], -1)
 
 
 def observe(place: np.ndarray) -> np.ndarray:
@@ -49,6 +48,12 @@ def put(env: gym.Env, place: np.ndarray) -> np.ndarray:
     return observe(np.asarray(place, float))
 
 
+def rewind(place: np.ndarray) -> np.ndarray:
+    """Where (..., 2) a pendulum was one step earlier, had no torque been applied: the inverse of its step within the speed limit."""
+    before = place[..., 0] - place[..., 1] * STEP
+    return np.stack([before, place[..., 1] - 3 * GRAVITY / 2 * np.sin(before) * STEP], -1)
+
+
 PLANE = Plane(
     names=("angle", "velocity"),
     units=("rad", "rad/s"),
@@ -58,6 +63,7 @@ PLANE = Plane(
     place=place,
     observation=observe,
     state=put,
+    before=rewind,
 )
 
 

@@ -4,6 +4,7 @@ A world says only what there is to see (`scene` of each world); who draws it cho
 size and the colours. `draw` does so on axes of matplotlib.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -52,11 +53,14 @@ class Text(NamedTuple):
     ink: str = "fixed"
 
 
+Part = Line | Circle | Rectangle | Text
+
+
 class Scene(NamedTuple):
     """What is seen: the part of the world that is in view (left, bottom, right, top), and the parts, hindmost first."""
 
     view: tuple[float, float, float, float]
-    parts: tuple[Line | Circle | Rectangle | Text, ...]
+    parts: tuple[Part, ...]
 
 
 def outline(scene: Scene, width: float = 1.5) -> Scene:
@@ -74,18 +78,32 @@ def outline(scene: Scene, width: float = 1.5) -> Scene:
     return Scene(scene.view, tuple(parts))
 
 
+def wordless(scene: Scene) -> Scene:
+    """A scene without its words, for a picture too small for them."""
+    return Scene(scene.view, tuple(part for part in scene.parts if not isinstance(part, Text)))
+
+
+def stage(axis, view: tuple[float, float, float, float]) -> None:
+    """Make axes of matplotlib a stage with this view: equal scales and no ticks."""
+    left, bottom, right, top = view
+    axis.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[], aspect="equal")
+
+
 def draw(axis, scene: Scene, inks: dict[str, str] | None = None, thickness: float = 1.0) -> list:
-    """Draw a scene on axes of matplotlib, which are cleared of ticks; returns what was drawn, one entry a part.
+    """Draw a scene on axes of matplotlib, which become its stage; returns what was drawn, one entry a part.
 
     Args:
         inks: other colours than `INKS`, for instance {"body": ...} for a dream.
         thickness: of every line, as a multiple of its width: less than 1 in a small picture.
     """
-    inks = INKS | (inks or {})
-    left, bottom, right, top = scene.view
-    axis.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[], aspect="equal")
-    drawn = []
-    for part in scene.parts:
+    stage(axis, scene.view)
+    return draw_parts(axis, scene.parts, inks, thickness)
+
+
+def draw_parts(axis, parts: Sequence[Part], inks: dict[str, str] | None = None, thickness: float = 1.0) -> list:
+    """The same for some parts of a scene, on axes that are its stage already."""
+    inks, drawn = INKS | (inks or {}), []
+    for part in parts:
         colour = inks[part.ink]
         match part:
             case Line():

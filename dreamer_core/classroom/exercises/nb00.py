@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from dreamer_core.classroom.spec import Exercise, Look, Mistake, Observations
-from dreamer_core.viz.pendulum import angle, apart
+from dreamer_core.worlds.drawing import apart
+from dreamer_core.worlds.pendulum import angle
 
 # --- 0.1 ---------------------------------------------------------------------------------------
 
@@ -41,7 +42,7 @@ ANGLE = Exercise(
     difficulty=1,
     importance=2,
     reference=angle,
-    target="dreamer_core.viz.pendulum:angle",
+    target="dreamer_core.worlds.pendulum:angle",
     observe=observe_angle,
     expected=expected_angle,
     gradients=False,
@@ -118,7 +119,7 @@ APART = Exercise(
     difficulty=2,
     importance=2,
     reference=apart,
-    target="dreamer_core.viz.pendulum:apart",
+    target="dreamer_core.worlds.drawing:apart",
     observe=observe_apart,
     expected=expected_apart,
     gradients=False,
