@@ -98,7 +98,9 @@ def frames(told: Three) -> Iterator[np.ndarray]:
     axis.axvspan(row[0], told.start, color=GREY, alpha=0.15, linewidth=0)
     axis.grid(alpha=0.25)
     lines = {name: axis.plot([], [], color=COLOURS[name], linewidth=2, label=name, animated=True)[0] for name in wrong}
-    axis.legend(loc="upper left", fontsize=9)
+    axis.legend(
+        loc="upper right", bbox_to_anchor=(1.01, -0.12), fontsize=9, ncols=2, frameon=False, borderpad=0
+    )  # below: it hides no curve
     # Everything that stands still is drawn once; each frame adds only what moves.
     figure.canvas.draw()
     background = figure.canvas.copy_from_bbox(figure.bbox)
@@ -157,7 +159,9 @@ def filmstrip(told: Three, moments: int = MOMENTS) -> Figure:
     """The film on paper: evenly spaced rows from left to right, the three tellings below one another."""
     chosen = np.unique(np.linspace(0, len(told.real) - 1, moments).round().astype(int))
     wrong = errors(told)
-    figure, axes = plt.subplots(3, len(chosen), figsize=(0.88 * len(chosen), 3.05), squeeze=False, layout="constrained")
+    left, bottom, right, top = told.drawing.scene(told.real[0]).view
+    size = 0.88 * len(chosen), 3 * (0.86 * max((top - bottom) / (right - left), 0.75) + 0.16)  # a row has room for its name
+    figure, axes = plt.subplots(3, len(chosen), figsize=size, squeeze=False, layout="constrained")
     for row, (name, colour) in zip(axes, COLOURS.items()):
         row[0].set_ylabel(name, fontsize=10)
         for number, axis in zip(chosen, row):
@@ -191,6 +195,8 @@ def describe(told: Three) -> str:
             f"At step {told.begin + last} the posterior is off by {say(off['posterior'][last])}, the dream by {say(off['dream'][last])} "
             f"(at most {say(np.nanmax(off['dream']))}). "
         )
+    if len(both) < len(told.real):
+        words += "A question mark stands where there is nothing to compare. "
     if not told.drawing.real:
         words += f"This world has no drawing of its own: bars stand for its entries, from the top {', '.join(told.drawing.names)}. "
         words += "What really happens is shown in its own pictures. " * (told.pictures is not None)

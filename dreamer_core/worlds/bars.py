@@ -7,7 +7,7 @@ import numpy as np
 from dreamer_core.worlds.scene import Line, Scene, Text
 
 VIEW = (-1.15, -1.15, 1.15, 1.15)
-NAMED = 10  # bars with names that fit below one another
+NAMED = 8  # bars with names that fit below one another
 LONGEST = 22  # letters of a name
 
 
@@ -34,7 +34,7 @@ def bars_scene(observation: np.ndarray, names: Sequence[str], low: np.ndarray, h
         bars.append(Line(zero, y, end, y, "body", 5 if named else 3))
         if named:
             short = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
-            words.append(Text(0, y + 0.5 * room, f"{short} {value:.2g}".replace("-", "−")))
+            words.append(Text(0, y + 0.5 * room, f"{short}: {value:.2g}".replace("-", "−")))
     return Scene(VIEW, (*tracks, *bars, *words))
 
 

@@ -49,6 +49,6 @@ class Recall(gym.Env):
         cue, question = map(float, np.clip(observation, -1, 1))
         lamps = [Circle(side, 0, 0.35, "fixed", filled=False) for side in (-0.6, 0.6)]
         lit = [] if abs(cue) <= 0.05 else [Circle(0.6 * float(np.sign(cue)), 0, 0.35 * abs(cue))]  # also what is hidden, which has no place
-        line = Line(-0.6 * question, 0.7, 0.6 * question, 0.7, "mark")
-        asked = [] if question <= 0.05 else [line, Text(0, 0.9, "which?", "mark")]
-        return Scene((-1.1, -1.1, 1.1, 1.1), (*lamps, *lit, *asked))
+        line = Line(-0.6 * question, 0.6, 0.6 * question, 0.6, "mark")
+        asked = [] if question <= 0.05 else [line, Text(0, 1.0, "which?", "mark")]
+        return Scene((-1.1, -0.9, 1.1, 1.3), (*lamps, *lit, *asked))
