@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import gymnasium as gym
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -19,7 +18,7 @@ from matplotlib.figure import Figure
 from dreamer_core import envs
 from dreamer_core.agent import Dreamer
 from dreamer_core.rssm import Beliefs
-from dreamer_core.viz.show import BLUE, GREEN, GREY, ORANGE, RED, check_names, describe
+from dreamer_core.viz.show import BLUE, GREEN, GREY, ORANGE, RED, check_names, describe, stack
 
 BAND = [0.05, 0.5, 0.95]  # a dream's band holds 90 % of the dreams
 PATIENCE = 3  # rows in a row outside the band, before we say that the dream has departed
@@ -177,7 +176,7 @@ def dream_figure(
         real: (T, O), what happened.
         dreams: (K, L, O), dreams of rows start .. start + L - 1.
         start: the last row the model was shown.
-        names: O axis labels.
+        names: O axis labels, such as those of the world's drawing (`drawing(config).labels`).
         posterior: (T, O), the model's reconstruction from what it sees.
 
     Raises:
@@ -186,12 +185,12 @@ def dream_figure(
     check_names(names, real.shape[-1])
     end = start + dreams.shape[1]
     real = real[:end]
-    figure, axes = plt.subplots(len(names), 1, figsize=(8, 1.5 * len(names) + 0.8), sharex=True, layout="constrained", squeeze=False)
+    figure, axes = stack(len(names), 1.5, "step (grey: what the model was shown)")
     low, middle, high = np.quantile(dreams, BAND, axis=0)
     both = len(real) - start  # rows of the dream that also happened
     gone = departure(real[start:], low[:both], high[:both], MARGIN * np.ptp(real, 0))
     dreamt = np.arange(start, end)
-    for number, (axis, name) in enumerate(zip(axes[:, 0], names)):
+    for number, (axis, name) in enumerate(zip(axes, names)):
         axis.axvspan(0, start, color=GREY, alpha=0.15, linewidth=0)
         axis.fill_between(dreamt, low[:, number], high[:, number], color=ORANGE, alpha=0.3, linewidth=0, label="90 % of dreams")
         axis.plot(dreamt, dreams[:4, :, number].T, color=ORANGE, linewidth=0.7, alpha=0.8, label=["single dreams", *3 * ["_"]])
@@ -203,9 +202,9 @@ def dream_figure(
             axis.axvline(start + gone, color=RED, linestyle="--", linewidth=1.3, label=f"departs after {gone} steps")
         axis.set_ylabel(name)
         axis.grid(alpha=0.25)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", fontsize=9, ncols=3)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", fontsize=9, ncols=3)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    axes[-1, 0].set(xlabel="step (grey: what the model was shown)", xlim=(0, end - 1))
+    axes[-1].set(xlim=(0, end - 1))
     leaves = "does not depart from the band" if gone is None else f"departs from the band {gone} steps later"
     return describe(
         figure,

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.viz.dream import BAND, Episode, act_out, believe, dream_on
-from dreamer_core.viz.show import GREY, PURPLE, RED, check_names, describe
+from dreamer_core.viz.show import GREY, PURPLE, RED, check_names, describe, stack
 
 COLOURS = [RED, PURPLE, GREY, "black"]  # of courses of action, so not those of real, posterior and dream
 
@@ -50,7 +50,7 @@ def fan_figure(
 
     Args:
         dreams: branch -> (K, L + 1, O).
-        names: O axis labels.
+        names: O axis labels, such as those of the world's drawing (`drawing(config).labels`).
         real: branch -> (L + 1, O), what truly follows; drawn dotted.
 
     Raises:
@@ -60,25 +60,25 @@ def fan_figure(
     if len(dreams) > len(COLOURS):
         raise ValueError(f"{len(dreams)} branches cannot be told apart in one figure: draw at most {len(COLOURS)}")
     real = real or {}
-    figure, axes = plt.subplots(len(names), 1, figsize=(8, 1.7 * len(names) + 0.8), sharex=True, layout="constrained", squeeze=False)
+    figure, axes = stack(len(names), 1.7, "steps after the branch")
     for (branch, dreamt), colour in zip(dreams.items(), COLOURS):
         low, middle, high = np.quantile(dreamt, BAND, axis=0)
-        for number, axis in enumerate(axes[:, 0]):
+        for number, axis in enumerate(axes):
             axis.fill_between(np.arange(len(low)), low[:, number], high[:, number], color=colour, alpha=0.2, linewidth=0)
             axis.plot(middle[:, number], color=colour, linewidth=2, label=branch)
             if branch in real:
                 axis.plot(real[branch][:, number], color=colour, linewidth=1.8, linestyle=":")
-    for axis, name in zip(axes[:, 0], names):
+    for axis, name in zip(axes, names):
         axis.set_ylabel(name)
         axis.grid(alpha=0.25)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
+    handles, labels = axes[0].get_legend_handles_labels()
     if real:
         handles.append(plt.Line2D([], [], color="black", linestyle=":", linewidth=1.8))
         labels.append("what truly follows")
     figure.legend(handles, labels, loc="outside lower center", fontsize=9, ncols=len(labels))
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     count, length, _ = next(iter(dreams.values())).shape
-    axes[-1, 0].set(xlabel="steps after the branch", xlim=(0, length - 1))
+    axes[-1].set(xlim=(0, length - 1))
     ends = "; ".join(f"{branch}: {', '.join(f'{value:.2g}' for value in np.median(dreamt[:, -1], 0))}" for branch, dreamt in dreams.items())
     return describe(
         figure,

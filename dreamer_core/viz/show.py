@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 from IPython.display import HTML, DisplayHandle, display
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -40,6 +41,25 @@ def check_names(names: Sequence[str], size: int) -> None:
     """
     if len(names) != size:
         raise DreamerError(f"{len(names)} labels were given for {size} observations: give one for each")
+
+
+def stack(count: int, height: float, label: str) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels below one another, in several columns where they are many; all share their x axis.
+
+    Args:
+        height: of a panel, inches. label: of the x axis, written below each column.
+    """
+    columns = 1 if count <= 6 else 2 if count <= 16 else 4
+    rows = -(-count // columns)
+    size = (8 if columns == 1 else 12, height * rows + 0.8)
+    figure, axes = plt.subplots(rows, columns, figsize=size, sharex=True, layout="constrained", squeeze=False)
+    panels = list(axes.T.flat)  # down the first column, then down the next
+    for axis in panels[count:]:
+        axis.remove()
+    for axis in {*panels[rows - 1 : count : rows], panels[count - 1]}:  # the last of each column
+        axis.tick_params(labelbottom=True)
+        axis.set_xlabel(label)
+    return figure, panels[:count]
 
 
 def describe(figure: Figure, alt: str, caption: str) -> Figure:
