@@ -2,16 +2,19 @@
 
 import math
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium.envs.classic_control.pendulum import PendulumEnv
+from minds import pendulum_agent
 from toys import small
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.config import WrapperConfig
 from dreamer_core.envs import make, make_for
 from dreamer_core.errors import DreamerError
-from dreamer_core.viz.branches import branch_out, dreams_from, posterior, recorded, watched
+from dreamer_core.viz.branches import branch_out, dreams_from, posterior, recorded, rendered, watched
 from dreamer_core.viz.dream import act_out, play
 from dreamer_core.viz.film import tell
 
@@ -137,7 +140,8 @@ def test_branches_share_the_recorded_world_and_their_posterior_knows_the_past():
     np.testing.assert_array_equal(world.observation, episode.observation[:15])  # rows 0 to 9 + 5
     assert np.isnan(world.reward[0])
     np.testing.assert_array_equal(world.reward[1:], episode.reward[:14])
-    assert {branch.world.env for branch in branches} == {agent.config.env}, "a figure cannot tell whose world this is"
+    assert {branch.world.drawing.world for branch in branches} == {agent.config.env}, "a figure cannot tell whose world this is"
+    np.testing.assert_array_equal(world.scale, agent.model.scale)
 
 
 def test_where_actions_are_discrete_the_extremes_are_the_first_and_the_last():
@@ -163,17 +167,55 @@ def test_branches_leave_an_episode_in_the_world_of_its_age():
     np.testing.assert_array_equal(found["every action +1"], pushed.observation[4:])
 
 
-def test_a_world_is_named_and_repeated_actions_make_another_of_it():
-    """A film says how fast it runs, which would be wrong there."""
+def test_a_branch_knows_how_its_world_looks_to_the_agent():
+    """Repeated actions make longer steps, and what is in other units is drawn alike."""
     agent, env = setting()
-    world = recorded(agent, play(agent, env, seed=3), 4, 5, count=1).world
-    assert world.env == agent.config.env == "Pendulum-v1"
-    agent.config.wrappers.action_repeat = 2
-    with pytest.raises(DreamerError, match=r"these \(Pendulum-v1 with every action repeated 2 times\) are another world's"):
-        tell(recorded(agent, play(agent, env, seed=3), 4, 5, count=1))
-    agent.config.wrappers.action_repeat, agent.config.wrappers.observation_scale = 1, 0.001
-    with pytest.raises(DreamerError, match=r"these \(Pendulum-v1 with observations times 0.001\) are another world's"):
-        tell(recorded(agent, play(agent, env, seed=3), 4, 5, count=1))
+    plain = recorded(agent, play(agent, env, seed=3), 4, 5, count=1).world.drawing
+    agent.config.wrappers.action_repeat, agent.config.wrappers.observation_scale = 2, 0.001
+    other = recorded(agent, play(agent, env, seed=3), 4, 5, count=1).world.drawing
+    assert (plain.world, plain.seconds, other.seconds) == ("Pendulum-v1", 0.05, 0.1)
+    seen = np.array([0.6, 0.8, 2.0])
+    assert np.allclose(other.scene(0.001 * seen).parts[1][:4], plain.scene(seen).parts[1][:4])
+
+
+class Camera(PendulumEnv):
+    """A pendulum whose own pictures are grey, lighter from step to step; `broken` makes none."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 30}
+    broken = False
+
+    def reset(self, **settings):
+        self.steps = 0
+        return super().reset(**settings)
+
+    def step(self, action):
+        self.steps += 1
+        return super().step(action)
+
+    def render(self):
+        if self.broken:
+            raise gym.error.DependencyNotInstalled("pygame is not installed")
+        return np.full((4, 6, 3), 10 * self.steps, np.uint8)
+
+
+@pytest.fixture
+def camera(monkeypatch):
+    gym.register("Camera-v0", Camera, max_episode_steps=30)
+    yield lambda broken: monkeypatch.setattr(Camera, "broken", broken)
+    gym.registry.pop("Camera-v0")
+
+
+def test_a_worlds_own_pictures_are_those_of_the_rows(camera):
+    agent = pendulum_agent()
+    agent.config.env = "Camera-v0"
+    branches = branch_out(agent, make_for(agent.config), 3, [4], 5, count=2)
+    told = {branch.actions: branch.world.pictures()[:, 0, 0, 0].tolist() for branch in branches}
+    assert told["recorded actions"] == [10 * row for row in range(10)], "the recorded world begins with row 0"
+    assert told["every action +1"] == [10 * row for row in range(4, 10)], "another world begins where it branches off"
+    assert not branches[0].world.drawing.real and tell(branches[0]).pictures.shape == (10, 4, 6, 3)
+    camera(True)
+    assert branches[0].world.pictures() is None and tell(branches[0]).pictures is None, "a renderer that is not installed"
+    assert rendered(small(env="dreamer/Recall-v0"), 0, np.zeros((3, 1), np.float32)) is None, "a world that renders nothing"
 
 
 def test_a_world_may_end_early():

@@ -123,7 +123,7 @@ def test_what_cannot_be_explored_is_refused(made, cut, names, words):
 
 def test_a_world_that_only_looks_like_a_pendulum_is_drawn_as_lines(made):
     """A compass shows cosine and sine of a heading too; its branches know the name of their world."""
-    worlds = {id(b.world): b.world._replace(env="Compass-v0") for b in made}
+    worlds = {id(b.world): b.world._replace(drawing=b.world.drawing._replace(world="Compass-v0")) for b in made}
     other = [b._replace(world=worlds[id(b.world)]) for b in made]
     assert contents(made, NAMES)["pendulum"] and not contents(other, NAMES)["pendulum"]
     assert "One panel for each observation".lower() in explorer(other, NAMES).data.lower()

@@ -8,12 +8,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from dreamer_core.config import Config, from_dict
 from dreamer_core.errors import DreamerError
 from dreamer_core.viz.branches import Branch, States, World
-from dreamer_core.viz.film import describe, errors, film, filmstrip, frames, mp4, tell
-from dreamer_core.viz.pendulum import REACH, Rod, angle_error, check_pendulum, is_pendulum, stage, tip
+from dreamer_core.viz.film import describe, errors, film, filmstrip, frames, mp4, standing, tell
 from dreamer_core.viz.show import BLUE, GREEN, ORANGE
+from dreamer_core.worlds.drawing import drawing
+from dreamer_core.worlds.pendulum import REACH
+from dreamer_core.worlds.scene import Line, Rectangle, Scene, draw
 
+PENDULUM = drawing(Config())
 RED_GREEN_BLUE = {name: np.array([int(colour[n : n + 2], 16) for n in (1, 3, 5)]) for name, colour in zip("rpd", (BLUE, GREEN, ORANGE))}
 
 
@@ -29,29 +33,20 @@ def states(degrees):
     return States(np.zeros((*lead, 4)), np.zeros((*lead, 2)), observation, np.zeros(lead))
 
 
-def branch(start=10, steps=6, begin=0, rows=None):
+def branch(start=10, steps=6, begin=0, rows=None, looks=PENDULUM):
     """The real pendulum turns one degree a row; the posterior is 2 degrees ahead, dream k is 10 (k + 1) degrees behind."""
     rows = start + steps + 1 - begin if rows is None else rows
     row = np.arange(begin, begin + rows)
-    world = World(begin, at(row), np.zeros(rows), np.zeros((rows, 1)), states(row + 2))
+    world = World(begin, at(row), np.zeros(rows), np.zeros((rows, 1)), states(row + 2), looks, np.full(3, 0.5))
     dreamt = np.arange(start, start + steps + 1) - 10 * np.array([[1], [2]])
     return Branch("recorded actions", start, world, states(dreamt), np.zeros((2, steps, 1)))
-
-
-@pytest.mark.parametrize(
-    ("degrees", "place"), [(0, (0, 1)), (90, (-1, 0)), (180, (0, -1)), (270, (1, 0)), (30, (-0.5, 0.8660254))], ids=str
-)
-def test_the_rod_points_up_at_0_and_to_the_left_at_90_degrees(degrees, place):
-    np.testing.assert_allclose(tip(at(degrees)), place, atol=1e-7)
 
 
 def drawn(degrees):
     """A 200 x 200 picture whose frame is the whole stage."""
     figure = plt.figure(figsize=(2, 2), dpi=100)
     axis = figure.add_axes((0, 0, 1, 1))
-    stage(axis)
-    rod = Rod(axis, BLUE)
-    rod.move(at(degrees))
+    draw(axis, PENDULUM.scene(at(degrees)), {"body": BLUE})
     figure.canvas.draw()
     picture = np.asarray(figure.canvas.buffer_rgba())[..., :3].astype(int)
     plt.close(figure)
@@ -81,16 +76,10 @@ def test_the_drawing_turns_the_same_way_as_gymnasiums():
         theirs = env.render().astype(int)
         rows, columns = np.nonzero((theirs[..., 0] > 150) & (theirs[..., 1] < 120))  # the red rod
         middle = (np.array([columns.mean(), rows.mean()]) - 250) / 250
-        x, y = tip(at(degrees))
+        x, y = next(part[2:4] for part in PENDULUM.scene(at(degrees)).parts if isinstance(part, Line))
         assert np.sign(middle[0]) == np.sign(x) and np.sign(-middle[1]) == np.sign(y)
         assert abs(np.arctan2(-middle[1], middle[0]) - np.arctan2(y, x)) < 0.1
     env.close()
-
-
-@pytest.mark.parametrize(("one", "other", "off"), [(0, 0, 0), (10, 350, 20), (0, 180, 180), (100, 300, 160), (-20, 15, 35)])
-def test_the_error_is_the_shorter_way_round(one, other, off):
-    np.testing.assert_allclose(angle_error(at(one), at(other)), off, atol=1e-5)
-    np.testing.assert_allclose(angle_error(at(one), 0.5 * at(other)), off, atol=1e-5)  # a short rod has an angle too
 
 
 def test_a_film_begins_with_open_eyes():
@@ -110,18 +99,18 @@ def test_a_film_of_another_world_begins_where_that_world_does():
 
 def test_a_film_stops_where_the_real_episode_does():
     told = tell(branch(rows=14))  # rows 0 to 13, though the dream goes on to 16
-    assert [len(part) for part in told[2:]] == [12, 12, 12]
+    assert [len(part) for part in told[2:5]] == [12, 12, 12]
 
 
 def test_each_picture_shows_three_pendulums_and_the_error_so_far():
     pictures = [picture.astype(int) for picture in frames(tell(branch()))]
-    assert len(pictures) == 15 and {picture.shape for picture in pictures} == {(420, 720, 3)}
+    assert len(pictures) == 15 and {picture.shape for picture in pictures} == {(440, 720, 3)}
     counts = []
     for picture in pictures:
         panels = [picture[40:235, left : left + 200] for left in (68, 285, 503)]
         for panel, colour in zip(panels, RED_GREEN_BLUE.values()):
             assert 300 < (np.abs(panel - colour).sum(-1) < 30).sum() < 1500  # 76 pixels long, 8 wide
-        counts.append((np.abs(picture[265:372] - RED_GREEN_BLUE["d"]).sum(-1) < 30).sum())
+        counts.append((np.abs(picture[288:390] - RED_GREEN_BLUE["d"]).sum(-1) < 30).sum())
     assert counts[-1] > counts[9] > counts[2]  # the orange line grows
 
 
@@ -162,25 +151,67 @@ def test_the_strip_has_a_column_for_each_moment():
 def test_the_page_holds_a_film_with_controls_and_a_strip_with_words():
     page = film(branch()).data
     assert "<video controls" in page and "data:video/mp4;base64," in page and "http" not in page
-    assert page.count('alt="A real pendulum') == 1 and page.count('aria-label="A real pendulum') == 1
+    assert page.count('alt="Pendulum-v1: what') == 1 and page.count('aria-label="Pendulum-v1: what') == 1
     assert len(page) < 150_000
 
 
 def test_the_page_says_how_fast_the_film_runs():
     """A step of Pendulum-v1 lasts 1/20 s."""
-    assert "The film shows 10 steps a second: 50% of the pendulum's own speed." in film(branch()).data
+    assert "The film shows 10 steps a second: 50% of the world's own speed." in film(branch()).data
     assert "20 steps a second: 100% of" in film(branch(), fps=20).data
 
 
-def test_what_is_no_pendulum_is_refused_in_one_sentence():
-    assert is_pendulum(at([0, 50, 200])) and is_pendulum(at([0, 50, 200])[:, :2]), "a pendulum, its velocity seen or hidden"
-    assert not is_pendulum(np.ones((4, 3))) and not is_pendulum(np.ones((4, 1)))
-    assert not is_pendulum(np.concatenate([at([0, 9]), at([0, 9])], 1)), "two angles"
-    with pytest.raises(DreamerError, match="explorer"):
-        check_pendulum("a film", np.ones((4, 3)))
-    other = branch()
-    with pytest.raises(DreamerError, match="a film draws a pendulum"):
-        tell(other._replace(world=other.world._replace(observation=np.ones((17, 3)))))
-    assert len(tell(other._replace(world=other.world._replace(env="Pendulum-v1"))).real)
-    with pytest.raises(DreamerError, match=r"a film draws a pendulum.* and these \(Compass-v0\) are another world's: use .*explorer"):
-        tell(other._replace(world=other.world._replace(env="Compass-v0")))  # which shows the cosine and sine of a heading
+def test_without_degrees_the_error_is_in_the_models_unit():
+    """Half a unit is one sd; cosines 1 and 0 and velocities 0 and 1 apart, sines alike: the root of a third of 2 times 2 squared."""
+    told = tell(branch(looks=PENDULUM._replace(gap=None)))
+    other = told._replace(real=np.array([[1.0, 0, 0]]), posterior=np.array([[0.0, 0, 1]]), dream=np.array([[1.0, 0, 0]]))
+    assert errors(other)["posterior"] == pytest.approx(np.sqrt(2 * 4 / 3)) and errors(other)["dream"] == 0
+    assert " sd, the dream by" in describe(told) and describe(told).endswith("its standard deviation over the first, random steps.")
+
+
+def test_a_world_without_time_has_no_speed_and_a_slow_one_is_many_times_as_fast():
+    assert "The film shows 10 steps a second. The strip" in film(branch(looks=PENDULUM._replace(seconds=None))).data
+    assert "10 steps a second: 10 times the world's own speed." in film(branch(looks=PENDULUM._replace(seconds=1.0))).data
+
+
+def test_where_there_is_nothing_to_compare_there_is_a_question_mark():
+    """A blank has no place on the plane."""
+    seen = branch(looks=drawing(from_dict({"env": "dreamer/FlickerPendulum-v0"})))
+    seen.world.observation[12:] = 0
+    told = tell(seen)
+    assert np.isnan(errors(told)["dream"][-5:]).all() and "A question mark stands" in describe(told) and "At step 11 the" in describe(told)
+    strip = filmstrip(told)
+    assert strip.axes[-1].get_xlabel() == "off ?" and "nan" not in describe(told)
+    plt.close(strip)
+    assert len(list(frames(told))) == 15
+
+
+def test_what_moves_is_drawn_in_every_picture_and_what_stands_still_in_all():
+    """A box that steps to the right from row to row, in front of a wall: the first parts that never change are drawn once."""
+    wall, roof = Rectangle(-2, -2, 2, -1), Rectangle(-2, 1, 2, 2, "mark")
+    looks = PENDULUM._replace(
+        scene=lambda seen: Scene((-2, -2, 2, 2), (wall, Rectangle(float(seen[1]), 0, float(seen[1]) + 1, 1, "body"), roof))
+    )
+    told = tell(branch(looks=looks, steps=40))
+    scenes = [looks.scene(seen) for seen in told.real]
+    assert standing(scenes) == 1, "the roof lies in front of the box: it is drawn after it, each time"
+    blue = [
+        np.nonzero((np.abs(picture[50:240, 68:268].astype(int) - RED_GREEN_BLUE["r"]).sum(-1) < 30).any(0))[0] for picture in frames(told)
+    ]
+    lefts = [columns.min() for columns in blue]
+    assert lefts == sorted(lefts) and lefts[-1] > lefts[0] + 10, f"the box stands at {lefts}"
+    assert max(np.ptp(columns) for columns in blue) < 60, "a box of an earlier picture was left behind"
+
+
+def test_a_world_without_a_drawing_shows_its_own_pictures_on_the_real_side():
+    """Grey pictures that grow lighter, one for each row; where it makes none, bars stand there too."""
+    bare = PENDULUM._replace(real=False, renders=True)
+    made = branch(looks=bare)
+    shots = np.stack([np.full((30, 40, 3), 10 * row, np.uint8) for row in range(17)])
+    told = tell(made._replace(world=made.world._replace(pictures=lambda: shots)))
+    assert told.pictures[0, 0, 0].tolist() == [20, 20, 20] and len(told.pictures) == 15, "rows 2 to 16"
+    seen = [picture[140, 160].tolist() for picture in frames(told)]
+    assert seen == [[10 * row] * 3 for row in range(2, 17)]
+    assert "What really happens is shown in its own pictures." in describe(told) and "from the top cos θ, sin θ, velocity" in describe(told)
+    assert tell(made).pictures is None and "own pictures" not in describe(tell(made))
+    assert tell(branch()._replace(world=made.world._replace(drawing=PENDULUM, pictures=lambda: shots))).pictures is None, "it has a drawing"

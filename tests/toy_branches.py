@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from dreamer_core.config import from_dict
 from dreamer_core.viz.branches import Branch, States, World
+from dreamer_core.worlds.drawing import drawing
 
 NAMES = ["cos θ", "sin θ", "velocity (rad/s)"]
 
@@ -15,12 +17,14 @@ def states(random, *lead, observation=3, deter=64, stoch=8):
     return States(np.tanh(random.normal(size=(*lead, deter))), random.normal(size=(*lead, stoch)), seen, random.normal(size=lead) * 8)
 
 
-def world(random, begin, rows, **sizes):
+def world(random, begin, rows, env="Pendulum-v1", **sizes):
     reward, action = random.normal(size=rows), random.uniform(-1, 1, (rows, 1))
     action[-1] = np.nan
     if begin == 0:
         reward[0] = np.nan
-    return World(begin, states(random, rows, **sizes).observation, reward, action, states(random, rows, **sizes))
+    seen = states(random, rows, **sizes).observation
+    looks = drawing(from_dict({"env": env}))
+    return World(begin, seen, reward, action, states(random, rows, **sizes), looks, np.ones(seen.shape[-1]))
 
 
 def branches(starts=(5, 25, 45), steps=40, count=12, **sizes):
