@@ -195,7 +195,7 @@ class Camera(PendulumEnv):
     def render(self):
         if self.broken:
             raise gym.error.DependencyNotInstalled("pygame is not installed")
-        return np.full((4, 6, 3), 10 * self.steps, np.uint8)
+        return np.full((4, 6, 3), 5 * self.steps, np.uint8)
 
 
 @pytest.fixture
@@ -210,8 +210,8 @@ def test_a_worlds_own_pictures_are_those_of_the_rows(camera):
     agent.config.env = "Camera-v0"
     branches = branch_out(agent, make_for(agent.config), 3, [4], 5, count=2)
     told = {branch.actions: branch.world.pictures()[:, 0, 0, 0].tolist() for branch in branches}
-    assert told["recorded actions"] == [10 * row for row in range(10)], "the recorded world begins with row 0"
-    assert told["every action +1"] == [10 * row for row in range(4, 10)], "another world begins where it branches off"
+    assert told["recorded actions"] == [5 * row for row in range(10)], "the recorded world begins with row 0"
+    assert told["every action +1"] == [5 * row for row in range(4, 10)], "another world begins where it branches off"
     assert not branches[0].world.drawing.real and tell(branches[0]).pictures.shape == (10, 4, 6, 3)
     camera(True)
     assert branches[0].world.pictures() is None and tell(branches[0]).pictures is None, "a renderer that is not installed"

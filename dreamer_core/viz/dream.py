@@ -193,7 +193,8 @@ def dream_figure(
     for number, (axis, name) in enumerate(zip(axes, names)):
         axis.axvspan(0, start, color=GREY, alpha=0.15, linewidth=0)
         axis.fill_between(dreamt, low[:, number], high[:, number], color=ORANGE, alpha=0.3, linewidth=0, label="90 % of dreams")
-        axis.plot(dreamt, dreams[:4, :, number].T, color=ORANGE, linewidth=0.7, alpha=0.8, label=["single dreams", *3 * ["_"]])
+        for single, label in zip(dreams[:4, :, number], ["single dreams", "_", "_", "_"]):
+            axis.plot(dreamt, single, color=ORANGE, linewidth=0.7, alpha=0.8, label=label)
         axis.plot(dreamt, middle[:, number], color=ORANGE, linewidth=2.2, label="median dream (prior)")
         axis.plot(real[:, number], color=BLUE, linewidth=1.6, label="real")
         if posterior is not None:

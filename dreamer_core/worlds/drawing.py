@@ -150,7 +150,7 @@ def as_seen(config: Config, told: Portrait, sample: np.ndarray, low: np.ndarray,
     Args:
         sample: (W,), an observation to try the drawing with. low, high: (W,), bounds.
     """
-    world, wrappers, size = config.env, config.wrappers, len(told.names)
+    world, wrappers, size = config.env, dataclasses.replace(config.wrappers), len(told.names)  # a copy: a drawing stays as it is
     keep = np.setdiff1d(np.arange(size), wrappers.hide)
     names, units = (tuple(words[entry] for entry in keep) for words in (told.names, told.units))
 
