@@ -90,9 +90,10 @@ def test_every_figure_of_every_world_is_readable_and_names_what_it_shows(env, wr
     plans = {"one way": np.ones((8, agent.action), np.float32), "the other": -np.ones((8, agent.action), np.float32)}
     truth = real_futures(world, SEED, episode, 4, plans)
     figure = fan_figure(fan(agent, episode, 4, plans, 3), drawn.labels, truth, "a fan")
-    assert {axis.get_ylabel() for axis in figure.axes} == set(drawn.labels)
-    assert_readable(figure)
-    assert_readable(error_growth_figure(error_growth(agent, episodes, [2, 5], 8, 2)))
+    assert {axis.get_ylabel() for axis in figure.axes} == set(drawn.labels), f"the fan's panels of {env} are labelled otherwise"
+    assert ", ".join(drawn.labels) in figure.alt
+    figure = error_growth_figure(error_growth(agent, episodes, [2, 5], 8, 2))
+    assert "standard deviations" in figure.alt and "nan" not in figure.alt
     if drawn.plane is None:
         with pytest.raises(NoPlane, match=f"^there is no plane of {env} that could be told from what the agent sees"):
             read_latents(agent, episodes)
@@ -115,11 +116,9 @@ def test_every_figure_of_every_world_is_readable_and_names_what_it_shows(env, wr
 def test_every_world_has_a_film_that_says_what_it_shows(env, wrappers):
     agent, world = untrained(env, wrappers)
     drawn, branches = drawing(agent.config), branch_out(agent, world, SEED, [3], 5, 2)
-    for branch in (branches[0], branches[-1]):
-        told = tell(branch)
-        strip = filmstrip(told, moments=3)
-        assert len(strip.axes) == 9 and all(axis.has_data() for axis in strip.axes), f"a picture of {env} is empty"
-        plt.close(strip)
+    strip = filmstrip(tell(branches[-1]), moments=3)
+    assert len(strip.axes) == 9 and all(axis.has_data() for axis in strip.axes), f"a picture of {env} is empty"
+    plt.close(strip)
     page = film(branches[0]).data
     assert f"{env}: what really happens" in page and "video/mp4;base64" in page and "nan" not in page.partition("base64")[0]
     assert ("This world has no drawing of its own: bars stand for its entries" in page) == (not drawn.real)

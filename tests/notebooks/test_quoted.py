@@ -23,7 +23,7 @@ from dreamer_core.viz.branches import recorded
 from dreamer_core.viz.dream import act_out, play
 from dreamer_core.viz.fan import fan
 from dreamer_core.viz.game import DreamGame
-from dreamer_core.viz.pendulum import angle
+from dreamer_core.worlds.pendulum import angle
 from dreamer_core.yardsticks import ceiling, ladder, scales
 from dreamer_core.yardsticks.known_world import World
 from notebooks.books import PATHS, ROOT, book, code_cells, prose
