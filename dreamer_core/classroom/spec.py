@@ -155,7 +155,7 @@ class Exercise:
     @property
     def in_agent(self) -> bool:
         """Whether it becomes a part of the agent itself, not of its pictures or of nothing."""
-        return self.target is not None and not self.target.startswith("dreamer_core.viz")
+        return self.target is not None and not self.target.startswith(("dreamer_core.viz", "dreamer_core.worlds"))
 
     @property
     def in_v1(self) -> bool:
