@@ -1,15 +1,21 @@
 """The page of a run: what it holds, what it says of what it cannot show, and that it needs nothing else."""
 
 import dataclasses
+import io
 import re
+import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 from runs import tiny, train
 
 from dreamer_core.config import Config
 from dreamer_core.errors import CheckpointError
 from dreamer_core.look import page as pages
+from dreamer_core.look import tensorboard
 from dreamer_core.look.__main__ import main
+from dreamer_core.viz.dashboard import read_metrics
 
 HEADINGS = ["Settings", "What it reached", "Every part", "A film of one episode", "Look around in it", "What the latent state knows",
             "What it thinks of each place"]  # fmt: skip
@@ -61,7 +67,7 @@ def test_the_same_run_gives_the_same_page(pendulum):
 
 def test_a_world_without_a_plane_and_a_hidden_velocity_are_told_in_sentences(tmp_path):
     text = pages.page(run(tmp_path / "run"))
-    assert "There is no plane of runs:Buoy-v0" in under(text, "What the latent state knows")
+    assert "There is no plane of Buoy-v0" in under(text, "What the latent state knows")
     assert "has no plane" in under(text, "What it thinks of each place")
     assert "<video" in text and headings(text) == HEADINGS
 
@@ -97,10 +103,54 @@ def test_the_command_writes_the_page_into_the_runs_folder(pendulum, tmp_path, ca
 def test_the_command_says_in_one_line_what_is_wrong(pendulum, tmp_path, capsys, what):
     words, sentence = {
         "no run": ([str(tmp_path)], "there is no run in"),
-        "nowhere to write": ([str(pendulum), "--out", str(tmp_path / "no" / "page.html")], "choose another file with --out"),
+        "nowhere to write": ([str(pendulum), "--out", str(tmp_path / "no" / "page.html")], "choose another place with --out"),
     }[what]
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 2 and sentence in capsys.readouterr().err
     with pytest.raises(CheckpointError):
         pages.page(tmp_path)
+
+
+# --- TensorBoard -------------------------------------------------------------------------------
+
+
+def read_back(folder):
+    """What TensorBoard itself reads from event files: scalars by name, and pictures by name."""
+    loader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", reason="the extra tensorboard is not installed")
+    events = loader.EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
+    events.Reload()
+    scalars = {name: [(event.step, event.value) for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
+    return scalars, {name: events.Images(name) for name in events.Tags()["images"]}
+
+
+def test_tensorboard_reads_every_number_and_the_film(pendulum, tmp_path):
+    pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
+    for _ in range(2):  # written again, nothing stands twice
+        main([str(pendulum), "--tensorboard", "--out", str(tmp_path / "events")])
+    scalars, pictures = read_back(tmp_path / "events")
+    rows = read_metrics(pendulum)
+    assert scalars["run/eval_return_mean"] == [(row["env_steps"], pytest.approx(row["eval_return_mean"])) for row in rows]
+    assert scalars["model/observation"][-1][1] == pytest.approx(rows[-1]["model/observation"])
+    assert {name.removeprefix("run/") for name in scalars} == {name for row in rows for name in row} - {"env_steps"}
+    (film,) = pictures["film of one episode"]
+    assert Image.open(io.BytesIO(film.encoded_image_string)).n_frames > 5 and film.step == rows[-1]["env_steps"]
+
+
+def test_without_tensorboard_the_command_says_what_to_install(pendulum, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
+    monkeypatch.setitem(sys.modules, "tensorboard.compat.proto.summary_pb2", None)
+    with pytest.raises(SystemExit) as ended:
+        main([str(pendulum), "--tensorboard", "--out", str(tmp_path / "events")])
+    assert ended.value.code == 2 and "pip install -e '.[tensorboard]'" in capsys.readouterr().err
+
+
+def test_a_film_for_tensorboard_keeps_its_pictures_in_order():
+    pictures = [np.full((4, 6, 3), shade, np.uint8) for shade in (0, 100, 200)]
+    made = Image.open(io.BytesIO(tensorboard.film(pictures)))
+    shades = []
+    for number in range(made.n_frames):
+        made.seek(number)
+        shades.append(int(np.array(made.convert("L"))[0, 0]))
+    assert shades == [0, 100, 200] and made.size == (6, 4)

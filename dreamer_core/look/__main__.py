@@ -2,6 +2,7 @@
 
     python -m dreamer_core.look runs/first                     writes runs/first/look.html
     python -m dreamer_core.look runs/first --out first.html
+    python -m dreamer_core.look runs/first --tensorboard       writes runs/first/tensorboard instead, for TensorBoard
 
 The page holds the settings, the learning curve and the dashboard; and of a run with a world model a film, an explorer, maps of what the
 latent state knows and of what it thinks of each place. It is one file, opens from disk, and needs neither a kernel nor a network. What
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 
 from dreamer_core.errors import DreamerError
+from dreamer_core.look import tensorboard
 from dreamer_core.look.page import PAGE, page
 
 
@@ -23,16 +25,20 @@ def main(words: list[str] | None = None) -> None:
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
     parser.add_argument("--out", type=Path, metavar="FILE", help=f"the page (default: {PAGE} in the run's folder)")
+    parser.add_argument("--tensorboard", action="store_true", help="write files for TensorBoard instead of the page; --out names a folder")
     asked = parser.parse_args(words)
-    out = asked.out or asked.run / PAGE
+    out = asked.out or asked.run / (tensorboard.FOLDER if asked.tensorboard else PAGE)
     try:
-        text = page(asked.run)
-        out.write_text(text, encoding="utf-8")
+        if asked.tensorboard:
+            for sentence in tensorboard.write(asked.run, out):
+                print(sentence, file=sys.stderr)
+        else:
+            out.write_text(page(asked.run), encoding="utf-8")
     except DreamerError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:
-        print(f"error: could not write {out} ({error.strerror or error}): choose another file with --out", file=sys.stderr)
+        print(f"error: could not write {out} ({error.strerror or error}): choose another place with --out", file=sys.stderr)
         raise SystemExit(2) from None
     print(f"written to {out}")
 

@@ -152,8 +152,7 @@ def dreams(found: Looked) -> list[str]:
     age = agent.config.env_steps  # a world that changes is shown as it is at the end
     episode = play(agent, env, SEED, age)
     length = len(episode.action)
-    lead = min(LEAD, max(0, length - 2))
-    steps = min(STEPS, length - lead)
+    lead, steps = fitted(length)
     starts = sorted({min(lead + number * steps // LATER, length - steps) for number in range(LATER)})
     branches: list = []
 
@@ -168,6 +167,12 @@ def dreams(found: Looked) -> list[str]:
         section("What the latent state knows", lambda: known_by_latents(agent, env, age)),
         section("What it thinks of each place", lambda: thoughts(agent, episode, drawn)),
     ]
+
+
+def fitted(length: int) -> tuple[int, int]:
+    """The row in which the eyes close, and for how many steps, in an episode of so many steps."""
+    lead = min(LEAD, max(0, length - 2))
+    return lead, min(STEPS, length - lead)
 
 
 def known_by_latents(agent: Dreamer, env: gym.Env, age: int) -> str:

@@ -1,6 +1,7 @@
 """The report of a study: report.md for people, report.json for programs, and figures beside them."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from dreamer_core.study.statistics import DIGITS, Estimate, estimate, interquart
 from dreamer_core.viz.show import png
 
 FEW = 5  # seeds, below which a bootstrap interval is too narrow to be believed
+PAGE = "look.html"  # in a run's folder, where `dreamer_core.look` writes it
 SOLVING = ("solved", "steps to solve: median (fastest to slowest)", "seconds to solve: median")
 FIGURES = {
     "differences": lambda results: differences(results.pairs(), results.readings[0].label),
@@ -64,7 +66,7 @@ def markdown(results: Results) -> str:
             parts += [f"## {world}", about(results, world), table(results, world)]
         parts += ["## Learning curves", "![Learning curves of all seeds](curves.png)"]
         parts += ["## Performance profiles", "![The share of runs above each score](profiles.png)"]
-    parts += ["## The arms", arms(results), "## To be known", *known(results)]
+    parts += ["## The arms", arms(results), *looked_at(results), "## To be known", *known(results)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -229,6 +231,13 @@ def arms(results: Results) -> str:
         seeds = {"seeds": list(arm.seeds)} if arm.seeds else {}
         settings[name] = times | seeds | arm.settings or "the defaults"
     return f"```yaml\n{yaml.safe_dump(settings, sort_keys=False, default_flow_style=None).strip()}\n```"
+
+
+def looked_at(results: Results) -> list[str]:
+    """Links to the pages of runs that somebody looked at (`python -m dreamer_core.look RUN`)."""
+    pages = [(run.job.name, Path(run.job.path) / PAGE) for run in results.runs]
+    lines = [f"* [{name}]({page.relative_to(results.out.absolute()).as_posix()})" for name, page in pages if page.exists()]
+    return ["## Pages of runs", "\n".join(lines)] if lines else []
 
 
 def known(results: Results) -> list[str]:

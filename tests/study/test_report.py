@@ -1,6 +1,7 @@
 """The report, over studies whose returns were written by hand."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 from small_studies import BUOY, SETTINGS, small
 
+from dreamer_core.look import page as look_page
 from dreamer_core.study import conduct, figures, job, report
 from dreamer_core.study.plan import MOST, from_dict
 from dreamer_core.study.results import Pair, Results
@@ -322,6 +324,14 @@ def test_differences_beyond_the_edge_and_missing_ones_are_drawn_as_such():
 def test_one_arm_has_no_figure_of_differences(tmp_path):
     text = report.write(write(tmp_path, RETURNS, arms={"cut": SETTINGS}))
     assert "differences.png" not in text and not (tmp_path / "differences.png").exists()
+
+
+def test_the_report_links_to_the_pages_of_runs_that_have_one(results):
+    assert report.PAGE == look_page.PAGE and "Pages of runs" not in report.markdown(results)
+    folder = results.out / "runs/sea/uncut/4"
+    (folder / report.PAGE).touch()
+    (link,) = re.findall(r"^\* \[uncut in sea, seed 4\]\((.+)\)$", report.markdown(results), re.MULTILINE)
+    assert (results.out / link) == folder / report.PAGE, "the link does not lead to the page"
 
 
 def test_as_many_arms_as_a_study_may_have_look_different():
