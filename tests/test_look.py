@@ -103,7 +103,7 @@ def test_the_command_writes_the_page_into_the_runs_folder(pendulum, tmp_path, ca
 def test_the_command_says_in_one_line_what_is_wrong(pendulum, tmp_path, capsys, what):
     words, sentence = {
         "no run": ([str(tmp_path)], "there is no run in"),
-        "nowhere to write": ([str(pendulum), "--out", str(tmp_path / "no" / "page.html")], "choose another place with --out"),
+        "nowhere to write": ([str(pendulum), "--out", str(tmp_path / "no" / "page.html")], "choose another place"),
     }[what]
     with pytest.raises(SystemExit) as ended:
         main(words)
@@ -115,26 +115,22 @@ def test_the_command_says_in_one_line_what_is_wrong(pendulum, tmp_path, capsys, 
 # --- TensorBoard -------------------------------------------------------------------------------
 
 
-def read_back(folder):
-    """What TensorBoard itself reads from event files: scalars by name, and pictures by name."""
-    loader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", reason="the extra tensorboard is not installed")
-    events = loader.EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
+def test_tensorboard_reads_the_film_at_the_step_of_the_agent(pendulum, tmp_path):
+    name = "tensorboard.backend.event_processing.event_accumulator"
+    loader = pytest.importorskip(name, reason="the extra tensorboard is not installed")
+    main([str(pendulum), "--tensorboard", str(tmp_path)])
+    events = loader.EventAccumulator(str(tmp_path), size_guidance={"images": 0})
     events.Reload()
-    scalars = {name: [(event.step, event.value) for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
-    return scalars, {name: events.Images(name) for name in events.Tags()["images"]}
+    (film,) = events.Images(tensorboard.TAG)
+    assert Image.open(io.BytesIO(film.encoded_image_string)).n_frames > 5
+    assert film.step == read_metrics(pendulum)[-1]["env_steps"]
 
 
-def test_tensorboard_reads_every_number_and_the_film(pendulum, tmp_path):
+def test_without_dreams_there_is_no_film_and_tensorboards_files_stay_as_they_were(tmp_path, capsys):
     pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
-    for _ in range(2):  # written again, nothing stands twice
-        main([str(pendulum), "--tensorboard", "--out", str(tmp_path / "events")])
-    scalars, pictures = read_back(tmp_path / "events")
-    rows = read_metrics(pendulum)
-    assert scalars["run/eval_return_mean"] == [(row["env_steps"], pytest.approx(row["eval_return_mean"])) for row in rows]
-    assert scalars["model/observation"][-1][1] == pytest.approx(rows[-1]["model/observation"])
-    assert {name.removeprefix("run/") for name in scalars} == {name for row in rows for name in row} - {"env_steps"}
-    (film,) = pictures["film of one episode"]
-    assert Image.open(io.BytesIO(film.encoded_image_string)).n_frames > 5 and film.step == rows[-1]["env_steps"]
+    with pytest.raises(SystemExit):
+        main([str(run(tmp_path / "run", agent="sac")), "--tensorboard", str(tmp_path / "events")])
+    assert "trained with --agent sac" in capsys.readouterr().err and not (tmp_path / "events").exists()
 
 
 def test_without_tensorboard_the_command_says_what_to_install(pendulum, tmp_path, monkeypatch, capsys):
@@ -142,7 +138,7 @@ def test_without_tensorboard_the_command_says_what_to_install(pendulum, tmp_path
     monkeypatch.delitem(sys.modules, "torch.utils.tensorboard", raising=False)
     monkeypatch.setitem(sys.modules, "tensorboard.compat.proto.summary_pb2", None)
     with pytest.raises(SystemExit) as ended:
-        main([str(pendulum), "--tensorboard", "--out", str(tmp_path / "events")])
+        main([str(pendulum), "--tensorboard", str(tmp_path / "events")])
     assert ended.value.code == 2 and "pip install -e '.[tensorboard]'" in capsys.readouterr().err
 
 

@@ -2,7 +2,7 @@
 
     python -m dreamer_core.look runs/first                     writes runs/first/look.html
     python -m dreamer_core.look runs/first --out first.html
-    python -m dreamer_core.look runs/first --tensorboard       writes runs/first/tensorboard instead, for TensorBoard
+    python -m dreamer_core.look runs/first --tensorboard runs/events      adds the film to TensorBoard's files instead
 
 The page holds the settings, the learning curve and the dashboard; and of a run with a world model a film, an explorer, maps of what the
 latent state knows and of what it thinks of each place. It is one file, opens from disk, and needs neither a kernel nor a network. What
@@ -25,20 +25,19 @@ def main(words: list[str] | None = None) -> None:
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a run")
     parser.add_argument("--out", type=Path, metavar="FILE", help=f"the page (default: {PAGE} in the run's folder)")
-    parser.add_argument("--tensorboard", action="store_true", help="write files for TensorBoard instead of the page; --out names a folder")
+    parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="add the film to TensorBoard's files in DIR, and write no page")
     asked = parser.parse_args(words)
-    out = asked.out or asked.run / (tensorboard.FOLDER if asked.tensorboard else PAGE)
+    out = asked.tensorboard or asked.out or asked.run / PAGE
     try:
         if asked.tensorboard:
-            for sentence in tensorboard.write(asked.run, out):
-                print(sentence, file=sys.stderr)
+            tensorboard.write(asked.run, out)
         else:
             out.write_text(page(asked.run), encoding="utf-8")
     except DreamerError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:
-        print(f"error: could not write {out} ({error.strerror or error}): choose another place with --out", file=sys.stderr)
+        print(f"error: could not write {out} ({error.strerror or error}): choose another place", file=sys.stderr)
         raise SystemExit(2) from None
     print(f"written to {out}")
 

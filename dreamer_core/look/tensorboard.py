@@ -1,13 +1,11 @@
-"""A run for TensorBoard: its numbers at every evaluation, and the film of one episode.
+"""The film of a run for TensorBoard, beside the numbers that `python -m dreamer_core.train --tensorboard DIR` writes while it trains.
 
-    python -m dreamer_core.look runs/first --tensorboard       writes runs/first/tensorboard
-    tensorboard --logdir runs                                  shows it, beside other runs
+    python -m dreamer_core.look runs/first --tensorboard runs/events
 
-It may be written again while the run goes on. It needs the extra `tensorboard`.
+Each call adds the film of the agent as it is, at the step that it has reached. It needs the extra `tensorboard`.
 """
 
 import io
-import shutil
 from pathlib import Path
 
 from PIL import Image
@@ -20,41 +18,32 @@ from dreamer_core.viz.dashboard import STEP, read_metrics
 from dreamer_core.viz.dream import play
 from dreamer_core.viz.film import frames, tell
 
-FOLDER = "tensorboard"  # in a run's folder
+TAG = "film of one episode"
 FPS = 10
 
 
-def write(run: Path, out: Path) -> list[str]:
-    """Write event files anew; returns sentences about what could not be written.
-
-    Args:
-        run: folder of a run. out: folder of the event files; what TensorBoard files it holds are replaced.
+def write(run: Path, out: Path) -> None:
+    """Add the film to the event files in a folder.
 
     Raises:
-        CheckpointError: there is no run. DreamerError: the extra is not installed.
+        DreamerError: the extra is not installed, there is no run, or none whose agent dreams.
     """
     try:
         from tensorboard.compat.proto.summary_pb2 import Summary
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise DreamerError("TensorBoard is not installed: pip install -e '.[tensorboard]'") from None
-    rows, config, missing = read_metrics(run), read_config(run), []
-    shutil.rmtree(out, ignore_errors=True)
+    rows, config = read_metrics(run), read_config(run)
+    with looked(run, config) as found:
+        if isinstance(found, str):
+            raise DreamerError(found)
+        episode = play(found.agent, found.env, SEED, config.env_steps)
+        start, steps = fitted(len(episode.action))
+        gif = film(list(frames(tell(recorded(found.agent, episode, start, steps, count=1)))))
+    width, height = Image.open(io.BytesIO(gif)).size
+    picture = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=gif)
     with SummaryWriter(str(out)) as writer:
-        for row in rows:
-            for name, value in row.items():
-                if name != STEP:
-                    writer.add_scalar(name if "/" in name else f"run/{name}", value, row[STEP])
-        with looked(run, config) as found:
-            if isinstance(found, str):
-                missing.append(found)
-            else:
-                episode = play(found.agent, found.env, SEED, config.env_steps)
-                start, steps = fitted(len(episode.action))
-                picture = film(list(frames(tell(recorded(found.agent, episode, start, steps, count=1)))))
-                value = Summary.Value(tag="film of one episode", image=picture_of(picture, Summary))
-                writer.file_writer.add_summary(Summary(value=[value]), rows[-1][STEP] if rows else 0)
-    return missing
+        writer.file_writer.add_summary(Summary(value=[Summary.Value(tag=TAG, image=picture)]), int(rows[-1][STEP]))
 
 
 def film(pictures: list) -> bytes:
@@ -63,9 +52,3 @@ def film(pictures: list) -> bytes:
     file = io.BytesIO()
     first.save(file, format="gif", save_all=True, append_images=rest, duration=1000 // FPS, loop=0)
     return file.getvalue()
-
-
-def picture_of(gif: bytes, summary: type) -> object:
-    """An encoded picture as TensorBoard's files hold it."""
-    width, height = Image.open(io.BytesIO(gif)).size
-    return summary.Image(height=height, width=width, colorspace=3, encoded_image_string=gif)
