@@ -93,9 +93,9 @@ def rounded_part(part: list[Any], most: float) -> list[Any]:
     return [round(field, digits) if isinstance(field, float) else field for field in part]
 
 
-def plain_levers(levers: Levers) -> dict[str, Any]:
+def plain_levers(levers: Levers | None) -> dict[str, Any] | None:
     """What can be done, for scene.js."""
-    return {"entries": [lever._asdict() for lever in levers.entries], "choices": list(levers.choices)}
+    return None if levers is None else {"entries": [lever._asdict() for lever in levers.entries], "choices": list(levers.choices)}
 
 
 def inks(body: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from dreamer_core.viz.error_growth import rms_error
 from dreamer_core.viz.measure import measure
 from dreamer_core.viz.simulator import Bookmark, Sight, Simulator
 from dreamer_core.worlds.drawing import drawing
-from dreamer_core.worlds.levers import levers
+from dreamer_core.worlds.levers import Levers
 
 KEPT = 1200  # frames that are remembered: a minute at 20 steps a second
 
@@ -84,7 +84,8 @@ class DreamGame:
                 f"this agent lives in {agent.config.env}, where it sees {env.observation_space.shape[0]} numbers and chooses "
                 f"{env.action_space.shape[0]}, and the episode has {sizes[0]} and {sizes[1]}: record one with this agent"
             )
-        self.drawing, self.levers = drawing(agent.config), levers(env)
+        self.drawing = drawing(agent.config)
+        self.levers: Levers = self.drawing.levers
         self.simulator = Simulator(env, episode)
         self.scale = agent.model.scale.cpu().numpy()
         self.measure = measure(self.drawing, self.scale)

@@ -108,7 +108,7 @@ function drawStage(canvas, game, facts, look) {
       Object.assign(pen, { fillStyle: look.ink, textAlign: "center", textBaseline: "middle", font: "600 15px system-ui, sans-serif" });
       pen.fillText("it is over", middle, box.y + box.height / 2);
     }
-    SceneCanvas.drawAction(pen, facts.levers, frame.action, middle, height - FOOT + 20, Math.min(70, width / 4 - 16), look.ink);
+    SceneCanvas.drawAction(pen, facts.levers, frame.action, middle, height - FOOT + 20, Math.min(70, width / 4 - 16), 16, look.ink);
   });
 }
 

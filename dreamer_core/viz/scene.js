@@ -108,10 +108,10 @@ const SceneCanvas = (() => {
   }
 
   /**
-   * What was done, around (x, y) and at most `size` to each side: an arrow along a track for one lever, one in a ring for two,
+   * What was done, around (x, y) and at most `size` to each side and `tall` up and down: an arrow along a track for one lever, one in a ring for two,
    * a row of bars for more; where there are choices, a box for each, the chosen one filled.
    */
-  function drawAction(pen, levers, action, x, y, size, colour) {
+  function drawAction(pen, levers, action, x, y, size, tall, colour) {
     pen.save();
     Object.assign(pen, { strokeStyle: colour, fillStyle: colour, lineWidth: 1 });
     const toRight = (n) => -levers.entries[n].left * action[n];
@@ -123,7 +123,7 @@ const SceneCanvas = (() => {
       pen.globalAlpha = 1;
     };
     if (levers.choices.length) {
-      const side = Math.min(18, (2 * size) / levers.choices.length);
+      const side = Math.min(1.2 * tall, (2 * size) / levers.choices.length);
       const first = x - (side * levers.choices.length) / 2;
       levers.choices.forEach((_, n) => {
         if (action[n] > 0.5) pen.fillRect(first + n * side + 2, y - side / 2 + 2, side - 4, side - 4);
@@ -133,13 +133,13 @@ const SceneCanvas = (() => {
       faint(() => (pen.moveTo(x - size, y), pen.lineTo(x + size, y), pen.moveTo(x, y - 4), pen.lineTo(x, y + 4)));
       arrow(pen, x, y, x + toRight(0) * size, y, 5);
     } else if (action.length === 2) {
-      const ring = Math.min(size, 17);
+      const ring = Math.min(size, tall);
       faint(() => pen.arc(x, y, ring, 0, 2 * Math.PI));
       arrow(pen, x, y, x + toRight(0) * ring, y - toRight(1) * ring, 4);
     } else {
       const wide = (2 * size) / action.length;
       faint(() => (pen.moveTo(x - size, y), pen.lineTo(x + size, y)));
-      action.forEach((value, n) => pen.fillRect(x - size + wide * (n + 0.15), y, 0.7 * wide, -12 * value));
+      action.forEach((value, n) => pen.fillRect(x - size + wide * (n + 0.15), y, 0.7 * wide, -tall * value));
     }
     pen.restore();
   }
