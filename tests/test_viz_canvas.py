@@ -83,8 +83,8 @@ def test_no_scenes_are_no_scenes():
 
 
 def test_levers_as_the_browser_reads_them():
-    assert plain_levers(Levers((Lever("push", "N", -1, -3.0, 3.0),), ())) == {
-        "entries": [{"name": "push", "unit": "N", "left": -1, "low": -3.0, "high": 3.0}],
+    assert plain_levers(Levers((Lever("push", "N", False, -3.0, 3.0),), ())) == {
+        "entries": [{"name": "push", "unit": "N", "turns": False, "low": -3.0, "high": 3.0}],
         "choices": [],
     }
     assert plain_levers(None) is None

@@ -5,6 +5,7 @@
 
 const KEYS = [["ArrowLeft", "ArrowRight"], ["ArrowDown", "ArrowUp"]]; // less and more of each lever
 const ENDS = [["←", "→"], ["↓", "↑"]];
+const TURNS = ["↺", "↻"];
 
 const escaped = (text) => text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
@@ -13,15 +14,18 @@ const capital = (text) => text[0].toUpperCase() + text.slice(1);
 const hands = ({ entries, choices }) =>
   choices.length
     ? `<label>Choice <select class="choice">${choices.map((word, n) => `<option value="${n}">${escaped(word)}</option>`).join("")}</select></label>`
-    : entries.map(({ name }, n) => `<label>${escaped(capital(name))} <span aria-hidden="true">${ENDS[n][0]}</span>
-        <input class="lever" type="range" min="-1" max="1" step="0.05" value="0"> <span aria-hidden="true">${ENDS[n][1]}</span></label>`).join("");
+    : entries.map(({ name, turns }, n) => `<label>${escaped(capital(name))} <span aria-hidden="true">${(turns ? TURNS : ENDS[n])[0]}</span>
+        <input class="lever" type="range" min="-1" max="1" step="0.05" value="0"> <span aria-hidden="true">${(turns ? TURNS : ENDS[n])[1]}</span></label>`).join("");
+
+/** What the key for more of a lever, or its slider's right end, does to it: a torque counts anticlockwise. */
+const way = ({ turns }) => (turns ? -1 : 1);
 
 /** Which keys act, in words. */
 const keys = ({ entries, choices }) => (choices.length || entries.length < 2 ? "← or →" : "← → ↑ ↓");
 const help = ({ entries, choices }) =>
   choices.length
     ? `<kbd>←</kbd> <kbd>→</kbd> the choice before, the next one: it stays chosen`
-    : entries.map(({ name }, n) => ENDS[n].map((end) => `<kbd>${end}</kbd>`).join(" ") + ` ${escaped(name)}`).join(" · ");
+    : entries.map(({ name, turns }, n) => ENDS[n].map((end) => `<kbd>${end}</kbd>`).join(" ") + ` ${escaped(name)}${turns ? " anticlockwise, clockwise" : ""}`).join(" · ");
 
 const page = (facts) => `
   <div class="stage" tabindex="0" role="application" data-lm-suppress-shortcuts="true"
@@ -58,7 +62,7 @@ const page = (facts) => `
 
 const SILENCE = 3000; // ms without an answer before the page says so
 
-const signed = (x, digits) => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(digits);
+const signed = (x, digits) => (Number(x.toFixed(digits)) < 0 ? "−" : "+") + Math.abs(x).toFixed(digits);
 const number = (x, digits) => (x == null ? "–" : (x < 0 ? "−" : "") + Math.abs(x).toFixed(digits));
 
 /** A step in the world's own time, or by its number where the world has none. */
@@ -143,7 +147,7 @@ function nice(x) {
 /** An axis that holds these values: its ends and the ticks between them; in round numbers, so that it seldom changes. */
 function axis(values) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
-  const every = nice(Math.max(high - low, 1e-6 * Math.max(Math.abs(low), Math.abs(high)), 1e-9) / 3);
+  const every = nice(Math.max(high - low, 1e-6 * Math.max(Math.abs(low), Math.abs(high)), 1e-9) / 4);
   const [first, last] = [Math.floor(low / every + 1e-9), Math.max(Math.ceil(high / every - 1e-9), Math.floor(low / every + 1e-9) + 1)];
   const ticks = Array.from({ length: last - first + 1 }, (_, n) => (first + n) * every);
   return { low: ticks[0], high: ticks.at(-1), ticks, digits: Math.max(0, -Math.floor(Math.log10(every) + 1e-9)) };
@@ -272,9 +276,9 @@ function mount(el, facts, source) {
   const push = () =>
     choices.length
       ? Number(choice.value)
-      : entries.map(({ left }, n) => {
+      : entries.map((lever, n) => {
           const [less, more] = KEYS[n].map((key) => (held.has(key) ? 1 : 0));
-          return -left * (more - less || tapped[n] || Number(sliders[n].value)) || 0; // no minus before a zero
+          return way(lever) * (more - less || tapped[n] || Number(sliders[n].value)) || 0; // no minus before a zero
         });
 
   const step = () => {
@@ -476,7 +480,7 @@ function mount(el, facts, source) {
     const time = facts.seconds ? when(frame.step, facts) : frame.step;
     const shown = [time, ...acted, number(frame.reward, 2), number(frame.dreamt_reward, 2), drift, uncertainty, rate];
     shown.forEach((words, n) => (numbers[n].textContent = words));
-    sliders.forEach((slider, n) => slider.setAttribute("aria-valuetext", told(entries[n], -entries[n].left * slider.value)));
+    sliders.forEach((slider, n) => slider.setAttribute("aria-valuetext", told(entries[n], way(entries[n]) * slider.value)));
     compare();
     Object.assign(root.dataset, { step: frame.step, dream: frame.dream.join(" "), world: frame.world.join(" "), speed: speed()?.toFixed(1) ?? "" });
   };

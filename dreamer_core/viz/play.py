@@ -37,7 +37,9 @@ CAPTION = "The actor acts on what it dreams; the world gets the same actions. Ru
 
 
 class Play(anywidget.AnyWidget):
-    """Drive a dream by hand, in any world with one or two entries of action or a few choices. The last line of a cell: `Play(agent, episode)`.
+    """Drive a dream by hand. The last line of a cell: `Play(agent, episode)`.
+
+    In any world with one or two entries of action, or with choices.
 
     Keys: the arrows act, space freezes, B branches from there, A hands over to the actor and
     back, R starts again.
@@ -58,8 +60,8 @@ class Play(anywidget.AnyWidget):
         self.game = DreamGame(agent, episode, dreams, seed)
         if len(self.game.levers.entries) > HANDS:
             raise ConfigError(
-                f"the keys move at most {HANDS} entries of an action, and {agent.config.env} has {len(self.game.levers.entries)}: look at its "
-                f"dreams with dreamer_core.viz.film or dreamer_core.viz.explorer, or step them with dreamer_core.viz.game.DreamGame"
+                f"the keys move at most {HANDS} entries of an action, and {agent.config.env} has {len(self.game.levers.entries)}: look at "
+                f"its dreams with dreamer_core.viz.film or dreamer_core.viz.explorer, or step them with dreamer_core.viz.game.DreamGame"
             )
         self.game.reset(row)
         super().__init__(facts=facts_of(self.game))

@@ -107,14 +107,34 @@ const SceneCanvas = (() => {
     pen.restore();
   }
 
+  /** A torque in [-1, 1]: an arc from the top, anticlockwise where it is positive, with an arrow head; a faint circle without any. */
+  function arc(pen, x, y, radius, torque, faint) {
+    faint(() => pen.arc(x, y, radius, 0, 2 * Math.PI));
+    if (Math.abs(torque) < 0.02) return;
+    const [from, to] = [-Math.PI / 2, -Math.PI / 2 - torque * 2.4]; // canvas angles grow clockwise
+    const head = Math.max(4, radius * 0.45);
+    pen.save();
+    Object.assign(pen, { lineWidth: Math.max(2, radius * 0.25), lineCap: "butt" });
+    pen.beginPath();
+    pen.arc(x, y, radius, from, to, torque > 0);
+    pen.stroke();
+    pen.translate(x + radius * Math.cos(to), y + radius * Math.sin(to));
+    pen.rotate(to - (Math.sign(torque) * Math.PI) / 2);
+    pen.beginPath();
+    pen.moveTo(head, 0);
+    pen.lineTo(-0.3 * head, -0.8 * head);
+    pen.lineTo(-0.3 * head, 0.8 * head);
+    pen.fill();
+    pen.restore();
+  }
+
   /**
-   * What was done, around (x, y) and at most `size` to each side and `tall` up and down: an arrow along a track for one lever, one in a ring for two,
-   * a row of bars for more; where there are choices, a box for each, the chosen one filled.
+   * What was done, around (x, y) and at most `size` to each side and `tall` up and down. An arrow along a track for one lever, one in
+   * a ring for two, a row of bars for more; an arc for each torque; where there are choices, a box for each, the chosen one filled.
    */
   function drawAction(pen, levers, action, x, y, size, tall, colour) {
     pen.save();
     Object.assign(pen, { strokeStyle: colour, fillStyle: colour, lineWidth: 1 });
-    const toRight = (n) => -levers.entries[n].left * action[n];
     const faint = (line) => {
       pen.globalAlpha = 0.35;
       pen.beginPath();
@@ -129,13 +149,15 @@ const SceneCanvas = (() => {
         if (action[n] > 0.5) pen.fillRect(first + n * side + 2, y - side / 2 + 2, side - 4, side - 4);
         faint(() => pen.rect(first + n * side + 2, y - side / 2 + 2, side - 4, side - 4));
       });
+    } else if (levers.entries.every(({ turns }) => turns)) {
+      action.forEach((torque, n) => arc(pen, x + (n - (action.length - 1) / 2) * 3 * tall, y, 0.8 * tall, torque, faint));
     } else if (action.length === 1) {
       faint(() => (pen.moveTo(x - size, y), pen.lineTo(x + size, y), pen.moveTo(x, y - 4), pen.lineTo(x, y + 4)));
-      arrow(pen, x, y, x + toRight(0) * size, y, 5);
+      arrow(pen, x, y, x + action[0] * size, y, 5);
     } else if (action.length === 2) {
       const ring = Math.min(size, tall);
       faint(() => pen.arc(x, y, ring, 0, 2 * Math.PI));
-      arrow(pen, x, y, x + toRight(0) * ring, y - toRight(1) * ring, 4);
+      arrow(pen, x, y, x + action[0] * ring, y - action[1] * ring, 4);
     } else {
       const wide = (2 * size) / action.length;
       faint(() => (pen.moveTo(x - size, y), pen.lineTo(x + size, y)));

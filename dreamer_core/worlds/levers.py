@@ -5,7 +5,7 @@ A world says so in a line, if it wants keys that point where its things go:
     levers = (Lever("push", "m/s²"), Lever("lift", "m/s²"))     # one for each entry of a Box action
     levers = ("to the left", "to the right")                    # one word for each of a Discrete one's choices
 
-Any other gets "action 1", "action 2", ..., and the right arrow key means more.
+Any other gets "action 1", "action 2", ..., and the arrow key to the right means more.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class Lever(NamedTuple):
 
     name: str
     unit: str = ""
-    left: int = -1  # the sign of what moves things to the left (the second entry: down); 1 for a torque that counts anticlockwise
+    turns: bool = False  # a torque, anticlockwise where it is positive; other things are pushed to the right (the second entry: up)
     low: float = -1.0  # the ends, in the world's own unit: what the agent's -1 and 1 mean
     high: float = 1.0
 
@@ -35,16 +35,15 @@ class Levers(NamedTuple):
     choices: tuple[str, ...]  # of a discrete action; empty where it is a Box
 
 
-ANTICLOCKWISE = 1
 OWN: dict[str, tuple[Lever, ...] | tuple[str, ...]] = {  # gymnasium's own, by their classes
-    "gymnasium.envs.classic_control.pendulum:PendulumEnv": (Lever("torque", "N·m", ANTICLOCKWISE),),
+    "gymnasium.envs.classic_control.pendulum:PendulumEnv": (Lever("torque", "N·m", turns=True),),
     "gymnasium.envs.classic_control.mountain_car:MountainCarEnv": ("push left", "coast", "push right"),
     "gymnasium.envs.classic_control.continuous_mountain_car:Continuous_MountainCarEnv": (Lever("push"),),
     "gymnasium.envs.classic_control.cartpole:CartPoleEnv": ("push left", "push right"),
     "gymnasium.envs.mujoco.inverted_pendulum_v5:InvertedPendulumEnv": (Lever("push", "N"),),
     "gymnasium.envs.mujoco.reacher_v5:ReacherEnv": (
-        Lever("shoulder torque", "N·m", ANTICLOCKWISE),
-        Lever("elbow torque", "N·m", ANTICLOCKWISE),
+        Lever("shoulder torque", "N·m", turns=True),
+        Lever("elbow torque", "N·m", turns=True),
     ),
 }
 
