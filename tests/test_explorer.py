@@ -13,7 +13,7 @@ from toy_branches import NAMES, branches
 from dreamer_core import worlds
 from dreamer_core.errors import DreamerError
 from dreamer_core.viz.canvas import plain
-from dreamer_core.viz.explorer import BAND, GHOSTS, contents, explorer, packed, rounded
+from dreamer_core.viz.explorer import BAND, contents, explorer, packed, rounded
 from dreamer_core.worlds.scene import outline
 
 
@@ -122,7 +122,10 @@ def alike(scenes, observations, look):
             assert same, f"{mine} is drawn where {expected} is said"
 
 
-@pytest.mark.parametrize("env", ["Pendulum-v1", "CartPole-v1", "MountainCarContinuous-v0", *(f"dreamer/{name}-v0" for name in worlds.WORLDS)])
+SUITE = [f"dreamer/{name}-v0" for name in worlds.WORLDS]
+
+
+@pytest.mark.parametrize("env", ["Pendulum-v1", "CartPole-v1", "MountainCarContinuous-v0", *SUITE])
 def test_every_world_is_drawn_beside_its_lines(env):
     """What really happened, the posterior, the dream and other dreams, each as its world's scene."""
     made = branches(starts=(2,), steps=4, count=4, env=env)

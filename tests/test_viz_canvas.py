@@ -4,7 +4,6 @@ import base64
 import json
 
 import numpy as np
-import pytest
 
 from dreamer_core.viz.canvas import FAR, packed_scenes, plain, plain_levers, script
 from dreamer_core.worlds.levers import Lever, Levers
@@ -19,9 +18,8 @@ def unpacked_scenes(stored):
     words = iter(stored["words"])
 
     def filled(part):
-        return [
-            field if field is not None else next(words) if (part[0], n) == ("text", 3) else float(next(numbers)) for n, field in enumerate(part)
-        ]
+        holes = [(lambda: next(words)) if (part[0], n) == ("text", 3) else lambda: float(next(numbers)) for n in range(len(part))]
+        return [hole() if field is None else field for field, hole in zip(part, holes)]
 
     found = []
     for number in stored["order"]:
