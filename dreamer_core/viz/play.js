@@ -153,7 +153,7 @@ function axis(values) {
   return { low: ticks[0], high: ticks.at(-1), ticks, digits: Math.max(0, -Math.floor(Math.log10(every) + 1e-9)) };
 }
 
-const [TALL, GAP, BELOW] = [62, 28, 22]; // CSS pixels of a chart, above each for its title, and for the time below them all
+const [TALL, GAP, BELOW] = [70, 28, 22]; // CSS pixels of a chart, above each for its title, and for the time below them all
 
 function drawCharts(canvas, game, facts, look) {
   const { pen, width, height } = SceneCanvas.blank(canvas, (facts.charts.length + 2) * (TALL + GAP) + BELOW);
