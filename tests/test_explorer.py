@@ -3,13 +3,18 @@
 import base64
 import json
 import re
+from itertools import chain
 
 import numpy as np
 import pytest
+from test_viz_canvas import unpacked_scenes
 from toy_branches import NAMES, branches
 
+from dreamer_core import worlds
 from dreamer_core.errors import DreamerError
-from dreamer_core.viz.explorer import BAND, GHOSTS, contents, explorer, packed, rounded
+from dreamer_core.viz.canvas import plain
+from dreamer_core.viz.explorer import BAND, contents, explorer, packed, rounded
+from dreamer_core.worlds.scene import outline
 
 
 def stored(page):
@@ -45,7 +50,7 @@ def page(made):
 
 def test_the_page_holds_the_arrays(made, page):
     data = stored(page)
-    assert data["names"] == NAMES and data["pendulum"] is True and data["count"] == 12
+    assert data["names"] == NAMES and data["count"] == 12
     assert len(data["branches"]) == 12 and len(data["worlds"]) == 7  # the recorded one, and two more for each start
     for kept, branch in zip(data["branches"], made):
         assert (kept["start"], kept["actions"]) == (branch.start, branch.actions)
@@ -55,7 +60,6 @@ def test_the_page_holds_the_arrays(made, page):
         np.testing.assert_allclose(unpacked(kept["dream"]["h"]), branch.dreams.h[0], atol=0.5 / 127 + 1e-6)
         reach = kept["dream"]["z"]["reach"]
         np.testing.assert_allclose(unpacked(kept["dream"]["z"]), branch.dreams.z[0], atol=reach * 0.51 / 127)
-        np.testing.assert_allclose(unpacked(kept["ghosts"]), branch.dreams.observation[1 : GHOSTS + 1, :, :2], atol=0.01)
         there = data["worlds"][kept["world"]]
         assert there["begin"] == branch.world.begin
         close(there["observation"], branch.world.observation)
@@ -105,28 +109,73 @@ def test_a_picture_with_words_waits_for_the_script(page):
     assert page.count("<script") == page.count("</script>") == 2
 
 
-def test_other_environments_get_lines_without_rods():
-    made = branches(starts=(2,), steps=5, observation=4)
-    worlds = {id(branch.world): branch.world._replace(observation=branch.world.observation + 1) for branch in made}
-    made = [branch._replace(world=worlds[id(branch.world)]) for branch in made]
-    page = explorer(made, ["a", "b", "c", "d"]).data
+def alike(scenes, observations, look):
+    """Whether stored scenes are those of observations (R, O), to a thousandth of the view."""
+    found = unpacked_scenes(scenes)
+    assert len(found) == len(observations)
+    for one, seen in zip(found, observations):
+        scene = plain(look(seen))
+        assert one["view"] == scene["view"] and len(one["parts"]) == len(scene["parts"]), "another picture"
+        wide = one["view"][2] - one["view"][0]
+        for mine, expected in zip(chain(*one["parts"]), chain(*scene["parts"]), strict=True):
+            same = mine == expected if isinstance(expected, (str, bool)) else abs(mine - expected) < 2e-3 * wide
+            assert same, f"{mine} is drawn where {expected} is said"
+
+
+SUITE = [f"dreamer/{name}-v0" for name in worlds.WORLDS]
+
+
+@pytest.mark.parametrize("env", ["Pendulum-v1", "CartPole-v1", "MountainCarContinuous-v0", *SUITE])
+def test_every_world_is_drawn_beside_its_lines(env):
+    """What really happened, the posterior, the dream and other dreams, each as its world's scene."""
+    made = branches(starts=(2,), steps=4, count=4, env=env)
+    looks = made[0].world.drawing
+    page = explorer(made, looks.labels).data
     data = stored(page)
-    assert data["pendulum"] is False and all(branch["ghosts"] is None for branch in data["branches"])
+    assert 'alt="Lines of a real' not in page and looks.world.removeprefix("dreamer/") in re.search(r'alt="([^"]*)"', page)[1]
+    assert len(data["levers"]["entries"]) + len(data["levers"]["choices"]) == made[0].action.shape[-1]
+    for kept, branch in zip(data["branches"], made):
+        alike(kept["dream"]["scenes"], branch.dreams.observation[0], looks.scene)
+        assert len(kept["ghosts"]) == 3
+        for ghost, dream in zip(kept["ghosts"], branch.dreams.observation[1:]):
+            alike(ghost, dream, lambda seen: outline(looks.scene(seen)))
+        there = data["worlds"][kept["world"]]
+        alike(there["scenes"], branch.world.observation, looks.scene)
+        alike(there["thin"], branch.world.observation, lambda seen: outline(looks.scene(seen)))
+        alike(there["posterior"]["scenes"], branch.world.posterior.observation, looks.scene)
+
+
+def test_a_world_without_a_drawing_gets_bars_and_lines():
+    """And no other dreams over them: of bars, they cannot be told apart."""
+    made = branches(starts=(2,), steps=5, env="Acrobot-v1")
+    looks = made[0].world.drawing
+    page = explorer(made, looks.labels).data
+    data = stored(page)
+    assert not looks.real and all(branch["ghosts"] == [] for branch in data["branches"])
+    alike(data["branches"][0]["dream"]["scenes"], made[0].dreams.observation[0], looks.scene)
     assert 'alt="Lines of a real episode' in page
+
+
+def test_hidden_entries_are_not_drawn():
+    made = branches(starts=(2,), steps=5, wrappers={"hide": (2,)})
+    data = stored(explorer(made, NAMES[:2]).data)
+    (first, *_) = unpacked_scenes(data["worlds"][0]["scenes"])
+    assert [part[0] for part in first["parts"]] == ["circle", "line", "circle"], "the bar of the hidden velocity is there"
+
+
+def test_how_far_a_telling_is_off_stands_in_words(made):
+    """Degrees, by hand from the cosines and sines."""
+    data = contents(made, NAMES)
+    for kept, branch in zip(data["branches"], made):
+        real, dream = branch.world.observation[branch.start - branch.world.begin :], branch.dreams.observation[0]
+        turns = [np.arctan2(a * d - b * c, a * c + b * d) for (a, b, _), (c, d, _) in zip(real, dream)]
+        assert kept["off"] == [f"{abs(degrees):.0f}°" for degrees in np.degrees(turns)]
 
 
 @pytest.mark.parametrize(("cut", "names", "words"), [(slice(0), NAMES, "at least one branch"), (slice(2, None), NAMES, "row 0")])
 def test_what_cannot_be_explored_is_refused(made, cut, names, words):
     with pytest.raises(DreamerError, match=words):
         explorer(made[cut], names)
-
-
-def test_a_world_that_only_looks_like_a_pendulum_is_drawn_as_lines(made):
-    """A compass shows cosine and sine of a heading too; its branches know the name of their world."""
-    worlds = {id(b.world): b.world._replace(drawing=b.world.drawing._replace(world="Compass-v0")) for b in made}
-    other = [b._replace(world=worlds[id(b.world)]) for b in made]
-    assert contents(made, NAMES)["pendulum"] and not contents(other, NAMES)["pendulum"]
-    assert "One panel for each observation".lower() in explorer(other, NAMES).data.lower()
 
 
 def test_every_observation_needs_a_label(made):

@@ -4,17 +4,22 @@ import json
 import math
 
 import gymnasium as gym
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box
 from toys import small
 
+from dreamer_core import envs, worlds
 from dreamer_core.agent import Dreamer, ModelFree
 from dreamer_core.errors import ConfigError, DreamerError, EnvError
-from dreamer_core.viz.dream import Episode
+from dreamer_core.viz.canvas import plain
+from dreamer_core.viz.dream import Episode, act_out
 from dreamer_core.viz.error_growth import rms_error
 from dreamer_core.viz.game import DreamGame
-from dreamer_core.viz.play import Play, answer, film, filmstrip, filmstrip_alt
+from dreamer_core.viz.play import Play, answer, facts_of, film, filmstrip, filmstrip_alt
+from dreamer_core.worlds.scene import Line, Scene, outline
 
 ROWS = 12
 
@@ -37,7 +42,7 @@ def recorded(rows=ROWS):
         observations.append(observation)
         actions.append([push])
         rewards.append(reward)
-    return Episode(np.stack(observations), np.array(actions, np.float32), np.array(rewards, np.float32))
+    return Episode(np.stack(observations), np.array(actions, np.float32), np.array(rewards, np.float32), seed=3)
 
 
 def dreamer(**changes):
@@ -55,35 +60,173 @@ def same(left, right):
     return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(left, right, strict=True))
 
 
+class Shaft(gym.Env):
+    """A lift, made up here: height and velocity; pushed up or down, with a fair wind of its own luck; over at the top."""
+
+    names, units, seconds = ("height", "velocity"), ("m", "m/s"), 0.1
+    observation_space, action_space = Box(-20, 20, (2,)), Box(-3, 3, (1,))
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.state = np.array([self.np_random.uniform(1, 2), 0.0])
+        return self.state.astype(np.float32), {}
+
+    def step(self, action):
+        self.state[1] += 0.1 * float(action[0]) + self.np_random.normal(0, 0.02)
+        self.state[0] += 0.1 * self.state[1]
+        return self.state.astype(np.float32), -abs(self.state[0] - 5), bool(self.state[0] > 6), False, {}
+
+    def scene(self, observation):
+        height = float(observation[0])
+        return Scene((-2, -1, 2, 8), (Line(-1, 0, -1, 7, "fixed"), Line(-1, height, 1, height)))
+
+
+class Sealed(Shaft):
+    """The same, and it cannot be copied."""
+
+    def __deepcopy__(self, memo):
+        raise TypeError("cannot pickle a window")
+
+
+class Shared(Shaft):
+    """The same, with a copy that is no copy: both change one state."""
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+gym.register("Shaft-v0", Shaft, max_episode_steps=40)
+gym.register("Sealed-v0", Sealed, max_episode_steps=40)
+gym.register("Shared-v0", Shared, max_episode_steps=40)
+DISCRETE = dict(actor_critic="dreamerv3", dreamerv3=dict(actor="categorical"))
+EVERY = ["Pendulum-v1", "MountainCarContinuous-v0", *(f"dreamer/{name}-v0" for name in worlds.WORLDS), "Shaft-v0", "Sealed-v0"]
+EVERY = [(name, {}) for name in EVERY]
+EVERY += [("Pendulum-v1", dict(wrappers=dict(hide=(2,)))), ("Pendulum-v1", dict(wrappers=dict(action_repeat=2, observation_scale=10.0)))]
+EVERY += [(name, DISCRETE) for name in ("CartPole-v1", "MountainCar-v0", "Acrobot-v1")]
+
+
+def anywhere(name, changes, rows=ROWS, **kwargs):
+    """A game in any world, after a few random steps in it."""
+    config = small(env=name, **changes)
+    env = envs.make_for(config)
+    size = env.action_space.shape[0]
+    random = np.random.default_rng(0).uniform(-1, 1, (rows - 1, size)).astype(np.float32)
+    actions = np.eye(size, dtype=np.float32)[random.argmax(-1)] if envs.is_discrete(env) else random
+    agent = Dreamer(config, env.observation_space.shape[0], size)
+    return DreamGame(agent, act_out(env, 3, actions), dreams=4, **kwargs), env
+
+
+def chosen(game, value):
+    """An action of this game, far to one side or the other, as it is given by hand; and as the world's wrapper takes it."""
+    if game.levers.choices:
+        number = len(game.levers.choices) - 1 if value > 0 else 0
+        return number, np.eye(len(game.levers.choices), dtype=np.float32)[number]
+    return [value] * len(game.levers.entries), np.full(len(game.levers.entries), value, np.float32)
+
+
 # --- the world ------------------------------------------------------------------------------------
 
 
 def test_the_world_is_gymnasiums_pendulum_step_for_step():
     one = game()
     frame = one.reset(5)
-    env, _ = simulator(frame.world)
+    cosine, sine, velocity = frame.world.astype(float)
+    env, _ = simulator((math.atan2(sine, cosine), velocity))
     one.resume()
     for push in (1.0, 1.0, -0.3, 0.0, -1.0):
         frame = one.step(push)
         observation, reward, *_ = env.step(np.array([2 * push]))
-        assert frame.world == pytest.approx(env.unwrapped.state, abs=1e-6)
-        assert (math.cos(frame.world[0]), math.sin(frame.world[0]), frame.world[1]) == pytest.approx(observation, abs=1e-6)
-        assert frame.reward == pytest.approx(reward, abs=1e-6)
+        assert frame.world == pytest.approx(observation, abs=1e-5)
+        assert frame.reward == pytest.approx(reward, abs=1e-5)
 
 
-def test_an_episode_of_another_world_cannot_be_played():
-    for observation in (np.ones((ROWS, 3), np.float32), recorded().observation[:, :2]):
-        with pytest.raises(DreamerError, match="the game draws a pendulum|record the whole observation"):
-            DreamGame(dreamer(), recorded()._replace(observation=observation), dreams=4)
+@pytest.mark.parametrize(("name", "changes"), EVERY)
+def test_any_world_goes_on_from_a_recorded_row_and_comes_back(name, changes):
+    """Step for step what the environment does that was reset alike, and the same again after a branch; the other branch is the ghost."""
+    one, env = anywhere(name, changes)
+    row = min(6, one.rows - 2)
+    frame = one.reset(row)
+    found = env.reset(seed=3)[0]
+    for action in one.episode.action[:row]:
+        found = env.step(action)[0]
+    np.testing.assert_array_equal(frame.world, found)
+    by_hand, action = chosen(one, 1.0)
+    one.resume()
+    first = [one.step(by_hand) for _ in range(3)]
+    real = [env.step(action) for _ in range(3)]
+    for frame, (observation, reward, terminated, _, _) in zip(first, real):
+        np.testing.assert_array_equal(frame.world, observation)
+        np.testing.assert_array_equal(frame.action, action)
+        assert (frame.reward, frame.over) == (reward, terminated)
+    one.freeze()
+    kept = one.frame
+    past = [one.resume(), *(one.step(by_hand) for _ in range(4))][1:]
+    assert same(one.branch(), kept)
+    again = [one.resume(), *(one.step(by_hand) for _ in range(4))][1:]
+    assert all(same(a, b) for a, b in zip(past, again, strict=True)), "the same actions from the same state led elsewhere"
+    one.branch()
+    assert [frame.step for frame in one.ghost] == [3, 4, 5, 6, 7]
+    one.resume()
+    other = [one.step(chosen(one, -1.0)[0]) for _ in range(4)]
+    assert not np.array_equal(other[-1].dreams, again[-1].dreams)
+
+
+@pytest.mark.parametrize(("name", "copies"), [("Shaft-v0", True), ("Sealed-v0", False), ("Shared-v0", False)])
+def test_a_world_that_cannot_be_copied_is_played_again(name, copies):
+    """Also one whose copies are none. The way back is the same, luck and all."""
+    one, _ = anywhere(name, {})
+    assert one.simulator.copies is copies
+    first = drive(one, [0.5] * 20)
+    for _ in range(2):
+        one.branch()
+        assert all(same(a, b) for a, b in zip(first, drive(one, [0.5] * 20), strict=True))
+
+
+def test_a_world_that_is_over_stays_so_and_the_dream_goes_on():
+    one, _ = anywhere("Shaft-v0", {})
+    frames = drive(one, [1.0] * 60)
+    end = next(frame.step for frame in frames if frame.over)
+    assert 5 < end < 50
+    last, after = frames[end - 1], frames[end]
+    assert math.isfinite(last.reward) and math.isfinite(last.drift), "the last reward came with its row"
+    assert np.array_equal(after.world, last.world) and math.isnan(after.reward) and math.isnan(after.drift) and after.over
+    assert not np.array_equal(after.dreams, last.dreams) and math.isfinite(after.dreamt_reward)
+    wire = answer(one, {"kind": "step", "action": [1.0]})["frame"]
+    assert wire["over"] and wire["drift"] is wire["reward"] is None and wire["off"] == ""
+    assert not one.branch().over
+
+
+def test_the_age_of_the_world_is_that_of_the_episode():
+    """After 1,500 steps the pendulum is another one."""
+    config = small(env="dreamer/ChangingPendulum-v0")
+    env, agent = envs.make_for(config), Dreamer(config, 3, 1)
+    actions = np.full((ROWS, 1), 1.0, np.float32)
+    for age in (0, 1500):
+        one = DreamGame(agent, act_out(env, 3, actions, age), dreams=2)
+        found = drive(one, [1.0] * 5)[-1]
+        np.testing.assert_array_equal(found.world, one.episode.observation[5])
+    assert not np.array_equal(found.world, act_out(env, 3, actions, 0).observation[5])
+
+
+def test_an_episode_that_cannot_be_found_again_cannot_be_played():
+    """Of another world, of another seed, of no seed at all, or of a world whose luck hangs on no seed."""
+    words = refused(EnvError, lambda: DreamGame(dreamer(), recorded()._replace(seed=None)))
+    assert "which reset" in words and "viz.dream.play" in words
+    assert "seed 4" in refused(EnvError, lambda: DreamGame(dreamer(), recorded()._replace(seed=4)))
+    hidden = recorded()._replace(observation=recorded().observation[:, :2])
+    assert "sees 3 numbers" in refused(EnvError, lambda: DreamGame(dreamer(), hidden))
+    changed = recorded().observation.copy()
+    changed[7] += 1
+    one = DreamGame(dreamer(), recorded()._replace(observation=changed))
+    assert "row 7" in refused(EnvError, lambda: one.reset(7))
 
 
 @pytest.mark.parametrize("row", [0, 1, 7, ROWS - 1])
 def test_a_reset_puts_the_world_into_the_recorded_state(row):
     one = game()
     frame = one.reset(row)
-    angle, velocity = frame.world
-    assert (math.cos(angle), math.sin(angle), velocity) == pytest.approx(one.episode.observation[row], abs=1e-6)
-    assert (frame.step, frame.action, one.row, one.frozen, one.ghost, len(one.trail)) == (0, 0, row, True, [], 1)
+    assert frame.world == pytest.approx(one.episode.observation[row], abs=1e-6)
+    assert (frame.step, float(frame.action[0]), one.row, one.frozen, one.ghost, len(one.trail)) == (0, 0, row, True, [], 1)
     assert math.isnan(frame.reward) if row == 0 else frame.reward == pytest.approx(one.episode.reward[row - 1])
 
 
@@ -92,8 +235,7 @@ def test_recorded_pushes_lead_along_the_recorded_episode():
     one.reset(2)
     one.resume()
     for row in range(2, ROWS - 1):
-        angle, velocity = one.step(float(one.episode.action[row, 0])).world
-        assert (math.cos(angle), math.sin(angle), velocity) == pytest.approx(one.episode.observation[row + 1], abs=1e-5)
+        assert one.step(float(one.episode.action[row, 0])).world == pytest.approx(one.episode.observation[row + 1], abs=1e-5)
 
 
 def test_time_goes_on_past_the_end_of_an_episode():
@@ -121,10 +263,9 @@ def test_the_dream_is_the_models_own_step(latent):
         with torch.no_grad():
             torch.testing.assert_close(one.now.h, rssm.step(h, z, torch.full((4, 1), push)))
             features = torch.cat([one.now.h, one.now.z], -1)
-            cos, sin, velocity = agent.model.decode(features).unbind(-1)
+            decoded = agent.model.decode(features)
             mean, _ = agent.model.predict_reward(features)
-        np.testing.assert_allclose(frame.dreams[:, 0], torch.atan2(sin, cos), rtol=1e-5)
-        np.testing.assert_allclose(frame.dreams[:, 1], velocity, rtol=1e-5)
+        np.testing.assert_allclose(frame.dreams, decoded, rtol=1e-5)
         assert frame.dreamt_reward == pytest.approx(float(mean[0]), rel=1e-5)
 
 
@@ -194,9 +335,9 @@ def test_frozen_time_stands_still():
     one.resume()
     one.step(1.0)
     one.freeze()
-    before = one.frame, tuple(one.env.unwrapped.state), one.now
+    frame, now, state = one.frame, one.now, tuple(one.simulator.env.unwrapped.state)
     one.step(-1.0)
-    assert (one.frame, tuple(one.env.unwrapped.state), one.now) == before and len(one.trail) == 2
+    assert one.frame is frame and one.now is now and tuple(one.simulator.env.unwrapped.state) == state and len(one.trail) == 2
 
 
 def drive(one, pushes):
@@ -219,7 +360,7 @@ def test_a_branch_starts_from_the_marked_state_and_differs_by_its_pushes_alone()
     assert all(same(a, b) for a, b in zip(first, again, strict=True))
     one.branch()
     other = drive(one, [-1.0, -1.0])
-    assert other[-1].world != first[1].world and not np.array_equal(other[-1].dreams, first[1].dreams)
+    assert not np.array_equal(other[-1].world, first[1].world) and not np.array_equal(other[-1].dreams, first[1].dreams)
     assert same(one.ghost[1], first[0])
 
 
@@ -241,7 +382,7 @@ def test_luck_depends_on_the_seed_and_leaves_torchs_generator_alone():
     a, b, c = [drive(one, [0.1, 0.1])[-1] for one in games]
     assert torch.equal(torch.randn(3), expected)
     assert np.array_equal(a.dreams, b.dreams) and not np.array_equal(a.dreams, c.dreams)
-    assert a.world == c.world
+    assert np.array_equal(a.world, c.world)
 
 
 def test_the_actor_drives_on_what_is_dreamt():
@@ -251,11 +392,12 @@ def test_the_actor_drives_on_what_is_dreamt():
     one.actor = True
     with torch.no_grad():
         expected = float(torch.tanh(one.agent.sac.actor(torch.cat([one.now.h[0], one.now.z[0]]))[0]))
-    env, _ = simulator(one.frame.world)
-    env.step(np.array([2 * expected]))
+    cosine, sine, velocity = one.frame.world.astype(float)
+    env, _ = simulator((math.atan2(sine, cosine), velocity))
+    observation, *_ = env.step(np.array([2 * expected]))
     (frame,) = drive(one, [1.0])
-    assert frame.action == pytest.approx(expected, abs=1e-6)
-    assert frame.world == pytest.approx(env.unwrapped.state, abs=1e-6)
+    assert frame.action == pytest.approx([expected], abs=1e-6)
+    assert frame.world == pytest.approx(observation, abs=1e-5)
     one.actor = False
     assert one.step(1.0).action == 1.0
 
@@ -271,18 +413,42 @@ def refused(kind, call):
 
 
 def test_what_cannot_be_played_is_refused_in_a_sentence():
-    hidden = Dreamer(small(env="Pendulum-v1", wrappers=dict(hide=(2,))), 2, 1)
-    assert "hide" in refused(EnvError, lambda: DreamGame(hidden, recorded()))
-    cart = Dreamer(small(env="InvertedPendulum-v5"), 4, 1)
-    assert "InvertedPendulum-v5" in refused(EnvError, lambda: DreamGame(cart, recorded()))
     free = ModelFree(small(env="Pendulum-v1", agent="sac"), 3, 1)
     assert "world model" in refused(ConfigError, lambda: DreamGame(free, recorded()))
     assert "2 dreams" in refused(ConfigError, lambda: DreamGame(dreamer(), recorded(), dreams=1))
     one = game()
     for row in (-1, ROWS):
         assert f"0 to {ROWS - 1}" in refused(ConfigError, lambda row=row: one.reset(row))
-    for push in (1.5, -2.0, math.nan):
+    for push in (1.5, -2.0, math.nan, "left", [0.1, 0.2], None):
         assert str(push) in refused(ConfigError, lambda push=push: one.step(push))
+    two, _ = anywhere("dreamer/PointMass-v0", {})
+    for push in (0.5, [0.5], [0.5, 1.5]):
+        assert "2 numbers" in refused(ConfigError, lambda push=push: two.step(push))
+    cart, _ = anywhere("CartPole-v1", DISCRETE)
+    for choice in (2, -1, 0.5, [1, 0]):
+        assert "0 to 1 (push left, push right)" in refused(ConfigError, lambda choice=choice: cart.step(choice))
+
+
+class Six(gym.Env):
+    """Six entries to choose: too many for two hands."""
+
+    observation_space, action_space = Box(-1, 1, (2,)), Box(-1, 1, (6,))
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(2, np.float32), 0.0, False, False, {}
+
+
+gym.register("Six-v0", Six, max_episode_steps=20)
+
+
+def test_more_than_two_levers_are_too_many_for_the_keys_and_not_for_the_game():
+    one, _ = anywhere("Six-v0", {})
+    assert "at most 2" in refused(ConfigError, lambda: Play(one.agent, one.episode))
+    one.resume()
+    assert one.step(np.zeros(6)).step == 1
 
 
 # --- what the browser hears -----------------------------------------------------------------------
@@ -291,11 +457,11 @@ def test_what_cannot_be_played_is_refused_in_a_sentence():
 def test_every_message_has_its_answer():
     one = game()
     scene = answer(one, {"kind": "look"})
-    assert scene["kind"] == "scene" and scene["frozen"] and not scene["actor"] and scene["trail"][0]["reward"] is None
+    assert scene["kind"] == "game" and scene["frozen"] and not scene["actor"] and scene["trail"][0]["reward"] is None
     assert not answer(one, {"kind": "resume"})["frozen"]
     for step in (1, 2, 3):
         reply = answer(one, {"kind": "step", "action": 1})
-        assert reply["kind"] == "frame" and reply["frame"]["step"] == step and len(reply["frame"]["dreams"]) == 4
+        assert reply["kind"] == "frame" and reply["frame"]["step"] == step and len(reply["frame"]["scenes"]["others"]) == 3
     scene = answer(one, {"kind": "branch"})
     assert [frame["step"] for frame in scene["ghost"]] == [0, 1, 2, 3] and scene["mark"] == 0
     assert answer(one, {"kind": "actor", "on": True})["actor"]
@@ -304,6 +470,45 @@ def test_every_message_has_its_answer():
     assert "rows 0 to" in answer(one, {"kind": "reset", "row": 500})["text"]
     assert one.row == 5
     json.dumps(scene, allow_nan=False)  # the browser knows no nan
+
+
+@pytest.mark.parametrize(("name", "changes"), EVERY)
+def test_what_is_sent_is_drawn_as_the_world_says(name, changes):
+    """World and dream whole, the other dreams and the ghosts as thin lines; whatever the world, JSON can write it."""
+    one, _ = anywhere(name, changes)
+    by_hand, action = chosen(one, 1.0)
+    one.resume()
+    for _ in range(3):
+        frame = answer(one, {"kind": "step", "action": by_hand})["frame"]
+    look, seen = one.drawing.scene, one.frame
+    assert frame["scenes"]["world"] == plain(look(seen.world)) and frame["scenes"]["dream"] == plain(look(seen.dreams[0]))
+    assert frame["scenes"]["real"] == plain(outline(look(seen.world)))
+    assert frame["scenes"]["others"] == [plain(outline(look(dream))) for dream in seen.dreams[1:]]
+    assert frame["action"] == action.tolist()
+    back = answer(one, {"kind": "branch"})
+    assert back["ghost"][3]["scenes"] == {"world": frame["scenes"]["real"], "dream": plain(outline(look(seen.dreams[0])))}
+    assert "scenes" not in answer(one, {"kind": "freeze"})["trail"][:-1], "old frames are drawn in the charts alone"
+    facts = facts_of(one)
+    assert len(frame["world"]) == len(frame["dream"]) == len(facts["charts"]) in (1, 2)
+    json.dumps([frame, back, facts], allow_nan=False)
+
+
+def test_charts_of_a_pendulum_by_hand():
+    """Its angle in degrees, which jumps where it goes round; its velocity as it is."""
+    one = game()
+    frame = answer(one, {"kind": "look"})["trail"][-1]
+    cosine, sine, velocity = one.frame.world.astype(float)
+    assert frame["world"] == pytest.approx([math.degrees(math.atan2(sine, cosine)), velocity], rel=1e-3)
+    angle, speed = facts_of(one)["charts"]
+    assert (angle["label"], angle["low"], angle["high"], angle["turn"]) == ("angle (°)", -180, 180, 360) and speed["turn"] is None
+
+
+def test_a_page_runs_in_the_worlds_own_time_where_that_can_be_watched():
+    facts = {name: facts_of(anywhere(name, changes)[0]) for name, changes in EVERY if "wrappers" not in changes}
+    assert (facts["Pendulum-v1"]["seconds"], facts["Pendulum-v1"]["pace"]) == (0.05, 0.05)
+    assert (facts["CartPole-v1"]["seconds"], facts["CartPole-v1"]["pace"]) == (0.02, 0.04), "50 steps a second are too fast for hands"
+    assert (facts["dreamer/WaterTanks-v0"]["seconds"], facts["dreamer/WaterTanks-v0"]["pace"]) == (1.0, 0.2), "a step a second is too slow"
+    assert (facts["dreamer/Recall-v0"]["seconds"], facts["dreamer/Recall-v0"]["pace"]) == (None, 0.05), "a world without seconds"
 
 
 def test_the_widget_answers_what_it_is_sent():
@@ -328,16 +533,28 @@ def test_the_film_leaves_the_game_at_its_start():
     assert same(one.frame, before) and one.frozen and not one.actor and one.ghost == []
 
 
-def test_the_filmstrip_draws_the_angles_it_is_given():
-    frames = film(game())
-    figure = filmstrip(frames, pictures=3)
+def test_the_filmstrip_draws_what_it_is_given():
+    one = game()
+    frames = film(one)
+    figure = filmstrip(one, frames, pictures=3)
     for column, frame in enumerate([frames[0], frames[len(frames) // 2], frames[-1]]):
-        for row, angle in enumerate([frame.world[0], frame.dreams[0, 0]]):
-            rods = [line for line in figure.axes[3 * row + column].lines if len(line.get_xdata()) == 2]
-            tip = rods[-1].get_xydata()[1]
-            np.testing.assert_allclose(tip, [-math.sin(angle), math.cos(angle)], atol=1e-6)
-            assert len(rods) == (1 if row == 0 else 4)
-    assert f"{frames[-1].drift:.2f}" in filmstrip_alt(frames)
+        for row, (cosine, sine, _) in enumerate([frame.world, frame.dreams[0]]):
+            lines = [line for line in figure.axes[3 * row + column].lines if len(line.get_xdata()) == 2]
+            np.testing.assert_allclose(lines[0].get_xydata(), [[0, 0], [-sine, cosine]], atol=1e-6)
+            others = [line for line in lines if line.get_alpha() == 0.35]
+            assert len(others) == (0 if row == 0 else 3)
+    assert f"{frames[-1].drift:.2f}" in filmstrip_alt(one, frames)
+
+
+@pytest.mark.parametrize(("name", "changes"), EVERY)
+def test_there_is_a_filmstrip_of_every_world(name, changes):
+    one, _ = anywhere(name, changes)
+    frames = film(one)
+    figure = filmstrip(one, frames, pictures=3)
+    words = filmstrip_alt(one, frames)
+    assert one.drawing.world in words and "nan" not in words
+    assert all(axis.lines or axis.patches for axis in figure.axes), "an empty picture"
+    plt.close(figure)
 
 
 def test_what_is_shown_is_the_filmstrip_and_then_the_widget(monkeypatch):

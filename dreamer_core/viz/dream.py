@@ -31,6 +31,8 @@ class Episode(NamedTuple):
     observation: np.ndarray  # (T + 1, O)
     action: np.ndarray  # (T, A)
     reward: np.ndarray  # (T,), arriving with row t + 1
+    seed: int | None = None  # of the reset that it began with, where that is known: the way back to any of its rows
+    age: int = 0  # that the world was told then
 
 
 def play(agent: Dreamer, env: gym.Env, seed: int, age: int = 0) -> Episode:
@@ -46,7 +48,7 @@ def play(agent: Dreamer, env: gym.Env, seed: int, age: int = 0) -> Episode:
         observations.append(observation)
         actions.append(carry.action[0].numpy())
         rewards.append(reward)
-    return Episode(np.stack(observations), np.stack(actions), np.array(rewards, np.float32))
+    return Episode(np.stack(observations), np.stack(actions), np.array(rewards, np.float32), seed, age)
 
 
 def act_out(env: gym.Env, seed: int, action: np.ndarray, age: int = 0) -> Episode:
@@ -58,7 +60,7 @@ def act_out(env: gym.Env, seed: int, action: np.ndarray, age: int = 0) -> Episod
         rewards.append(reward)
         if terminated or truncated:
             break
-    return Episode(np.stack(observations), action[: len(rewards)], np.array(rewards, np.float32))
+    return Episode(np.stack(observations), action[: len(rewards)], np.array(rewards, np.float32), seed, age)
 
 
 def held_actions(steps: int, size: int, hold: float, seed: int, discrete: bool = False) -> np.ndarray:

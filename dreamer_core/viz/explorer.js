@@ -7,7 +7,7 @@
     .explorer { background: #fff; color: #222; font: 13px/1.4 system-ui, sans-serif; border: 1px solid #bbb; border-radius: 6px; padding: 10px; }
     .row { display: flex; flex-wrap: wrap; gap: 6px 14px; align-items: center; margin-bottom: 8px; }
     .scene > figure { flex: 1 1 105px; max-width: 190px; margin: 0; text-align: center; }
-    .scene canvas { width: 100%; aspect-ratio: 1; }
+    .scene canvas { width: 100%; aspect-ratio: 4 / 5; }
     .scene > div { flex: 1 0 max-content; max-width: 100%; overflow-x: auto; }
     table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
     th, td { padding: 1px 6px; text-align: right; font-weight: normal; white-space: nowrap; }
@@ -75,8 +75,8 @@
     if (i < 0 || i >= world.observation.length) return null;
     const { posterior } = world;
     return {
-      real: { observation: world.observation[i], reward: world.reward[i], action: world.action[i] },
-      posterior: { observation: posterior.observation[i], reward: posterior.reward[i], code: world.codes[i] },
+      real: { observation: world.observation[i], reward: world.reward[i], action: world.action[i], scene: world.seen[i], thin: world.lines[i] },
+      posterior: { observation: posterior.observation[i], reward: posterior.reward[i], code: world.codes[i], scene: posterior.seen[i], off: world.off[i] },
     };
   };
 
@@ -88,76 +88,38 @@
       const row = rowOf(t < branch.start ? past : world, t) || {};
       const i = t - branch.start;
       if (i >= 0 && i < branch.dream.reward.length) {
-        row.dream = { observation: branch.dream.observation[i], reward: branch.dream.reward[i], action: branch.action[i], code: branch.codes[i] };
+        const { dream, off } = branch;
+        row.dream = { observation: dream.observation[i], reward: dream.reward[i], action: branch.action[i], code: branch.codes[i], scene: dream.seen[i], off: off[i] };
         row.band = { observation: branch.band.observation.map((edge) => edge[i]), reward: branch.band.reward.map((edge) => edge[i]) };
-        const rows = branch.dream.reward.length;
-        row.ghosts = branch.ghostRows.filter((_, n) => n % rows === i);
+        row.ghosts = branch.ghostScenes.map((scenes) => scenes[i]);
       }
       return row;
     });
   }
 
-  // Degrees between two pendulums, 0 to 180.
-  const apart = (a, b) => (Math.abs(Math.atan2(a[0] * b[1] - a[1] * b[0], a[0] * b[0] + a[1] * b[1])) * 180) / Math.PI;
-
   // ---- drawing ---------------------------------------------------------------------------------
 
-  // A context in CSS pixels, cleared, as sharp as the screen allows.
-  function context(canvas, height) {
-    const width = canvas.clientWidth, tall = height || canvas.clientHeight, ratio = window.devicePixelRatio || 1;
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(tall * ratio);
-    if (height) canvas.style.height = `${height}px`;
-    const pen = canvas.getContext("2d");
-    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.font = "12px system-ui, sans-serif";
-    pen.lineJoin = pen.lineCap = "round";
-    return { pen, width, height: tall };
+  // A canvas ready to draw on, in CSS pixels.
+  function context(canvas, tall) {
+    const blank = SceneCanvas.blank(canvas, tall);
+    blank.pen.font = "12px system-ui, sans-serif";
+    blank.pen.lineJoin = blank.pen.lineCap = "round";
+    return blank;
   }
 
-  // As gymnasium draws it: 0 upright, the angle grows counter-clockwise.
-  function drawPendulum(canvas, { rods, torque, words }) {
-    const { pen, width } = context(canvas);
-    const middle = width / 2, reach = width / 2.7;
-    pen.strokeStyle = "#bbb";
-    pen.beginPath();
-    pen.arc(middle, middle, reach, 0, 2 * Math.PI);
-    pen.stroke();
-    for (const { at, colour, thick, alpha } of rods) {
-      pen.globalAlpha = alpha;
-      pen.strokeStyle = colour;
-      pen.lineWidth = thick;
-      pen.beginPath();
-      pen.moveTo(middle, middle);
-      pen.lineTo(middle - at[1] * reach, middle - at[0] * reach);
-      pen.stroke();
+  // Scenes over one another, below them what is done, and words.
+  function drawScenes(canvas, { layers, action, words }, data) {
+    const { pen, width, height } = context(canvas);
+    for (const { scene, colour, ...style } of layers) {
+      const box = SceneCanvas.fitted(scene.view, { x: 0, y: 0, width, height: width });
+      SceneCanvas.draw(pen, scene, box, { inks: { ...data.inks, body: colour }, thickness: width / 200, ...style });
     }
-    pen.globalAlpha = 1;
-    if (torque) drawTorque(pen, middle, reach * 0.35, torque);
-    pen.fillStyle = "#222";
-    pen.beginPath();
-    pen.arc(middle, middle, 3, 0, 2 * Math.PI);
-    pen.fill();
-    pen.textAlign = "center";
-    pen.fillText(words, middle, width - 4, width);
+    if (action && data.levers && typeof action[0] === "number") {
+      SceneCanvas.drawAction(pen, data.levers, action, width / 2, width + (height - width) * 0.3, width / 4, (height - width) * 0.26, GREY);
+    }
+    Object.assign(pen, { fillStyle: "#222", textAlign: "center", textBaseline: "alphabetic" });
+    pen.fillText(words, width / 2, height - 4, width);
     canvas.setAttribute("aria-label", words);
-  }
-
-  // An arc from the top, counter-clockwise for a positive torque, half a turn for a full one.
-  function drawTorque(pen, middle, radius, torque) {
-    const from = -Math.PI / 2, to = from - torque * Math.PI, way = Math.sign(torque);
-    pen.strokeStyle = pen.fillStyle = GREY;
-    pen.lineWidth = 2;
-    pen.beginPath();
-    pen.arc(middle, middle, radius, from, to, torque > 0);
-    pen.stroke();
-    const x = middle + radius * Math.cos(to), y = middle + radius * Math.sin(to);
-    const along = to - (way * Math.PI) / 2; // where the arc is heading
-    pen.beginPath();
-    pen.moveTo(x + 6 * Math.cos(along), y + 6 * Math.sin(along));
-    pen.lineTo(x + 4 * Math.cos(along + 2.1), y + 4 * Math.sin(along + 2.1));
-    pen.lineTo(x + 4 * Math.cos(along - 2.1), y + 4 * Math.sin(along - 2.1));
-    pen.fill();
   }
 
   // [label, get, low, high] for each line panel; the range holds every branch, so that switching does not rescale.
@@ -174,11 +136,13 @@
       const low = Math.min(...numbers), high = Math.max(...numbers), edge = 0.06 * (high - low || 1);
       return { label, get, low: low - edge, high: high + edge };
     };
-    const actions = data.branches[0].action[0].length;
+    const size = data.branches[0].action[0].length;
+    const { entries, choices } = data.levers || { entries: [], choices: [] };
+    const actions = [...entries.map(({ name }) => name), ...choices];
     return [
       ...data.names.map((name, n) => channel(name, (part) => part.observation && part.observation[n])),
       channel("reward", (part) => part.reward),
-      ...Array.from({ length: actions }, (_, n) => channel(actions > 1 ? `action ${n}` : "action", (part) => part.action && part.action[n])),
+      ...Array.from({ length: size }, (_, n) => channel(size > 1 ? actions[n] || `action ${n + 1}` : "action", (part) => part.action && part.action[n])),
     ];
   }
 
@@ -322,10 +286,14 @@
 
   function explore(host) {
     const data = JSON.parse(host.querySelector('script[type="application/json"]').textContent);
-    for (const world of data.worlds) world.codes = code(world.posterior);
+    for (const world of data.worlds) {
+      world.codes = code(world.posterior);
+      [world.seen, world.lines, world.posterior.seen] = [world.scenes, world.thin, world.posterior.scenes].map(SceneCanvas.unpack);
+    }
     for (const branch of data.branches) {
       branch.codes = code(branch.dream);
-      branch.ghostRows = branch.ghosts ? unpack(branch.ghosts) : [];
+      branch.dream.seen = SceneCanvas.unpack(branch.dream.scenes);
+      branch.ghostScenes = branch.ghosts.map(SceneCanvas.unpack);
     }
     const timelines = data.branches.map((branch) => timeline(data, branch));
     const panels = panelsOf(data, timelines);
@@ -347,7 +315,6 @@
     const unique = (values) => [...new Set(values)];
     start.innerHTML = unique(data.branches.map((b) => b.start)).map((value) => `<option>${value}</option>`).join("");
     actions.replaceChildren(...unique(data.branches.map((b) => b.actions)).map((value) => new Option(value)));
-    if (!data.pendulum) for (const figure of root.querySelectorAll(".drawn")) figure.remove();
 
     let t = data.branches[0].start, timer = null;
     time.max = timelines[0].length - 1;
@@ -373,22 +340,20 @@
       const awake = t <= branch.start;
       find(".step").textContent = `step ${t} of ${time.max}`;
       const state = awake ? "eyes open" : row.dream ? "eyes closed" : "the dream is over";
-      let words = state;
-      if (data.pendulum) {
-        const dreamt = row.dream || (awake ? row.posterior : null);
-        const off = (part) => (row.real && part ? `off by ${apart(row.real.observation, part.observation).toFixed(0)}°` : "");
-        words = `${state}${dreamt ? `, ${off(dreamt)}` : ""}`;
-        const rod = (part, colour, thick, alpha = 1) => (part ? [{ at: part.observation, colour, thick, alpha }] : []);
-        const push = (part) => part && part.action && part.action[0];
-        const { real, posterior, dream } = data.colours;
-        const ghosts = (row.ghosts || []).map((at) => ({ at, colour: dream, thick: 2, alpha: 0.35 }));
-        const scenes = [
-          { rods: rod(row.real, real, 7), torque: push(row.real), words: row.real ? "what happens" : "the episode is over" },
-          { rods: rod(row.posterior, posterior, 7), torque: push(row.real), words: off(row.posterior) },
-          { rods: [...ghosts, ...rod(dreamt, dream, 7), ...rod(dreamt && row.real, real, 1.5)], torque: push(row.dream || row.real), words },
-        ];
-        drawings.forEach((canvas, n) => drawPendulum(canvas, scenes[n]));
-      }
+      const dreamt = row.dream || (awake ? row.posterior : null);
+      const off = (part) => (row.real && part && part.off ? `off by ${part.off}` : "");
+      const words = [state, off(dreamt)].filter(Boolean).join(", ");
+      const layer = (part, colour, style) => (part ? [{ scene: part.scene, colour, ...style }] : []);
+      const { real, posterior, dream } = data.colours;
+      const ghosts = (row.ghosts || []).map((scene) => ({ scene, colour: dream, alpha: 0.35, thickness: 1 }));
+      const outline = dreamt && row.real ? [{ scene: row.real.thin, colour: real, thickness: 1 }] : [];
+      const action = row.real && row.real.action;
+      const pictures = [
+        { layers: layer(row.real, real), action, words: row.real ? "what happens" : "the episode is over" },
+        { layers: layer(row.posterior, posterior), action, words: off(row.posterior) },
+        { layers: [...ghosts, ...layer(dreamt, dream), ...outline], action: (row.dream && row.dream.action) || action, words },
+      ];
+      drawings.forEach((canvas, n) => drawScenes(canvas, pictures[n], data));
       time.setAttribute("aria-valuetext", `step ${t}, ${words}`);
       drawTraces(find(".traces"), panels, rows, branch.start, t, data.colours);
       drawCodes(find(".codes"), images[now], rows, t, data.colours);
@@ -398,7 +363,6 @@
       find(".note").textContent =
         `Grey: the model still sees. Band: 90 % of ${data.count} dreams; thick orange line: one of them. ` +
         `Real: ${recorded ? "the recorded episode." : "what the true environment does with the same actions."}` +
-        (data.pendulum ? " A positive action pushes counter-clockwise." : "") +
         " Codes: blue −, white 0, orange +; the units of h are sorted by their mean.";
     }
 

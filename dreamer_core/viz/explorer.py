@@ -8,7 +8,6 @@ The explorer lives in a shadow root: several fit on one page and no style leaks 
 import base64
 import json
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,14 @@ from IPython.display import HTML
 
 from dreamer_core.errors import DreamerError
 from dreamer_core.viz.branches import Branch, States, World
+from dreamer_core.viz.canvas import inks, packed_scenes, plain_levers, script
 from dreamer_core.viz.dream import dream_figure
 from dreamer_core.viz.film import describe, filmstrip, tell
-from dreamer_core.viz.pendulum import is_pendulum
+from dreamer_core.viz.measure import measure
 from dreamer_core.viz.show import COLOURS, check_names, picture
+from dreamer_core.worlds.scene import outline
 
-GHOSTS = 8  # other dreams drawn as thin rods
+GHOSTS = 8  # other dreams drawn as thin lines
 BAND = (0.05, 0.95)
 
 
@@ -52,15 +53,28 @@ def contents(branches: Sequence[Branch], names: Sequence[str]) -> dict[str, Any]
     """What the script reads, as plain data.
 
     Worlds that several branches share are stored once. Of all dreams, the first is stored whole,
-    the rest as a band between two quantiles.
+    the rest as a band between two quantiles, and a few of them as thin lines of what moves, where the
+    world has a drawing of its own.
     """
     worlds = list({id(branch.world): branch.world for branch in branches}.values())
-    pendulum = all(is_pendulum(world.observation, world.drawing.world) for world in worlds)
+    drawing, off = worlds[0].drawing, measure(worlds[0].drawing, worlds[0].scale)
     reach = max(float(np.abs(part.z).max()) for part in [*(w.posterior for w in worlds), *(b.dreams for b in branches)])
+
+    def scenes(observations: np.ndarray, thin: bool = False) -> dict[str, Any]:
+        """Rows (R, O) as they look, or what moves in them as thin lines."""
+        found = [drawing.scene(seen) for seen in observations]
+        return packed_scenes([outline(scene) for scene in found] if thin else found)
+
+    def apart(real: np.ndarray, other: np.ndarray) -> list[str]:
+        """How far rows (R, O) are off, in words, as many as both have."""
+        both = min(len(real), len(other))
+        return [off.told(value) for value in off.of(real[:both], other[:both])]
 
     def world(this: World) -> dict[str, Any]:
         fields = {name: rounded(getattr(this, name)) for name in ("observation", "reward", "action")}
-        return {"begin": this.begin, **fields, "posterior": states(this.posterior, reach)}
+        drawn = {"scenes": scenes(this.observation), "thin": scenes(this.observation, thin=True)}
+        posterior = states(this.posterior, reach) | {"scenes": scenes(this.posterior.observation)}
+        return {"begin": this.begin, **fields, **drawn, "posterior": posterior, "off": apart(this.observation, this.posterior.observation)}
 
     def branch(this: Branch) -> dict[str, Any]:
         first = States(*(part[0] for part in this.dreams))
@@ -69,17 +83,19 @@ def contents(branches: Sequence[Branch], names: Sequence[str]) -> dict[str, Any]
             "actions": this.actions,
             "start": this.start,
             "world": next(number for number, other in enumerate(worlds) if other is this.world),
-            "dream": states(first, reach),
+            "dream": states(first, reach) | {"scenes": scenes(first.observation)},
+            "off": apart(this.world.observation[this.start - this.world.begin :], first.observation),
             "action": rounded(this.action[0]),
             "band": bands,
-            "ghosts": packed(this.dreams.observation[1 : GHOSTS + 1, :, :2], 1.5) if pendulum else None,
+            "ghosts": [scenes(dream, thin=True) for dream in this.dreams.observation[1 : GHOSTS + 1]] if drawing.real else [],
         }
 
     return {
         "names": list(names),
-        "pendulum": pendulum,
         "count": len(branches[0].dreams.reward),
         "colours": COLOURS,
+        "inks": inks(COLOURS["real"]),
+        "levers": plain_levers(drawing.levers),
         "worlds": [world(this) for this in worlds],
         "branches": [branch(this) for this in branches],
     }
@@ -88,7 +104,7 @@ def contents(branches: Sequence[Branch], names: Sequence[str]) -> dict[str, Any]
 def still(branch: Branch, names: Sequence[str]) -> HTML:
     """The picture for pages that run no script."""
     world = branch.world
-    if is_pendulum(world.observation, world.drawing.world):
+    if world.drawing.real:
         told = tell(branch)
         return picture(filmstrip(told), describe(told), "Where scripts may run, this is an explorer to scrub through.")
     caption = "Where scripts may run, this is an explorer to scrub through."
@@ -111,8 +127,7 @@ def explorer(branches: Sequence[Branch], names: Sequence[str]) -> HTML:
     check_names(names, branches[0].world.observation.shape[-1])
     # A "<" inside a script could close it.
     data = json.dumps(contents(branches, names), separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
-    script = files(__package__).joinpath("explorer.js").read_text(encoding="utf-8")
     return HTML(
         f'<div class="dream-explorer" data-lm-suppress-shortcuts="true">{still(branches[0], names).data}'
-        f'<script type="application/json">{data}</script></div><script>{script}</script>'
+        f'<script type="application/json">{data}</script></div><script>(() => {{{script("explorer.js")}}})();</script>'
     )

@@ -1,12 +1,38 @@
-// The browser's half of the play widget: keys in, pictures out. All dynamics are in the kernel
-// (game.py); a frame or a scene comes back for every message sent (see `answer` in play.py).
+// The browser's half of the play widget: keys in, pictures out. It draws with scene.js.
+//
+// `mount` shows a game and takes the keys. It knows its frames by messages alone: a frame or a whole game comes back for every
+// message sent (see `answer` in play.py). `render` at the end has them from the kernel, where all dynamics are (game.py).
 
-const PAGE = `
+const KEYS = [["ArrowLeft", "ArrowRight"], ["ArrowDown", "ArrowUp"]]; // less and more of each lever
+const ENDS = [["←", "→"], ["↓", "↑"]];
+const TURNS = ["↺", "↻"];
+
+const escaped = (text) => text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
+
+/** The sliders of the levers, or the list of the choices. */
+const hands = ({ entries, choices }) =>
+  choices.length
+    ? `<label>Choice <select class="choice">${choices.map((word, n) => `<option value="${n}">${escaped(word)}</option>`).join("")}</select></label>`
+    : entries.map(({ name, turns }, n) => `<label>${escaped(capital(name))} <span aria-hidden="true">${(turns ? TURNS : ENDS[n])[0]}</span>
+        <input class="lever" type="range" min="-1" max="1" step="0.05" value="0"> <span aria-hidden="true">${(turns ? TURNS : ENDS[n])[1]}</span></label>`).join("");
+
+/** What the key for more of a lever, or its slider's right end, does to it: a torque counts anticlockwise. */
+const way = ({ turns }) => (turns ? -1 : 1);
+
+/** Which keys act, in words. */
+const keys = ({ entries, choices }) => (choices.length || entries.length < 2 ? "← or →" : "← → ↑ ↓");
+const help = ({ entries, choices }) =>
+  choices.length
+    ? `<kbd>←</kbd> <kbd>→</kbd> the choice before, the next one: it stays chosen`
+    : entries.map(({ name, turns }, n) => ENDS[n].map((end) => `<kbd>${end}</kbd>`).join(" ") + ` ${escaped(name)}${turns ? " anticlockwise, clockwise" : ""}`).join(" · ");
+
+const page = (facts) => `
   <div class="stage" tabindex="0" role="application" data-lm-suppress-shortcuts="true"
-       aria-label="Two pendulums, the true world on the left and the dream on the right. Left and right arrow push both.">
+       aria-label="${escaped(facts.world)}: the true world on the left and the dream on the right. The arrow keys act on both.">
     <canvas aria-hidden="true"></canvas>
-    <p class="invite unfocused">Click here, then push with ← and →</p>
-    <p class="invite focused">Push with ← or →</p>
+    <p class="invite unfocused">Click here, then push with ${keys(facts.levers)}</p>
+    <p class="invite focused">Push with ${keys(facts.levers)}</p>
   </div>
   <p class="status" role="status"></p>
   <div class="row" data-lm-suppress-shortcuts="true">
@@ -16,134 +42,78 @@ const PAGE = `
     <button class="reset">Start again <kbd>R</kbd></button>
   </div>
   <div class="row" data-lm-suppress-shortcuts="true">
-    <label>Torque <span aria-hidden="true">↺</span><input class="torque" type="range" min="-1" max="1" step="0.05" value="0">
-      <span aria-hidden="true">↻</span></label>
+    ${hands(facts.levers)}
     <label>Start from row <input class="start" type="range" min="0" step="1"><span class="at" aria-hidden="true"></span></label>
   </div>
   <dl class="numbers"></dl>
   <div class="legend">
-    <span data-of="world">the world (also the ring in the dream)</span><span data-of="dream">the dream</span>
+    <span data-of="world">the world (also the thin lines in the dream)</span><span data-of="dream">the dream</span>
     <span data-of="others"></span><span data-of="ghost">the other branch</span>
   </div>
-  <div class="charts"><canvas role="img" aria-label="Charts of the last ten seconds: angle, reward, drift and uncertainty."></canvas></div>
+  <div class="charts"><canvas role="img" aria-label="Charts of the last ${facts.window} steps: ${escaped(facts.charts.map(({ label }) => label).join(", "))},
+    reward, drift and uncertainty."></canvas></div>
   <p class="compare" hidden></p>
-  <p class="help"><kbd>←</kbd> <kbd>→</kbd> push anticlockwise, clockwise · <kbd>space</kbd> freeze, go on ·
+  <p class="help">${help(facts.levers)} · <kbd>space</kbd> freeze, go on ·
     <kbd>B</kbd> back to where you last froze (the upright dashes in the charts) to try another way; what you did becomes the other branch ·
-    <kbd>A</kbd> the trained actor drives, seeing only the dream; any push takes over · <kbd>R</kbd> start again ·
+    <kbd>A</kbd> the trained actor drives, seeing only the dream; any key of yours takes over · <kbd>R</kbd> start again ·
     <kbd>Tab</kbd> to the buttons and sliders</p>
   <p class="help">Drift: how far the dream is from the world. Uncertainty: how far the dreams are from one another. The unit is the
-    standard deviation of what the model has seen, averaged over cos, sin and velocity.</p>`;
+    standard deviation of what the model has seen, averaged over all that the agent sees.</p>`;
 
-const NUMBERS = ["time", "torque", "reward", "dreamt reward", "drift", "uncertainty", "speed"];
 const SILENCE = 3000; // ms without an answer before the page says so
 
-const signed = (x, digits) => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(digits);
+const signed = (x, digits) => (Number(x.toFixed(digits)) < 0 ? "−" : "+") + Math.abs(x).toFixed(digits);
 const number = (x, digits) => (x == null ? "–" : (x < 0 ? "−" : "") + Math.abs(x).toFixed(digits));
-const wrapped = (angle) => Math.atan2(Math.sin(angle), Math.cos(angle));
-const degrees = (angle) => Math.round((Math.abs(wrapped(angle)) * 180) / Math.PI);
 
-/** A canvas fitted to its box at the screen's resolution, cleared; drawing is in CSS pixels. */
-function blank(canvas) {
-  const { clientWidth: width, clientHeight: height } = canvas;
-  const ratio = window.devicePixelRatio || 1;
-  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
-  }
-  const pen = canvas.getContext("2d");
-  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-  pen.clearRect(0, 0, width, height);
-  return { pen, width, height };
+/** A step in the world's own time, or by its number where the world has none. */
+const when = (step, { seconds }) => (seconds ? `${(step * seconds).toFixed(2)} s` : `step ${step}`);
+
+/** What an entry of an action is in the world's own unit, in words. */
+function told({ low, high, unit }, value) {
+  const own = (low + high) / 2 + (value * (high - low)) / 2;
+  const digits = Math.max(1, Math.ceil(-Math.log10(Math.max(Math.abs(low), Math.abs(high)) || 1)) + 1);
+  return `${signed(own, digits)} ${unit}`.trim();
 }
 
-// --- the two pendulums ----------------------------------------------------------------------------
+// --- world and dream ------------------------------------------------------------------------------
 
-/** A rod from the hinge at (x, y): upright at angle 0, anticlockwise positive. */
-function rod(pen, x, y, length, angle, style) {
-  const [endX, endY] = [x - length * Math.sin(angle), y - length * Math.cos(angle)];
-  pen.save();
-  Object.assign(pen, { strokeStyle: style.colour, fillStyle: style.colour, lineWidth: style.width, globalAlpha: style.alpha ?? 1, lineCap: "round" });
-  pen.setLineDash(style.dash ?? []);
-  pen.beginPath();
-  pen.moveTo(x, y);
-  pen.lineTo(endX, endY);
-  pen.stroke();
-  if (style.bob) {
-    pen.setLineDash([]);
-    pen.beginPath();
-    pen.arc(endX, endY, style.bob, 0, 2 * Math.PI);
-    style.hollow ? pen.stroke() : pen.fill();
-  }
-  pen.restore();
-}
+const [TOP, FOOT] = [30, 62]; // CSS pixels for the titles, and for what is done and the invitation
 
-/** The torque as an arc with an arrow head around the hinge; `push` in [-1, 1], anticlockwise positive. */
-function torqueArrow(pen, x, y, radius, push, colour) {
-  if (Math.abs(push) < 0.02) return;
-  const from = -Math.PI / 2; // straight up; canvas angles grow clockwise
-  const to = from - push * 2.2;
-  const turn = Math.sign(push);
-  pen.save();
-  Object.assign(pen, { strokeStyle: colour, fillStyle: colour, lineWidth: 4, lineCap: "butt" });
-  pen.beginPath();
-  pen.arc(x, y, radius, from, to, push > 0);
-  pen.stroke();
-  pen.translate(x + radius * Math.cos(to), y + radius * Math.sin(to));
-  pen.rotate(to - (turn * Math.PI) / 2);
-  pen.beginPath();
-  pen.moveTo(11, 0);
-  pen.lineTo(-3, -8);
-  pen.lineTo(-3, 8);
-  pen.fill();
-  pen.restore();
-}
-
-function drawStage(canvas, scene, look) {
-  const { pen, width, height } = blank(canvas);
-  const frame = scene.trail.at(-1);
-  const ghost = scene.ghost[frame.step - (scene.ghost[0]?.step ?? 0)];
-  const length = Math.min(width / 4 - 24, (height - 76) / 2);
-  const y = 30 + length + 8;
+function drawStage(canvas, game, facts, look) {
+  const { pen, width, height } = SceneCanvas.blank(canvas);
+  const frame = game.trail.at(-1);
+  const ghost = game.ghost[frame.step - (game.ghost[0]?.step ?? 0)];
+  const { world, real, dream, others } = frame.scenes;
+  const gone = frame.drift === null; // the world is over, and shows what it showed last
+  const line = (colour, style) => ({ inks: { body: colour }, ...style });
   const panels = [
-    { x: width / 4, title: "The world", note: "the true simulator", colour: look.world, angle: frame.world[0], other: ghost?.world[0] },
-    { x: (3 * width) / 4, title: "The dream", note: "the learned model", colour: look.dream, angle: frame.dreams[0][0], other: ghost?.dreams[0][0] },
+    { title: "The world", note: "the true simulator", colour: look.world, scene: world, alpha: gone ? 0.35 : 1, thin: [] },
+    { title: "The dream", note: "the learned model", colour: look.dream, scene: dream, alpha: 1, thin: others, over: gone ? null : real },
   ];
-  for (const { x, title, note, colour, angle, other } of panels) {
-    pen.save();
-    Object.assign(pen, { strokeStyle: look.ink, lineWidth: 1, globalAlpha: 0.25 });
-    pen.beginPath();
-    pen.arc(x, y, length, 0, 2 * Math.PI);
-    pen.stroke();
-    pen.restore();
-    Object.assign(pen, { fillStyle: look.ink, textAlign: "center", textBaseline: "top", font: "600 15px system-ui, sans-serif" });
+  panels.forEach(({ title, note, colour, scene, alpha, thin, over }, n) => {
+    const middle = ((2 * n + 1) * width) / 4;
+    Object.assign(pen, { fillStyle: look.ink, textAlign: "left", textBaseline: "top", font: "600 15px system-ui, sans-serif" });
     const titled = pen.measureText(title).width;
     Object.assign(pen, { font: "13px system-ui, sans-serif" });
     const roomy = width > 560;
     const whole = titled + (roomy ? 8 + pen.measureText(note).width : 0);
-    Object.assign(pen, { textAlign: "left", globalAlpha: 0.75 });
-    if (roomy) pen.fillText(note, x - whole / 2 + titled + 8, 5);
+    pen.globalAlpha = 0.75;
+    if (roomy) pen.fillText(note, middle - whole / 2 + titled + 8, 5);
     Object.assign(pen, { globalAlpha: 1, font: "600 15px system-ui, sans-serif" });
-    pen.fillText(title, x - whole / 2, 3);
-    if (title === "The dream") {
-      for (const [one] of frame.dreams.slice(1)) rod(pen, x, y, length, one, { colour, width: 3, alpha: 0.25, bob: 5 });
+    pen.fillText(title, middle - whole / 2, 3);
+    const box = SceneCanvas.fitted(scene.view, { x: (n * width) / 2 + 8, y: TOP, width: width / 2 - 16, height: height - TOP - FOOT });
+    const inks = { ...facts.inks, body: colour };
+    for (const other of thin) SceneCanvas.draw(pen, other, box, line(colour, { alpha: 0.3, thickness: 1.5 }));
+    SceneCanvas.draw(pen, scene, box, { inks, alpha });
+    const before = n === 0 ? ghost?.scenes.world : ghost?.scenes.dream;
+    if (before) SceneCanvas.draw(pen, before, box, line(look.ink, { alpha: 0.7, dash: [6, 5] }));
+    if (over) SceneCanvas.draw(pen, over, box, line(look.world, { thickness: 1.5 }));
+    if (n === 0 && gone) {
+      Object.assign(pen, { fillStyle: look.ink, textAlign: "center", textBaseline: "middle", font: "600 15px system-ui, sans-serif" });
+      pen.fillText("it is over", middle, box.y + box.height / 2);
     }
-    if (other !== undefined) rod(pen, x, y, length, other, { colour: look.ink, width: 2, alpha: 0.7, dash: [6, 5], bob: 8, hollow: true });
-    rod(pen, x, y, length, angle, { colour, width: 11, bob: 12 });
-    if (title === "The dream") { // where the world's bob is, on the rim
-      const world = frame.world[0];
-      pen.save();
-      Object.assign(pen, { strokeStyle: look.world, lineWidth: 4 });
-      pen.beginPath();
-      pen.arc(x - length * Math.sin(world), y - length * Math.cos(world), 14, 0, 2 * Math.PI);
-      pen.stroke();
-      pen.restore();
-    }
-    Object.assign(pen, { fillStyle: look.ink });
-    pen.beginPath();
-    pen.arc(x, y, 4, 0, 2 * Math.PI);
-    pen.fill();
-    torqueArrow(pen, x, y, length * 0.42, frame.action, look.ink);
-  }
+    SceneCanvas.drawAction(pen, facts.levers, frame.action, middle, height - FOOT + 20, Math.min(70, width / 4 - 16), 16, look.ink);
+  });
 }
 
 // --- the charts -----------------------------------------------------------------------------------
@@ -168,99 +138,129 @@ function trace(pen, frames, at, value, style) {
   pen.restore();
 }
 
-function drawCharts(canvas, scene, facts, look) {
-  const { pen, width, height } = blank(canvas);
-  const last = scene.trail.at(-1).step;
+/** The smallest of 1, 2, 5, 10, 20, ... (and 0.5, 0.2, ...) that is no less. */
+function nice(x) {
+  const ten = 10 ** Math.floor(Math.log10(x));
+  return [1, 2, 5, 10].find((n) => n * ten >= x * (1 - 1e-9)) * ten;
+}
+
+/** An axis that holds these values: its ends and the ticks between them; in round numbers, so that it seldom changes. */
+function axis(values) {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const every = nice(Math.max(high - low, 1e-6 * Math.max(Math.abs(low), Math.abs(high)), 1e-9) / 4);
+  const [first, last] = [Math.floor(low / every + 1e-9), Math.max(Math.ceil(high / every - 1e-9), Math.floor(low / every + 1e-9) + 1)];
+  const ticks = Array.from({ length: last - first + 1 }, (_, n) => (first + n) * every);
+  return { low: ticks[0], high: ticks.at(-1), ticks, digits: Math.max(0, -Math.floor(Math.log10(every) + 1e-9)) };
+}
+
+const [TALL, GAP, BELOW] = [70, 28, 22]; // CSS pixels of a chart, above each for its title, and for the time below them all
+
+function drawCharts(canvas, game, facts, look) {
+  const { pen, width, height } = SceneCanvas.blank(canvas, (facts.charts.length + 2) * (TALL + GAP) + BELOW);
+  const last = game.trail.at(-1).step;
   const start = Math.max(0, last - facts.window);
-  const seen = scene.trail.filter((frame) => frame.step >= start);
-  const ghost = scene.ghost.filter((frame) => frame.step >= start && frame.step <= start + facts.window);
-  const [left, right, foot, gap] = [52, 16, 20, 26];
-  const tall = (height - foot - 3 * gap) / 3;
+  const seen = game.trail.filter((frame) => frame.step >= start);
+  const ghost = game.ghost.filter((frame) => frame.step >= start && frame.step <= start + facts.window);
+  const [left, right] = [58, 16];
   const x = (step) => left + ((step - start) / facts.window) * (width - left - right);
-  const farthest = Math.max(...seen.map((f) => Math.max(f.drift, f.uncertainty)), ...ghost.map((f) => f.drift));
-  const highest = Math.max(1, Math.ceil(2 * farthest)) / 2; // in halves, so that the axis seldom changes
   const world = { colour: look.world };
   const dream = { colour: look.dream };
   const charts = [
+    ...facts.charts.map(({ label, low, high, turn }, n) => ({
+      title: label,
+      range: turn ? { low, high, ticks: [low, (low + high) / 2, high], digits: 0 } : null,
+      always: [low, high],
+      jump: turn ? turn / 2 : Infinity,
+      lines: [[(f) => f.world[n], world], [(f) => f.dream[n], dream]],
+    })),
     {
-      title: "angle (upright is 0)", low: -180, high: 180, ticks: [-180, 0, 180], unit: "°", jump: 180,
-      lines: [[(f) => (wrapped(f.world[0]) * 180) / Math.PI, world], [(f) => (f.dreams[0][0] * 180) / Math.PI, dream]],
-    },
-    {
-      title: "reward: what the world gives, and what the dream predicts", low: -17, high: 0.5, ticks: [-16, -8, 0], unit: "",
+      title: "reward: what the world gives, and what the dream predicts",
+      always: facts.rewards,
       lines: [[(f) => f.reward, world], [(f) => f.dreamt_reward, dream]],
     },
     {
       title: "drift (solid) and uncertainty (dashed), in standard deviations",
-      low: 0, high: highest, ticks: [0, highest / 2, highest], unit: "",
+      always: [0, 0.5],
       lines: [[(f) => f.drift, { colour: look.drift }], [(f) => f.uncertainty, { colour: look.uncertainty, dash: [5, 3], mine: true }]],
     },
   ];
   pen.font = "12px system-ui, sans-serif";
-  charts.forEach(({ title, low, high, ticks, unit, jump, lines }, row) => {
-    const top = gap + row * (tall + gap);
-    const y = (value) => top + tall * (1 - (Math.min(high, Math.max(low, value)) - low) / (high - low));
+  charts.forEach(({ title, range, always, jump, lines }, row) => {
+    const top = GAP + row * (TALL + GAP);
+    const values = [...seen, ...ghost].flatMap((frame) => lines.map(([value]) => value(frame))).filter((value) => value != null);
+    const { low, high, ticks, digits } = range ?? axis([...always, ...values]);
+    const y = (value) => top + TALL * (1 - (Math.min(high, Math.max(low, value)) - low) / (high - low));
     const at = (step, value) => [x(step), y(value)];
     Object.assign(pen, { fillStyle: look.ink, strokeStyle: look.ink, lineWidth: 1, textAlign: "left", textBaseline: "bottom" });
-    pen.fillText(title, left, top - 4, width - left - right);
+    pen.fillText(title, left, top - 5, width - left - right);
     Object.assign(pen, { textAlign: "right", textBaseline: "middle" });
     for (const tick of ticks) {
       pen.globalAlpha = 0.9;
-      pen.fillText(number(tick, Number.isInteger(tick) ? 0 : 2) + unit, left - 6, y(tick));
+      pen.fillText(number(tick, digits), left - 6, y(tick));
       pen.globalAlpha = 0.2;
       pen.strokeRect(left, Math.round(y(tick)) + 0.5, width - left - right, 0);
     }
     pen.globalAlpha = 1;
     for (const [value, { colour, mine }] of lines) if (!mine) trace(pen, ghost, at, value, { colour, width: 1.5, dash: [2, 3], jump });
     for (const [value, style] of lines) trace(pen, seen, at, value, { ...style, jump });
-    if (scene.mark > start) {
+    if (game.mark > start) {
       Object.assign(pen, { globalAlpha: 0.6 });
       pen.setLineDash([3, 3]);
-      pen.strokeRect(Math.round(x(scene.mark)) + 0.5, top, 0, tall);
+      pen.strokeRect(Math.round(x(game.mark)) + 0.5, top, 0, TALL);
       pen.setLineDash([]);
       pen.globalAlpha = 1;
     }
   });
   Object.assign(pen, { textAlign: "center", textBaseline: "bottom" });
-  const every = 2 / facts.dt;
-  for (let step = Math.ceil(start / every) * every; step <= start + facts.window; step += every) {
-    pen.fillText(`${Math.round(step * facts.dt)}${step + every > start + facts.window ? " s" : ""}`, x(step), height - 1);
+  const unit = facts.seconds ?? 1; // of the time below: seconds, or steps
+  const every = nice((facts.window * unit) / 6);
+  for (let time = Math.ceil(start * unit / every) * every; time <= (start + facts.window) * unit + 1e-9; time += every) {
+    const end = time + every > (start + facts.window) * unit;
+    const words = `${Number(time.toPrecision(6))}${end ? (facts.seconds ? " s" : " steps") : ""}`;
+    pen.fillText(words, Math.min(x(time / unit), width - pen.measureText(words).width / 2), height - 1);
   }
 }
 
 // --- the widget -----------------------------------------------------------------------------------
 
-function render({ model, el }) {
-  const facts = model.get("facts");
+/**
+ * Show a game in `el`, and drive it. `source` gives its frames: `send(message)` asks, `listen(heard)` tells who hears each answer
+ * and returns what ends that, `silence` says what it means if none comes. Returns what takes the game off the page.
+ */
+function mount(el, facts, source) {
+  const { entries, choices } = facts.levers;
   const root = document.createElement("div");
   root.className = "dream-play";
-  root.hidden = true; // until the kernel has answered
-  root.innerHTML = PAGE;
+  root.hidden = true; // until the source has answered
+  root.innerHTML = page(facts);
   const silent = document.createElement("p");
   el.append(root, silent);
 
   const find = (selector) => root.querySelector(selector);
   const [stage, charts] = [find(".stage canvas"), find(".charts canvas")];
-  const [torque, startRow] = [find(".torque"), find(".start")];
+  const [sliders, choice, startRow] = [[...root.querySelectorAll(".lever")], find(".choice"), find(".start")];
+  if (choice) choice.value = Math.floor((choices.length - 1) / 2); // the middle one: where there are three it often does nothing
   startRow.max = facts.rows - 1;
-  find("[data-of=others]").textContent = `${facts.dreams - 1} other dreams, same pushes`;
-  const numbers = Object.fromEntries(NUMBERS.map((name) => {
+  find("[data-of=others]").textContent = `${facts.dreams - 1} other dreams, same actions`;
+  const done = choices.length ? ["choice"] : entries.map(({ name }) => name);
+  const names = [facts.seconds ? "time" : "steps", ...done, "reward", "dreamt reward", "drift", "uncertainty", "speed"];
+  const numbers = names.map((name) => {
     const box = document.createElement("div");
-    box.innerHTML = `<dt>${name}</dt><dd></dd>`;
+    box.innerHTML = `<dt>${escaped(name)}</dt><dd></dd>`;
     find(".numbers").append(box);
-    return [name, box.lastChild];
-  }));
+    return box.lastChild;
+  });
 
-  let scene = null;
+  let game = null;
   let look = null; // colours
   const held = new Set(); // arrow keys that are down
-  let tapped = 0; // a push that was too short to be seen by a step
+  const tapped = entries.map(() => 0); // pushes that were too short to be seen by a step
   let waiting = false; // for the answer to a step: never more than one on its way
   let asked = 0; // when the oldest unanswered message left
   let due = 0; // when the next step should be asked for
   let timer = null; // that will ask for it
   let skipped = false; // the newest frame was not drawn
-  let late = false; // the page has said that the kernel is silent
+  let late = false; // the page has said that the source is silent
   let arrivals = []; // of the newest frames
   let nextRow = null; // where the slider stands, while an earlier reset is not answered yet
   let resetting = false;
@@ -268,78 +268,91 @@ function render({ model, el }) {
 
   const send = (message) => {
     asked ||= performance.now();
-    model.send(message);
+    source.send(message);
   };
 
   // - acting -
 
-  const push = () => {
-    const keys = (held.has("ArrowLeft") ? 1 : 0) - (held.has("ArrowRight") ? 1 : 0);
-    return keys || tapped || -Number(torque.value); // the slider's left is anticlockwise, which is positive
-  };
+  const push = () =>
+    choices.length
+      ? Number(choice.value)
+      : entries.map((lever, n) => {
+          const [less, more] = KEYS[n].map((key) => (held.has(key) ? 1 : 0));
+          return way(lever) * (more - less || tapped[n] || Number(sliders[n].value)) || 0; // no minus before a zero
+        });
 
   const step = () => {
-    if (waiting || !scene || scene.frozen || !onScreen) return;
+    if (waiting || !game || game.frozen || !onScreen) return;
     waiting = true;
     send({ kind: "step", action: push() });
-    tapped = 0;
+    tapped.fill(0);
   };
 
-  /** Ask for the next step in real time: 20 a second. */
+  /** Ask for the next step at the page's pace. */
   const goOn = () => {
-    due = Math.max(due + 1000 * facts.dt, performance.now());
+    due = Math.max(due + 1000 * facts.pace, performance.now());
     clearTimeout(timer);
     timer = setTimeout(step, due - performance.now());
   };
 
   // What a command will do is believed at once: on a slow machine the next key may come before the answer.
   const resume = () => {
-    scene.frozen = false;
+    game.frozen = false;
     send({ kind: "resume" });
   };
   const handOver = (on) => {
-    scene.actor = on;
+    game.actor = on;
     send({ kind: "actor", on });
   };
-  const takeOver = () => scene.actor && handOver(false);
+  const takeOver = () => game.actor && handOver(false);
 
   const commands = {
     freeze: () => {
-      if (scene.frozen) return resume();
-      scene.frozen = true;
+      if (game.frozen) return resume();
+      game.frozen = true;
       send({ kind: "freeze" });
     },
     branch: () => {
-      scene.frozen = true;
+      game.frozen = true;
       send({ kind: "branch" });
     },
     actor: () => {
-      handOver(!scene.actor);
-      if (scene.actor) resume();
+      handOver(!game.actor);
+      if (game.actor) resume();
     },
     reset: () => {
-      scene.frozen = true;
-      send({ kind: "reset", row: scene.row });
+      game.frozen = true;
+      send({ kind: "reset", row: game.row });
     },
   };
   const letters = { b: "branch", a: "actor", r: "reset" };
 
+  /** An arrow key: a push for as long as it is down, or the next choice, which stays. */
+  const arrow = (key) => {
+    takeOver();
+    if (choices.length) {
+      const next = Number(choice.value) + (key === KEYS[0][1] ? 1 : -1);
+      choice.value = Math.min(choices.length - 1, Math.max(0, next));
+    } else {
+      const lever = KEYS.findIndex((pair) => pair.includes(key));
+      held.add(key);
+      tapped[lever] = key === KEYS[lever][1] ? 1 : -1;
+      sliders[lever].value = 0;
+    }
+    if (game.frozen) resume();
+  };
+  const acting = KEYS.slice(0, Math.max(1, entries.length)).flat();
+
   const keydown = (event) => {
-    if (!scene || event.ctrlKey || event.metaKey || event.altKey || event.key === "Tab") return;
+    if (!game || event.ctrlKey || event.metaKey || event.altKey || event.key === "Tab") return;
     event.stopPropagation(); // the notebook would take the focus away
     const onStage = event.target === find(".stage");
     if (event.key.startsWith("Arrow") && !onStage) return; // a slider's own keys
-    if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
-      if (!event.repeat) {
-        takeOver();
-        held.add(event.key);
-        tapped = event.key === "ArrowLeft" ? 1 : -1;
-        torque.value = 0;
-        if (scene.frozen) resume();
-      }
+    if (acting.includes(event.key)) {
+      if (!event.repeat) arrow(event.key);
     } else if (event.key === " " && onStage) {
       if (!event.repeat) commands.freeze();
-    } else if (letters[event.key.toLowerCase()]) {
+    } else if (letters[event.key.toLowerCase()] && event.target !== choice) {
       if (!event.repeat) commands[letters[event.key.toLowerCase()]]();
     } else return;
     event.preventDefault();
@@ -350,10 +363,12 @@ function render({ model, el }) {
   root.addEventListener("keyup", keyup);
   find(".stage").addEventListener("blur", () => held.clear());
   for (const [name, command] of Object.entries(commands)) find(`button.${name}`).addEventListener("click", command);
-  torque.addEventListener("input", () => {
-    takeOver();
-    paint();
-  });
+  for (const hand of [...sliders, ...(choice ? [choice] : [])]) {
+    hand.addEventListener("input", () => {
+      takeOver();
+      paint();
+    });
+  }
   const reset = () => {
     if (resetting || nextRow === null) return;
     resetting = true;
@@ -376,13 +391,15 @@ function render({ model, el }) {
     }
     if (message.kind === "frame") {
       waiting = false;
-      const fresh = message.frame.step > scene.trail.at(-1).step;
-      if (fresh) scene.trail.push(message.frame);
-      if (scene.trail.length > facts.window + 1) scene.trail.shift();
+      const fresh = message.frame.step > game.trail.at(-1).step;
+      const ended = message.frame.over && !game.trail.at(-1).over;
+      if (fresh) game.trail.push(message.frame);
+      if (ended) describe();
+      if (game.trail.length > facts.window + 1) game.trail.shift();
       arrivals = [...arrivals.slice(-20), performance.now()];
     } else {
-      const first = scene === null;
-      scene = message;
+      const first = game === null;
+      game = message;
       resetting = false;
       reset();
       arrivals = [];
@@ -392,7 +409,7 @@ function render({ model, el }) {
     if (late) describe();
     late = false;
     // A slow machine keeps to real time by drawing every other step.
-    skipped = message.kind === "frame" && !skipped && performance.now() > due + 500 * facts.dt;
+    skipped = message.kind === "frame" && !skipped && performance.now() > due + 500 * facts.pace;
     if (skipped) goOn();
     else
       requestAnimationFrame(() => {
@@ -400,7 +417,7 @@ function render({ model, el }) {
         goOn();
       });
   };
-  model.on("msg:custom", heard);
+  const unheard = source.listen(heard);
 
   const wake = () => {
     root.hidden = false;
@@ -413,16 +430,18 @@ function render({ model, el }) {
 
   /** Say in words what changed; for everyone, and read aloud by screen readers. */
   const describe = () => {
-    const frame = scene.trail.at(-1);
-    const where = `world ${degrees(frame.world[0])}° from upright, dream ${degrees(frame.dreams[0][0])}°, drift ${frame.drift.toFixed(2)}`;
-    const who = scene.actor ? "The actor drives." : "You drive.";
-    find(".status").textContent = scene.frozen ? `Frozen at ${(frame.step * facts.dt).toFixed(2)} s: ${where}. ${who}` : who;
-    find(".freeze").firstChild.data = scene.frozen ? "Go on " : "Freeze ";
-    find(".actor").setAttribute("aria-pressed", scene.actor);
-    find(".invite.focused").hidden = find(".invite.unfocused").hidden = !scene.frozen;
-    find("[data-of=ghost]").hidden = scene.ghost.length === 0;
-    startRow.value = nextRow ?? scene.row;
-    find(".at").textContent = `${nextRow ?? scene.row} of ${facts.rows - 1}`;
+    const frame = game.trail.at(-1);
+    const apart = frame.off ? `the dream is off by ${frame.off}, ` : "";
+    const where = frame.drift === null ? "" : `: ${apart}drift ${frame.drift.toFixed(2)}`;
+    const who = game.actor ? "The actor drives." : "You drive.";
+    const over = frame.over ? " The world is over; the dream goes on." : "";
+    find(".status").textContent = (game.frozen ? `Frozen at ${when(frame.step, facts)}${where}. ${who}` : who) + over;
+    find(".freeze").firstChild.data = game.frozen ? "Go on " : "Freeze ";
+    find(".actor").setAttribute("aria-pressed", game.actor);
+    find(".invite.focused").hidden = find(".invite.unfocused").hidden = !game.frozen;
+    find("[data-of=ghost]").hidden = game.ghost.length === 0;
+    startRow.value = nextRow ?? game.row;
+    find(".at").textContent = `${nextRow ?? game.row} of ${facts.rows - 1}`;
   };
 
   const speed = () => (arrivals.length < 3 ? null : (1000 * (arrivals.length - 1)) / (arrivals.at(-1) - arrivals[0]));
@@ -430,14 +449,14 @@ function render({ model, el }) {
   /** Rewards collected since the branches parted, both cut to the same length. */
   const compare = () => {
     const here = find(".compare");
-    const mine = scene.trail.filter((frame) => frame.step > scene.mark);
-    const count = Math.min(mine.length, scene.ghost.length - 1);
-    here.hidden = count < 1 || scene.ghost[0].step !== scene.mark;
+    const mine = game.trail.filter((frame) => frame.step > game.mark);
+    const count = Math.min(mine.length, game.ghost.length - 1);
+    here.hidden = count < 1 || game.ghost[0].step !== game.mark;
     if (here.hidden) return;
     const sum = (frames, name) => number(frames.slice(0, count).reduce((total, frame) => total + frame[name], 0), 1);
-    const other = scene.ghost.slice(1);
+    const other = game.ghost.slice(1);
     here.textContent =
-      `Reward of the first ${(count * facts.dt).toFixed(2)} s after the branch: world ${sum(mine, "reward")}, other branch ${sum(other, "reward")}; ` +
+      `Reward of the first ${facts.seconds ? when(count, facts) : `${count} steps`} after the branch: world ${sum(mine, "reward")}, other branch ${sum(other, "reward")}; ` +
       `dream ${sum(mine, "dreamt_reward")}, other branch ${sum(other, "dreamt_reward")}.`;
   };
 
@@ -451,35 +470,33 @@ function render({ model, el }) {
   };
 
   const paint = () => {
-    if (!scene || !look || !stage.clientWidth) return;
-    const frame = scene.trail.at(-1);
-    drawStage(stage, scene, look);
-    drawCharts(charts, scene, facts, look);
-    numbers.time.textContent = `${(frame.step * facts.dt).toFixed(2)} s`;
-    numbers.torque.textContent = `${signed(frame.action * facts.torque, 1)} N·m`;
-    numbers.reward.textContent = number(frame.reward, 2);
-    numbers["dreamt reward"].textContent = number(frame.dreamt_reward, 2);
-    numbers.drift.textContent = frame.drift.toFixed(2);
-    numbers.uncertainty.textContent = frame.uncertainty.toFixed(2);
-    numbers.speed.textContent = scene.frozen || !speed() ? "–" : `${speed().toFixed(1)} steps/s`;
-    torque.setAttribute("aria-valuetext", `${Math.abs(torque.value * facts.torque).toFixed(1)} newton metres ${torque.value > 0 ? "clockwise" : "anticlockwise"}`);
+    if (!game || !look || !stage.clientWidth) return;
+    const frame = game.trail.at(-1);
+    drawStage(stage, game, facts, look);
+    drawCharts(charts, game, facts, look);
+    const acted = choices.length ? [choices[frame.action.indexOf(1)] ?? "–"] : entries.map((lever, n) => told(lever, frame.action[n]));
+    const rate = game.frozen || !speed() ? "–" : `${speed().toFixed(1)} steps/s`;
+    const [drift, uncertainty] = [number(frame.drift, 2), number(frame.uncertainty, 2)];
+    const time = facts.seconds ? when(frame.step, facts) : frame.step;
+    const shown = [time, ...acted, number(frame.reward, 2), number(frame.dreamt_reward, 2), drift, uncertainty, rate];
+    shown.forEach((words, n) => (numbers[n].textContent = words));
+    sliders.forEach((slider, n) => slider.setAttribute("aria-valuetext", told(entries[n], way(entries[n]) * slider.value)));
     compare();
-    Object.assign(root.dataset, { step: frame.step, dream: frame.dreams[0][0], world: frame.world[0], speed: speed()?.toFixed(1) ?? "" });
+    Object.assign(root.dataset, { step: frame.step, dream: frame.dream.join(" "), world: frame.world.join(" "), speed: speed()?.toFixed(1) ?? "" });
   };
 
   const watch = setInterval(() => {
-    if (!scene) model.send({ kind: "look" }); // what is sent while a page still connects can be lost
+    if (!game) source.send({ kind: "look" }); // what is sent while a page still connects can be lost
     if (!asked || performance.now() - asked < SILENCE) return;
     late = true;
-    const text = "The kernel does not answer: it is busy with another cell, or this cell has to be run again.";
-    (scene ? find(".status") : silent).textContent = text;
+    (game ? find(".status") : silent).textContent = source.silence;
   }, 1000);
   const resized = new ResizeObserver(dress);
   resized.observe(root);
   const themed = new MutationObserver(() => setTimeout(dress, 300)); // the theme's style sheet takes a moment
   themed.observe(document.body, { attributes: true });
-  const seen = new IntersectionObserver((entries) => {
-    onScreen = entries.at(-1).isIntersecting;
+  const seen = new IntersectionObserver((changes) => {
+    onScreen = changes.at(-1).isIntersecting;
     step();
   });
   seen.observe(root);
@@ -491,8 +508,18 @@ function render({ model, el }) {
     resized.disconnect();
     themed.disconnect();
     seen.disconnect();
-    model.off("msg:custom", heard);
+    unheard();
   };
+}
+
+/** The widget in a notebook: its frames come from the kernel. */
+function render({ model, el }) {
+  const listen = (heard) => {
+    model.on("msg:custom", heard);
+    return () => model.off("msg:custom", heard);
+  };
+  const silence = "The kernel does not answer: it is busy with another cell, or this cell has to be run again.";
+  return mount(el, model.get("facts"), { send: (message) => model.send(message), listen, silence });
 }
 
 export default { render };

@@ -21,23 +21,27 @@ from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 from dreamer_core.agent import Agent
-from dreamer_core.errors import DreamerError
+from dreamer_core.errors import ConfigError, DreamerError
+from dreamer_core.viz.canvas import inks, plain, plain_levers, script
 from dreamer_core.viz.dream import Episode
 from dreamer_core.viz.game import DreamGame, Frame
-from dreamer_core.viz.pendulum import Rod, stage
 from dreamer_core.viz.show import BLUE, ORANGE, PURPLE, RED, picture
-from dreamer_core.yardsticks.ceiling import DT, MAX_TORQUE
+from dreamer_core.worlds.scene import draw, draw_parts, outline, wordless
 
 WINDOW = 200  # steps that the charts show
 FILM = 70  # steps of the filmstrip
+SLOWEST, FASTEST = 5, 25  # steps a second: a world with a shorter or longer step does not run in its own time
+HANDS = 2  # levers that can be moved at once: one by the keys to the left and right, one by those up and down
 HERE = Path(__file__).parent
-CAPTION = "The actor acts on what it dreams; the world gets the same pushes. Run this cell in JupyterLab to drive the dream yourself."
+CAPTION = "The actor acts on what it dreams; the world gets the same actions. Run this cell in JupyterLab to drive the dream yourself."
 
 
 class Play(anywidget.AnyWidget):
     """Drive a dream by hand. The last line of a cell: `Play(agent, episode)`.
 
-    Keys: left and right push, space freezes, B branches from there, A hands over to the actor and
+    In any world with one or two entries of action, or with choices.
+
+    Keys: the arrows act, space freezes, B branches from there, A hands over to the actor and
     back, R starts again.
 
     Args:
@@ -45,48 +49,91 @@ class Play(anywidget.AnyWidget):
         row: of the episode, to start from.
 
     Raises:
-        EnvError, ConfigError: see `DreamGame`.
+        EnvError, ConfigError: see `DreamGame`; and the world has more than two levers.
     """
 
-    _esm = HERE / "play.js"
+    _esm = script("play.js")
     _css = HERE / "play.css"
     facts = traitlets.Dict().tag(sync=True)  # what the browser has to know once
 
     def __init__(self, agent: Agent, episode: Episode, row: int = 0, dreams: int = 16, seed: int = 0) -> None:
         self.game = DreamGame(agent, episode, dreams, seed)
+        if len(self.game.levers.entries) > HANDS:
+            raise ConfigError(
+                f"the keys move at most {HANDS} entries of an action, and {agent.config.env} has {len(self.game.levers.entries)}: look at "
+                f"its dreams with dreamer_core.viz.film or dreamer_core.viz.explorer, or step them with dreamer_core.viz.game.DreamGame"
+            )
         self.game.reset(row)
-        facts = {
-            "rows": self.game.rows,
-            "dreams": dreams,
-            "dt": DT,
-            "torque": MAX_TORQUE,
-            "window": WINDOW,
-            "still": f"dream-play-{uuid4().hex}",
-            "colours": {"world": BLUE, "dream": ORANGE, "drift": RED, "uncertainty": PURPLE},
-        }
-        super().__init__(facts=facts)
+        super().__init__(facts=facts_of(self.game))
         self.on_msg(lambda _, message, buffers: self.send(answer(self.game, message)))
 
     def _ipython_display_(self) -> None:
         """First the filmstrip, which every page can show; play.js hides it once the widget is alive."""
         frames = film(self.game)
-        strip = picture(filmstrip(frames), filmstrip_alt(frames), CAPTION)
+        strip = picture(filmstrip(self.game, frames), filmstrip_alt(self.game, frames), CAPTION)
         display(HTML(f'<div id="{self.facts["still"]}">{strip.data}</div>'))
         data, metadata = self._repr_mimebundle_()
         display(data | {"text/html": "", "text/plain": "a dream to drive, in JupyterLab"}, metadata=metadata, raw=True)
+
+
+def facts_of(game: DreamGame) -> dict[str, Any]:
+    """What the browser has to know of a game, once."""
+    seconds = game.drawing.seconds
+    return {
+        "world": game.drawing.world,
+        "rows": game.rows,
+        "dreams": len(game.frame.dreams),
+        "seconds": seconds,  # of a step in the world's own time, or null
+        "pace": min(max(seconds or 1 / 20, 1 / FASTEST), 1 / SLOWEST),  # of a step on the page
+        "levers": plain_levers(game.levers),
+        "charts": charts(game),
+        "rewards": [float(game.episode.reward.min()), float(game.episode.reward.max())],
+        "window": WINDOW,
+        "still": f"dream-play-{uuid4().hex}",
+        "colours": {"world": BLUE, "dream": ORANGE, "drift": RED, "uncertainty": PURPLE},
+        "inks": inks(BLUE),
+    }
+
+
+def charts(game: DreamGame) -> list[dict[str, Any]]:
+    """What is drawn against the step: the coordinates of the world's plane, or where it has none, the first two entries of what is seen.
+
+    "turn" is how much further an angle is the same again.
+    """
+    plane, seen = game.drawing.plane, game.episode.observation
+    if plane is None:
+        low, high = seen.min(0), seen.max(0)
+        labels = game.drawing.labels[:2]
+        return [{"label": label, "low": float(low[n]), "high": float(high[n]), "turn": None} for n, label in enumerate(labels)]
+    found = []
+    for name, unit, low, high, around in zip(plane.names, plane.units, plane.low, plane.high, plane.periodic):
+        size, unit = (180 / math.pi, "°") if unit == "rad" else (1, unit)
+        label = f"{name} ({unit})" if unit else name
+        found.append({"label": label, "low": size * low, "high": size * high, "turn": size * (high - low) if around else None})
+    return found
+
+
+def charted(game: DreamGame, observation: np.ndarray) -> list[float | None]:
+    """An observation (O,) on these charts: a number for each, None where it has no place."""
+    plane = game.drawing.plane
+    if plane is None:
+        place = observation[:2]
+    else:
+        place = plane.place(observation) * [180 / math.pi if unit == "rad" else 1 for unit in plane.units]
+    return [number(value) for value in place]
 
 
 def answer(game: DreamGame, message: dict[str, Any]) -> dict[str, Any]:
     """Do what the browser asks, and say what it has to draw.
 
     A message {"kind": "step", "action": a} is answered with one frame; all others ("look",
-    "freeze", "resume", "branch", "actor" with "on", "reset" with "row") with the whole scene; a
+    "freeze", "resume", "branch", "actor" with "on", "reset" with "row") with the whole game; a
     mistake with {"kind": "error", "text": ...}.
     """
     try:
         match message["kind"]:
             case "step":
-                return {"kind": "frame", "frame": to_wire(game.step(message["action"]))}
+                return {"kind": "frame", "frame": to_wire(game, game.step(message["action"]), whole=True)}
             case "freeze":
                 game.freeze()
             case "resume":
@@ -97,12 +144,14 @@ def answer(game: DreamGame, message: dict[str, Any]) -> dict[str, Any]:
                 game.actor = message["on"]
             case "reset":
                 game.reset(message["row"])
+        trail = [to_wire(game, frame) for frame in list(game.trail)[-WINDOW - 1 : -1]] + [to_wire(game, game.frame, whole=True)]
+        ghost = [to_wire(game, frame) | {"scenes": ghostly(game, frame)} for frame in game.ghost[: WINDOW + 1]]
     except DreamerError as error:
         return {"kind": "error", "text": str(error)}
     return {
-        "kind": "scene",
-        "trail": [to_wire(frame, 1) for frame in list(game.trail)[-WINDOW:-1]] + [to_wire(game.frame)],
-        "ghost": [to_wire(frame, 1) for frame in game.ghost],
+        "kind": "game",
+        "trail": trail,
+        "ghost": ghost,
         "mark": game.mark.frame.step,
         "row": game.row,
         "frozen": game.frozen,
@@ -110,10 +159,37 @@ def answer(game: DreamGame, message: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def to_wire(frame: Frame, dreams: int | None = None) -> dict[str, Any]:
-    """A frame as plain numbers, with null where there is none; only the first few dreams, if asked."""
-    wire = frame._asdict() | {"world": np.round(frame.world, 4).tolist(), "dreams": np.round(frame.dreams[:dreams], 3).tolist()}
-    return wire | {name: None if math.isnan(value) else round(value, 4) for name, value in wire.items() if isinstance(value, float)}
+def to_wire(game: DreamGame, frame: Frame, whole: bool = False) -> dict[str, Any]:
+    """A frame as plain numbers, with null where there is none, as the charts need it; and as a `whole`, with what the stage shows."""
+    wire = {name: number(getattr(frame, name)) for name in ("reward", "dreamt_reward", "drift", "uncertainty")}
+    wire |= {"step": frame.step, "action": np.round(frame.action, 3).tolist(), "over": frame.over}
+    wire |= {"world": charted(game, frame.world), "dream": charted(game, frame.dreams[0])}
+    if not whole:
+        return wire
+    off = game.measure.told(float(game.measure.of(frame.world, frame.dreams[0])))
+    return wire | {"off": "" if math.isnan(frame.drift) or game.drawing.gap is None else off, "scenes": scenes(game, frame)}
+
+
+def scenes(game: DreamGame, frame: Frame) -> dict[str, Any]:
+    """What the stage shows: world and dream whole, and as thin lines where the world is and what the other dreams are."""
+    scene = game.drawing.scene
+    world = scene(frame.world)
+    return {
+        "world": plain(world),
+        "real": plain(outline(world)),
+        "dream": plain(scene(frame.dreams[0])),
+        "others": [plain(outline(scene(dream))) for dream in frame.dreams[1:]],
+    }
+
+
+def ghostly(game: DreamGame, frame: Frame) -> dict[str, Any]:
+    """The same of a frame of the other branch, as thin lines."""
+    return {name: plain(outline(game.drawing.scene(seen))) for name, seen in {"world": frame.world, "dream": frame.dreams[0]}.items()}
+
+
+def number(value: float) -> float | None:
+    """A number as the wire takes it: four digits, and None where there is none."""
+    return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
 # --- without a kernel -----------------------------------------------------------------------------
@@ -124,39 +200,46 @@ def film(game: DreamGame) -> list[Frame]:
     game.reset(game.row)
     game.actor = True
     game.resume()
-    frames = [game.frame] + [game.step(0.0) for _ in range(FILM)]
+    idle = 0 if game.levers.choices else np.zeros(len(game.levers.entries))  # nobody listens while the actor drives
+    frames = [game.frame] + [game.step(idle) for _ in range(FILM)]
     game.actor = False
     game.reset(game.row)
     return frames
 
 
-def filmstrip(frames: Sequence[Frame], pictures: int = 8) -> Figure:
-    """The world above the dream at evenly spaced moments; thin rods are the other dreams."""
+def filmstrip(game: DreamGame, frames: Sequence[Frame], pictures: int = 8) -> Figure:
+    """The world above the dream at evenly spaced moments; thin lines are the other dreams."""
     chosen = [frames[n] for n in np.linspace(0, len(frames) - 1, pictures).round().astype(int)]
-    figure, axes = plt.subplots(2, pictures, figsize=(1.15 * pictures + 0.6, 2.75), layout="constrained")
+    scene = game.drawing.scene
+    left, bottom, right, top = scene(frames[0].world).view
+    tall = 1.15 * max(0.6, (top - bottom) / (right - left))
+    figure, axes = plt.subplots(2, pictures, figsize=(1.15 * pictures + 0.6, 2 * tall + 0.5), layout="constrained")
     for (above, below), frame in zip(axes.T, chosen):
-        stage(above)
-        stage(below)
-        Rod(above, BLUE, 5).move(direction(frame.world[0]))
-        for angle in frame.dreams[1:, 0]:
-            Rod(below, ORANGE, 1, alpha=0.35).move(direction(angle))
-        Rod(below, ORANGE, 5).move(direction(frame.dreams[0, 0]))
-        above.set_title(f"{frame.step * DT:.1f} s", fontsize=10)
-        below.set_xlabel(f"drift {frame.drift:.2f}", fontsize=9)
+        world, dream = scene(frame.world), scene(frame.dreams[0])
+        draw(above, world if game.drawing.real else wordless(world), {"body": BLUE}, thickness=0.7)
+        draw(below, dream if game.drawing.real else wordless(dream), {"body": ORANGE}, thickness=0.7)
+        for other in frame.dreams[1:]:
+            for artist in draw_parts(below, outline(scene(other), 1).parts, {"body": ORANGE}):
+                artist.set_alpha(0.35)
+        above.set_title(when(game, frame), fontsize=10)
+        below.set_xlabel("over" if math.isnan(frame.drift) else f"drift {frame.drift:.2f}", fontsize=9)
     axes[0, 0].set_ylabel("the world", color=BLUE, fontsize=11)
     axes[1, 0].set_ylabel("the dream", color=ORANGE, fontsize=11)
     return figure
 
 
-def direction(angle: float) -> np.ndarray:
-    """The observation of a pendulum at this angle: its cosine and sine (2,)."""
-    return np.array([math.cos(angle), math.sin(angle)])
+def when(game: DreamGame, frame: Frame) -> str:
+    """A frame's moment in seconds of the world, or in steps where it has no seconds."""
+    seconds = game.drawing.seconds
+    return f"step {frame.step}" if seconds is None else f"{frame.step * seconds:.1f} s"
 
 
-def filmstrip_alt(frames: Sequence[Frame]) -> str:
+def filmstrip_alt(game: DreamGame, frames: Sequence[Frame]) -> str:
     """What the filmstrip shows, in words and numbers."""
+    drifts = [frame.drift for frame in frames if math.isfinite(frame.drift)]
+    ends = "" if math.isfinite(frames[-1].drift) else f" The world is over after {when(game, frames[len(drifts) - 1])}."
     return (
-        f"Filmstrip of {frames[-1].step * DT:.1f} seconds: the true pendulum above, the dreamt one below, both pushed by the actor. "
-        f"The drift between them is {frames[0].drift:.2f} at the start, {frames[-1].drift:.2f} at the end and at most "
-        f"{max(frame.drift for frame in frames):.2f}."
+        f"Filmstrip of {game.drawing.world} up to {when(game, frames[-1])}: the true world above, the dreamt one below, both given the "
+        f"actor's actions. The drift between them is {drifts[0]:.2f} at the start, {drifts[-1]:.2f} at the end and at most "
+        f"{max(drifts):.2f}.{ends}"
     )

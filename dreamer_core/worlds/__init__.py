@@ -29,6 +29,7 @@ notebook or in a file, and every picture of this package draws it as it is:
         ...
     gym.register("Lift-v0", Lift, max_episode_steps=100)
 
+`levers`, if they are said, name what is pushed, for whoever drives the world by hand (`levers.py`).
 `plane()`, if there is one, returns the `Plane` (`plane.py`) on which values and maps are drawn. The
 drawing of a run, whatever its world, is `drawing.drawing(config)`.
 """

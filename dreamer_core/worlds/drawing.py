@@ -24,6 +24,7 @@ from dreamer_core.config import Config, WrapperConfig
 from dreamer_core.errors import EnvError
 from dreamer_core.worlds.bars import bars_scene
 from dreamer_core.worlds.gymnasium_worlds import OWN, Portrait
+from dreamer_core.worlds.levers import Levers, levers
 from dreamer_core.worlds.plane import Plane, labelled
 from dreamer_core.worlds.scene import INKS, Part, Scene
 
@@ -50,6 +51,7 @@ class Drawing(NamedTuple):
     seconds: float | None  # of one step of the agent; None where the world does not say
     gap: Gap | None  # None where the plane gives none: then errors are best told in the model's unit
     renders: bool  # whether the world renders pictures of its own too ("rgb_array")
+    levers: Levers | None  # what can be done in it; None where the world cannot be made here, for want of a package
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -70,16 +72,17 @@ def drawing(config: Config) -> Drawing:
         if entry is None:
             raise
         size = len(entry.names)  # a package is missing; how the world looks is known all the same
-        low, high, sample, renders = np.full(size, -np.inf), np.full(size, np.inf), np.zeros(size), False
+        low, high, sample, renders, found = np.full(size, -np.inf), np.full(size, np.inf), np.zeros(size), False, None
     else:
         try:
             entry = portrait(env) if entry is None else entry
             low, high = env.observation_space.low, env.observation_space.high
             sample, renders = envs.reset(env, seed=0, age=0), "rgb_array" in (env.metadata.get("render_modes") or ())
+            found = levers(env)
         finally:
             envs.close([env], warn=lambda sentence: None)
     check_words(config.env, entry, len(low))
-    return as_seen(config, entry, sample, low, high)._replace(renders=renders)
+    return as_seen(config, entry, sample, low, high)._replace(renders=renders, levers=found)
 
 
 def whole(config: Config) -> Drawing:
@@ -184,6 +187,7 @@ def as_seen(config: Config, told: Portrait, sample: np.ndarray, low: np.ndarray,
         seconds=seconds,
         gap=gap_of(plane, known),
         renders=False,
+        levers=None,
     )
 
 

@@ -7,6 +7,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.classic_control.pendulum import PendulumEnv
 
+from dreamer_core.worlds.levers import Lever
 from dreamer_core.worlds.plane import Plane
 from dreamer_core.worlds.scene import Circle, Line, Scene
 
@@ -75,6 +76,7 @@ class Pendulum(PendulumEnv):
 
     metadata = {"render_modes": []}
     names, units, seconds = NAMES, UNITS, STEP
+    levers = (Lever("torque", "N·m", turns=True),)
 
     def scene(self, observation: np.ndarray) -> Scene:
         """What an observation (O,) looks like."""

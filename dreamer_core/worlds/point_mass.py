@@ -17,6 +17,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box
 
+from dreamer_core.worlds.levers import Lever
 from dreamer_core.worlds.plane import Plane
 from dreamer_core.worlds.scene import Circle, Rectangle, Scene
 
@@ -56,6 +57,7 @@ class PointMass(gym.Env):
     metadata = {"render_modes": []}
     names, units = ("x", "y", "x velocity", "y velocity"), ("m", "m", "m/s", "m/s")
     seconds = DT
+    levers = (Lever("push along x", "m/s²"), Lever("push along y", "m/s²"))
     action_space = Box(-MAX_PUSH, MAX_PUSH, (2,))
     observation_space = Box(np.float32([-ROOM, -ROOM, -FASTEST, -FASTEST]), np.float32([ROOM, ROOM, FASTEST, FASTEST]))
 

@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box
 
+from dreamer_core.worlds.levers import Lever
 from dreamer_core.worlds.scene import Circle, Line, Scene, Text
 
 SHOWN = 3  # rows with the cue
@@ -25,6 +26,7 @@ class Recall(gym.Env):
 
     metadata = {"render_modes": []}
     names, units = ("cue", "question"), ("", "")
+    levers = (Lever("answer"),)
     action_space = Box(-1.0, 1.0, (1,))
     observation_space = Box(np.float32([-1, 0]), np.float32([1, 1]))
 

@@ -22,6 +22,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.spaces import Box
 
+from dreamer_core.worlds.levers import Lever
 from dreamer_core.worlds.plane import Plane
 from dreamer_core.worlds.scene import Line, Rectangle, Scene
 
@@ -61,6 +62,7 @@ class WaterTanks(gym.Env):
     metadata = {"render_modes": []}
     names, units = ("upper level", "lower level", "wanted level"), ("cm", "cm", "cm")
     seconds = STEP
+    levers = (Lever("pump", "cm³/s"),)
     action_space = Box(0.0, MAX_PUMP, (1,))
     observation_space = Box(np.float32([0, 0, WANTED[0]]), np.float32([RIM, RIM, WANTED[1]]))
 

@@ -188,7 +188,7 @@ def test_without_scripts_the_picture_is_there(browser, fragment, tmp_path):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(path.as_uri())
-    assert page.get_by_role("img", name=re.compile("A real pendulum")).is_visible()
+    assert page.get_by_role("img", name=re.compile("Pendulum-v1: what really happens")).is_visible()
     assert page.get_by_role("slider").count() == 0
     context.close()
 
@@ -199,7 +199,7 @@ def test_it_works_in_jupyterlab(page, lab, fragment):
     nbformat.write(notebook(fragment), root / "explore.ipynb")
     page.goto(f"{address}/lab/tree/explore.ipynb", wait_until="commit")
     # A notebook that was not run here is not trusted: no script, but the picture.
-    page.wait_for_selector(".jp-OutputArea img[alt^='A real pendulum']")
+    page.wait_for_selector(".jp-OutputArea img[alt^='Pendulum-v1: what really happens']")
     assert page.locator(".dream-explorer[data-ready]").count() == 0
     page.wait_for_function(IDLE)
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")

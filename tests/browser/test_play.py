@@ -47,7 +47,8 @@ def copy_notebook(folder):
 
 
 def data(widget, name):
-    return float(widget.get_attribute(f"data-{name}") or "nan")
+    """A number of the newest frame: its step, the speed, or the first coordinate of world or dream."""
+    return float((widget.get_attribute(f"data-{name}") or "nan").split()[0])
 
 
 def reach(widget, step):

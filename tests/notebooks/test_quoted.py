@@ -229,9 +229,9 @@ def drives_of_notebook_00() -> tuple[list[float], list[bool], list[tuple[float, 
             first.append(reached(frames, "drift") < reached(frames, "uncertainty"))
         drive(game, 0.0, 40)
         game.actor = True
-        angles = np.array([(frame.world[0], frame.dreams[0, 0]) for frame in [game.step(0.0) for _ in range(200)][-100:]])
+        seen = np.array([(frame.world, frame.dreams[0]) for frame in [game.step(0.0) for _ in range(200)][-100:]])
         game.actor = False
-        up.append(tuple((np.cos(angles) > 0.87).mean(0)))
+        up.append(tuple((abs(np.degrees(angle(seen))) < 30).mean(0)))
     return parted, first, up
 
 
