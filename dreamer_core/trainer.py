@@ -213,7 +213,9 @@ class Trainer:
         if config.env_steps < (learns := first_learning(config)):
             warn(f"learning starts at step {learns}, so {config.env_steps} steps teach nothing: raise env_steps or lower schedule.prefill")
         if config.keep_agents and config.agent != "dreamer":
-            raise ConfigError(f"keep_agents keeps agents that can dream, and --agent {config.agent} has no world model: set keep_agents to 0")
+            raise ConfigError(
+                f"keep_agents keeps agents that can dream, and --agent {config.agent} has no world model: set keep_agents to 0"
+            )
         device = pick_device(config)
         self.config = config
         self.env = envs.make_for(config)

@@ -9,7 +9,7 @@ from runs import finish, tiny
 from dreamer_core import envs
 from dreamer_core.errors import CheckpointError, DreamerError
 from dreamer_core.trainer import Trainer
-from dreamer_core.viz.ages import ages_figure, agents_of, dreams_by_age
+from dreamer_core.viz.ages import agents_of, ages_figure, dreams_by_age
 from dreamer_core.viz.dream import act_out, dream, held_actions
 
 NAMES = ["cos", "sin", "velocity"]
@@ -29,7 +29,9 @@ def test_each_agent_dreams_of_the_same_with_its_own_model():
     episode = act_out(envs.make_for(agents[400].config), 3, held_actions(20, 1, 4, 0))
     dreams = dreams_by_age(agents, episode, 4, 10, 2)
     for age, agent in agents.items():
-        assert np.allclose(dreams[age], dream(agent, episode, 4, 10, 2, act=False), atol=1e-6), f"the agent of {age} dreams of something else"
+        assert np.allclose(dreams[age], dream(agent, episode, 4, 10, 2, act=False), atol=1e-6), (
+            f"the agent of {age} dreams of something else"
+        )
     assert not np.allclose(dreams[400], dreams[600])
 
 

@@ -5,12 +5,13 @@ import pytest
 import torch
 from figures import assert_readable
 from minds import pendulum_agent, without_chance
+from toys import small
 
 from dreamer_core import envs
 from dreamer_core.errors import DreamerError
 from dreamer_core.viz.dream import act_out, held_actions
 from dreamer_core.viz.surprise import meddled, surprise, surprise_figure
-from dreamer_core.worlds.drawing import drawing
+from dreamer_core.worlds.drawing import whole
 from dreamer_core.worlds.plane import NoPlane
 
 NAMES = ["cos", "sin", "velocity"]
@@ -59,23 +60,34 @@ def test_the_first_row_is_never_the_moment_of_surprise(env):
 
 
 def test_a_hand_changes_one_row_and_what_follows_from_it(env):
-    plane = drawing(pendulum_agent().config).plane
+    config = pendulum_agent().config
     actions = held_actions(20, 1, 4, 0)
-    plain, moved = act_out(env, 5, actions), meddled(env, plane, 5, actions, 8, (1.0, -2.0))
+    plain, moved = act_out(env, 5, actions), meddled(env, config, 5, actions, 8, (1.0, -2.0))
     assert np.array_equal(plain.observation[:8], moved.observation[:8]), "rows before the hand changed"
     assert np.allclose(moved.observation[8], [np.cos(1), np.sin(1), -2], atol=1e-6), "the world is not where the hand put it"
-    expected = act_out(env, 5, actions[:0])  # a new episode of the simulator, put there too
-    assert len(expected.observation) == 1
-    plane.state(env, np.array([1.0, -2.0]))
+    envs.reset(env, 5, 0)
+    whole(config).plane.state(env, np.array([1.0, -2.0]))
     assert np.allclose(env.step(actions[8])[0], moved.observation[9], atol=1e-6), "what follows does not follow from there"
 
 
+def test_a_hidden_entry_stays_hidden_when_a_hand_changes_it():
+    config = pendulum_agent(wrappers={"hide": (2,)}).config
+    hidden, actions = envs.make_for(config), held_actions(20, 1, 4, 0)
+    plain = act_out(hidden, 5, actions)
+    angle = np.arctan2(*plain.observation[8][::-1])
+    moved = meddled(hidden, config, 5, actions, 8, (angle, 6.0))
+    assert np.allclose(moved.observation[:9], plain.observation[:9], atol=1e-6), (
+        "the velocity is hidden: nothing shows in the row of the kick"
+    )
+    assert not np.allclose(moved.observation[9], plain.observation[9], atol=1e-2), "one row later it must show"
+
+
 def test_a_world_that_cannot_be_moved_and_a_row_outside_are_told(env):
-    plane = drawing(pendulum_agent().config).plane
-    with pytest.raises(NoPlane, match="^the simulator cannot be put at a place of angle and velocity"):
-        meddled(env, plane._replace(state=None), 5, held_actions(20, 1, 4, 0), 8, (0, 0))
+    config, actions = pendulum_agent().config, held_actions(20, 1, 4, 0)
+    with pytest.raises(NoPlane, match="^the simulator of dreamer/Recall-v0 cannot be put at a place"):
+        meddled(env, small(env="dreamer/Recall-v0"), 5, actions, 8, (0, 0))
     with pytest.raises(ValueError, match="^a hand cannot move the world at row 20 of an episode of 20 steps"):
-        meddled(env, plane, 5, held_actions(20, 1, 4, 0), 20, (0, 0))
+        meddled(env, config, 5, actions, 20, (0, 0))
 
 
 @pytest.mark.parametrize("latent", ["gaussian", "categorical"])

@@ -24,7 +24,9 @@ def expectation_figure(rows: Sequence[Row], title: str = "") -> Figure:
     """
     rows = [row for row in rows if "imagined_return_mean" in row and row.get("grad_steps", 1) > 0]
     if not rows:
-        raise DreamerError("no evaluation here tells an imagined return: give the metrics of a run with a world model that has begun to learn")
+        raise DreamerError(
+            "no evaluation here tells an imagined return: give the metrics of a run with a world model that has begun to learn"
+        )
     steps, imagined = series(rows, "imagined_return_mean").T
     real = series(rows, "eval_return_mean")[:, 1]
     gap = imagined - real

@@ -120,7 +120,6 @@ def fault_map(
     real = real_runs(env, plane, places, courses, config, age)  # (N, P, L + 1, O)
     ended = np.isnan(real).any(-1)
     torch.manual_seed(seed)
-    # The real rows of a simulator's place are what was seen last; rows before it, where the world can be run backwards.
     seen = leading_rows(agent, plane, places) if plane.observation is not None else real[:, 0, :1]
     dreams = dreams_from(agent, torch.from_numpy(seen), courses, count)  # (N, P, K, L + 1, O)
     dreamt = unit.of(real[:, :, None], dreams)  # (N, P, K, L + 1)
@@ -154,7 +153,7 @@ def usual_tolerance(unit: Measure, plane: Plane) -> float:
 
 
 def density(plane: Plane, visited: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """How many of the places (N, 2) lie nearest to each point of the grid, `plane.grid(shape)`: (A, B). Those beyond its ends are left out."""
+    """How many of the places (N, 2) lie nearest to each point of `plane.grid(shape)`: (A, B). Those beyond what is shown are left out."""
     inside = (visited >= plane.low).all(-1) & (visited <= plane.high).all(-1)
     grid, numbers = plane.grid(shape), []
     for axis, around in enumerate(plane.periodic):
@@ -199,7 +198,7 @@ def fault_figure(found: FaultMap, visited: np.ndarray, title: str = "") -> Figur
     return describe(
         figure,
         alt=f"Four maps over {' and '.join(plane.names)}. In the median of {found.steps} steps at most, {'; '.join(told)}.",
-        caption=f"Steps until a dream is off by more than {limit}, beside steps until two real copies are, which began {found.hair:.1%} of a "
-        f"side apart. Dark in both upper maps: the world is unstable there, and no model could do much better. Red below: the copies stay "
+        caption=f"Steps until a dream is off by more than {limit}, beside steps until two real copies are, which began {found.hair:.1%} of "
+        f"a side apart. Dark in both upper maps: the world is unstable there, and no model could do much better. Red below: the copies stay "
         f"together and the dream does not, so the model is wrong there. See whether the red lies where the data are thin.",
     )

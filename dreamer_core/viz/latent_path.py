@@ -74,7 +74,9 @@ def latent_path_figure(paths: Mapping[str, LatentPath], title: str = "") -> Figu
         if path.parted is not None:
             ends = np.stack([path.real[path.parted], middle[path.parted]])
             axis.plot(*ends.T, color=RED, linewidth=1.6, marker="D", markersize=6, zorder=6, label="here they part")
-        told.append(f"in {name} " + (f"they part after {path.parted} steps" if path.parted is not None else f"they do not part in {steps} steps"))
+        told.append(
+            f"in {name} " + (f"they part after {path.parted} steps" if path.parted is not None else f"they do not part in {steps} steps")
+        )
         axis.set(xlabel=f"{name}, direction 1 ({path.share[0]:.0%})", ylabel=f"{name}, direction 2 ({path.share[1]:.0%})")
         axis.set_title(told[-1], fontsize=10)
     handles = {label: handle for axis in axes[0] for handle, label in zip(*axis.get_legend_handles_labels())}

@@ -17,9 +17,11 @@ from matplotlib.figure import Figure
 
 from dreamer_core import envs
 from dreamer_core.agent import Dreamer
+from dreamer_core.config import Config
 from dreamer_core.viz.dream import BAND, Episode, believe
 from dreamer_core.viz.show import BLUE, GREEN, ORANGE, PURPLE, RED, check_names, describe, stack
-from dreamer_core.worlds.plane import NoPlane, Plane
+from dreamer_core.worlds.drawing import seen_by_agent, whole
+from dreamer_core.worlds.plane import NoPlane
 
 
 class Surprise(NamedTuple):
@@ -62,24 +64,25 @@ def surprise(agent: Dreamer, episode: Episode, count: int = 32) -> Surprise:
     )
 
 
-def meddled(env: gym.Env, plane: Plane, seed: int, action: np.ndarray, row: int, place: Sequence[float], age: int = 0) -> Episode:
+def meddled(env: gym.Env, config: Config, seed: int, action: np.ndarray, row: int, place: Sequence[float], age: int = 0) -> Episode:
     """The episode that given actions (T, A) lead to, in which a hand moves the world to a `place` (2,) of its plane at a `row`.
 
     Args:
-        env: as the agent sees it (`envs.make_for`). plane: of what the agent sees (`drawing(config).plane`).
+        env: as the agent sees it (`envs.make_for(config)`).
 
     Raises:
-        NoPlane: the simulator of this world cannot be put anywhere. ValueError: the row is not one of the episode's.
+        NoPlane: the world has no plane, or its simulator cannot be put anywhere on it. ValueError: the row is not one of the episode's.
     """
-    if plane.state is None:
-        raise NoPlane(f"the simulator cannot be put at a place of {' and '.join(plane.names)}: give the world's plane a `state`")
+    plane = whole(config).plane
+    if plane is None or plane.state is None:
+        raise NoPlane(f"the simulator of {config.env} cannot be put at a place: give the world a plane() with a `state`")
     if not 0 < row < len(action):
         raise ValueError(f"a hand cannot move the world at row {row} of an episode of {len(action)} steps: choose a row in between")
     observations, rewards = [envs.reset(env, seed, age)], []
     for number, step in enumerate(action, 1):
         observation, reward, terminated, truncated, _ = env.step(step)
         if number == row:
-            observation = np.asarray(plane.state(env, np.asarray(place, float)), np.float32)
+            observation = seen_by_agent(plane.state(env, np.asarray(place, float)), config.wrappers)
         observations.append(observation)
         rewards.append(reward)
         if terminated or truncated:
