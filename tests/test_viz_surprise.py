@@ -23,25 +23,29 @@ def env():
     return envs.make_for(pendulum_agent().config)
 
 
-def bare(**changes):
-    """An agent whose prior is N(0, 1) and whose posterior is N(e, 1) for each of two entries, with e the first two observations."""
-    agent = without_chance(pendulum_agent(model=STILL | changes))
-    rssm, width = agent.model.rssm, np.log(np.e - 1) if not changes else 0.0  # softplus of this is 1
-    spread = torch.full((2,), float(np.log(np.expm1(1 - rssm.config.min_std))) if not changes else width)
-    rssm.prior.forward = lambda h: torch.cat([torch.zeros(*h.shape[:-1], 2), spread.expand(*h.shape[:-1], 2)], -1)
-    rssm.posterior = lambda h, embed: torch.cat([embed[..., :2], spread.expand(*embed.shape[:-1], 2)], -1)
+def bare():
+    """An agent whose prior is N(0, 2) and whose posterior is N(e, 1) for each of two entries, with e the first two observations."""
+    agent = without_chance(pendulum_agent(model=STILL))
+    rssm = agent.model.rssm
+
+    def bell(mean, std):
+        """Parameters of a Normal: a mean, and what softplus and the least width make `std` of."""
+        return torch.cat([mean, torch.full_like(mean, float(np.log(np.expm1(std - rssm.config.min_std))))], -1)
+
+    rssm.prior.forward = lambda h: bell(torch.zeros(*h.shape[:-1], 2), 2.0)
+    rssm.posterior = lambda h, embed: bell(embed[..., :2], 1.0)
     agent.model.encode = lambda observation: observation
     return agent
 
 
-def test_the_surprise_of_bells_of_width_one_is_half_the_squared_distance(env):
-    """KL[N(m, 1) || N(0, 1)] = m^2 / 2, summed over the entries: half of cos^2 + sin^2 is a half in every row."""
-    episode = act_out(env, 3, held_actions(12, 1, 4, 0))
+def test_the_surprise_is_the_textbooks_kl(env):
+    """KL[N(m, 1) || N(0, 2)] = ln 2 + (1 + m^2) / 8 - 1/2, summed over both entries; cos^2 + sin^2 = 1 in every row."""
+    episode, wide = act_out(env, 3, held_actions(12, 1, 4, 0)), 2 * (np.log(2) + 1 / 8 - 1 / 2)
     found = surprise(bare(), episode, count=3)
-    assert np.allclose(found.kl, 0.5, atol=1e-5), "the surprise is not the KL of the posterior from the prior, in nats"
+    assert np.allclose(found.kl, wide + 1 / 8, atol=1e-5), "the surprise is not the KL of the posterior from the prior, in nats"
     far = episode._replace(observation=episode.observation * np.where(np.arange(13) == 7, 3, 1)[:, None].astype(np.float32))
     found = surprise(bare(), far, count=3)
-    assert found.moment == 7 and np.isclose(found.kl[7], 4.5, atol=1e-4), "three times as far must be nine times the surprise, at row 7"
+    assert found.moment == 7 and np.isclose(found.kl[7], wide + 9 / 8, atol=1e-4), "at row 7 it is three times as far"
 
 
 def test_expected_is_the_prior_decoded_and_believed_the_posterior(env):

@@ -199,6 +199,6 @@ def fault_figure(found: FaultMap, visited: np.ndarray, title: str = "") -> Figur
         figure,
         alt=f"Four maps over {' and '.join(plane.names)}. In the median of {found.steps} steps at most, {'; '.join(told)}.",
         caption=f"Steps until a dream is off by more than {limit}, beside steps until two real copies are, which began {found.hair:.1%} of "
-        f"a side apart. Dark in both upper maps: the world is unstable there, and no model could do much better. Red below: the copies stay "
-        f"together and the dream does not, so the model is wrong there. See whether the red lies where the data are thin.",
+        f"a side apart. Dark in both upper maps: the world is unstable there, and no model could do much better. Red below: the copies "
+        f"stay together and the dream does not, so the model is wrong there. See whether the red lies where the data are thin.",
     )
