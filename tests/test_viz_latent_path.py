@@ -51,6 +51,12 @@ def test_they_part_where_the_belief_leaves_the_dreams():
     assert made(7).parted == 7 and made(50).parted is None
 
 
+def test_the_typical_dream_is_one_of_them_and_no_outlier():
+    path = made(7)
+    dreams = np.concatenate([path.dreams[:2] + 50, np.zeros((1, 20, 2)), path.dreams[2:] + 0.02])
+    assert path._replace(dreams=dreams).typical >= 3, "the dream nearest to all others lies among the many"
+
+
 def test_the_figure_says_where_they_part():
     figure = latent_path_figure({"h": made(7), "z": made(50)}, "ways")
     assert "in h they part after 7 steps" in figure.alt and "in z they do not part in 19 steps" in figure.alt

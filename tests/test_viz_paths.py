@@ -47,6 +47,20 @@ def test_a_path_that_wraps_around_is_broken_there():
     assert np.array_equal(unbroken(free, ROOM.plane), free), "a room does not wrap around"
 
 
+def test_a_blank_row_has_no_place_and_the_last_that_has_one_counts():
+    real = straight((0.3, 0), 3)[1]
+    real[-1, 0] = np.nan
+    figure = paths_figure({"right": straight((0.8, 0))}, ROOM.plane, {"right": real})
+    gap = 6 / 7 * (0.8 - 0.3)
+    assert f"and {gap:.2g} from where the world leads" in figure.alt, figure.alt
+
+
+def test_no_distance_is_told_where_the_coordinates_have_different_units():
+    turning = np.stack([np.cos([0.1, 0.2]), np.sin([0.1, 0.2]), [1.0, 2.0]], -1)[None]
+    alt = paths_figure({"push": turning, "pull": turning}, TURN).alt
+    assert alt.endswith("from one state: push, pull.") and "within" not in alt, alt
+
+
 def test_half_of_the_ends_lie_within_the_spread():
     ends = np.array([[0, 0], [0, 0], [0, 0], [3, 4], [30, 40]], float)
     assert spread(ends) == 0

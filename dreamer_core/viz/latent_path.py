@@ -28,6 +28,12 @@ class LatentPath(NamedTuple):
         low, _, high = np.quantile(self.dreams, BAND, axis=0)
         return departure(self.real, low, high, MARGIN * np.ptp(self.ground, 0))
 
+    @property
+    def typical(self) -> int:
+        """The dream that lies nearest to all others, step by step: one that was dreamt, where a median of dreams that differ is none."""
+        apart = np.linalg.norm(self.dreams[:, None] - self.dreams[None], axis=-1)  # (K, K, L + 1)
+        return int(apart.mean((1, 2)).argmin())
+
 
 @torch.no_grad()
 def latent_path(
@@ -63,16 +69,16 @@ def latent_path_figure(paths: Mapping[str, LatentPath], title: str = "") -> Figu
     figure, axes = plt.subplots(1, len(paths), figsize=(5.4 * len(paths), 5.0), layout="constrained", squeeze=False)
     told = []
     for axis, (name, path) in zip(axes[0], paths.items()):
-        middle = np.median(path.dreams, 0)
+        typical = path.dreams[path.typical]
         axis.plot(*path.ground.T, ".", color=GREY, markersize=2, alpha=0.3, zorder=1, label="rows of other episodes")
-        for single in path.dreams[:8]:
-            axis.plot(*single.T, color=ORANGE, linewidth=0.6, alpha=0.45, zorder=2)
-        axis.plot(*path.real.T, color=BLUE, linewidth=2, marker="o", markersize=2.5, zorder=3, label="belief that watches")
-        axis.plot(*middle.T, color=ORANGE, linewidth=2, marker="o", markersize=2.5, zorder=4, label="dream (median; thin: single ones)")
-        axis.plot(*path.real[0], "s", color="black", markersize=8, zorder=5, label="the eyes close")
+        for single in path.dreams:
+            axis.plot(*single.T, color=ORANGE, linewidth=0.5, alpha=0.35, zorder=2)
+        axis.plot(*typical.T, color=ORANGE, linewidth=2, marker="o", markersize=3, zorder=3, label="a typical dream (thin: the others)")
+        axis.plot(*path.real.T, color=BLUE, linewidth=2, marker="o", markersize=3, zorder=4, label="belief that watches")
+        axis.plot(*path.real[0], "s", color="black", fillstyle="none", markersize=11, markeredgewidth=2, zorder=5, label="the eyes close")
         steps = len(path.real) - 1
         if path.parted is not None:
-            ends = np.stack([path.real[path.parted], middle[path.parted]])
+            ends = np.stack([path.real[path.parted], typical[path.parted]])
             axis.plot(*ends.T, color=RED, linewidth=1.6, marker="D", markersize=6, zorder=6, label="here they part")
         told.append(
             f"in {name} " + (f"they part after {path.parted} steps" if path.parted is not None else f"they do not part in {steps} steps")

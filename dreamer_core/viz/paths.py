@@ -45,6 +45,7 @@ def paths_figure(
     if not 1 <= len(dreams) <= len(COLOURS):
         raise DreamerError(f"{len(dreams)} plans cannot be told apart in one figure: give 1 to {len(COLOURS)}")
     real, told = real or {}, []
+    alike = plane.units[0] == plane.units[1] and not any(plane.periodic)  # so that there are distances
     figure, axis = plt.subplots(figsize=(6.4, 6.2), layout="constrained")
     if scene is not None:
         draw_parts(axis, [part for part in wordless(scene).parts if part.ink != "body"], PALE)
@@ -54,15 +55,16 @@ def paths_figure(
             axis.plot(*unbroken(single, plane).T, color=colour, linewidth=0.8, alpha=0.35)
         axis.plot(*places[:, -1].T, ".", color=colour, markersize=5)
         ends = f"{name}: half of the dreams end within {spread(places[:, -1]):.2g} of their middle"
-        if name in real:
-            path = plane.place(real[name])
+        path = plane.place(real[name]) if name in real else np.empty((0, 2))
+        seen = np.flatnonzero(np.isfinite(path).all(-1))  # rows without a place, as of a blank observation, are left out
+        if len(seen):
             axis.plot(*unbroken(path, plane).T, color=colour, linewidth=2.6, linestyle=(0, (2, 1)))
-            axis.plot(*path[-1], "X", color=colour, markeredgecolor="white", markersize=12, zorder=5)
-            ends += f", and {np.hypot(*(np.median(places[:, -1], 0) - path[-1])):.2g} from where the world leads"
+            axis.plot(*path[seen[-1]], "X", color=colour, markeredgecolor="white", markersize=12, zorder=5)
+            off = np.nanmedian(places[:, seen[-1]], 0) - path[seen[-1]]
+            ends += f", and {np.hypot(*off):.2g} from where the world leads"
         told.append(ends)
     axis.plot(*plane.place(next(iter(dreams.values()))).mean(0)[0], "s", color="black", markersize=9, zorder=6)
-    equal = "equal" if plane.units[0] == plane.units[1] and not any(plane.periodic) else "auto"
-    axis.set(xlabel=plane.labels[0], ylabel=plane.labels[1], aspect=equal)
+    axis.set(xlabel=plane.labels[0], ylabel=plane.labels[1], aspect="equal" if alike else "auto")
     axis.set_xlim(plane.low[0], plane.high[0])
     axis.set_ylim(plane.low[1], plane.high[1])
     handles = [Line2D([], [], color=colour, linewidth=2, label=name) for name, colour in zip(dreams, COLOURS)]
@@ -70,12 +72,13 @@ def paths_figure(
     if real:
         handles.append(Line2D([], [], color="black", linestyle=(0, (2, 1)), marker="X", linewidth=2.4, label="what truly follows"))
     figure.legend(handles=handles, loc="outside lower center", fontsize=9, ncols=3)
+    distances = f" {'; '.join(told)}." if alike else ""
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     count, length, _ = next(iter(dreams.values())).shape
     return describe(
         figure,
         alt=f"Paths over {plane.names[0]} and {plane.names[1]}: {count} dreams of {length - 1} steps of each of {len(dreams)} plans, from "
-        f"one state. {'; '.join(told)}.",
+        f"one state: {', '.join(dreams)}.{distances}",
         caption=f"One colour a plan, {count} dreams of each; a dot is where a dream ends."
         + (" Dashed: what the world does under the same plan, up to the cross." if real else ""),
     )
@@ -83,4 +86,4 @@ def paths_figure(
 
 def spread(ends: np.ndarray) -> float:
     """Half of the places (K, 2) lie within this distance of their median."""
-    return float(np.median(np.hypot(*(ends - np.median(ends, 0)).T)))
+    return float(np.nanmedian(np.hypot(*(ends - np.nanmedian(ends, 0)).T)))
