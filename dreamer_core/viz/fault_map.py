@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from dreamer_core import envs
 from dreamer_core.agent import Dreamer
+from dreamer_core.config import Config
 from dreamer_core.viz.dream import held_actions
 from dreamer_core.viz.measure import Measure, measure
 from dreamer_core.viz.plane import leading_rows, set_axes
@@ -44,7 +45,7 @@ def holds(error: np.ndarray, tolerance: float) -> np.ndarray:
     return np.where(missed.any(-1), missed.argmax(-1), error.shape[-1])
 
 
-def real_runs(env: gym.Env, plane: Plane, places: np.ndarray, plans: np.ndarray, config, age: int = 0) -> np.ndarray:
+def real_runs(env: gym.Env, plane: Plane, places: np.ndarray, plans: np.ndarray, config: Config, age: int = 0) -> np.ndarray:
     """What really follows from N places under P plans (P, L, A): observations (N, P, L + 1, O); NaN after an episode's end.
 
     Args:
@@ -119,9 +120,10 @@ def fault_map(
     places = plane.grid(shape).reshape(-1, 2)
     real = real_runs(env, plane, places, courses, config, age)  # (N, P, L + 1, O)
     ended = np.isnan(real).any(-1)
-    torch.manual_seed(seed)
     seen = leading_rows(agent, plane, places) if plane.observation is not None else real[:, 0, :1]
-    dreams = dreams_from(agent, torch.from_numpy(seen), courses, count)  # (N, P, K, L + 1, O)
+    with torch.random.fork_rng([]):  # the same map each time, and nothing that is drawn afterwards is changed by it
+        torch.manual_seed(seed)
+        dreams = dreams_from(agent, torch.from_numpy(seen), courses, count)  # (N, P, K, L + 1, O)
     dreamt = unit.of(real[:, :, None], dreams)  # (N, P, K, L + 1)
     dreamt = np.where(ended[:, :, None], 0, dreamt)
     apart = []
