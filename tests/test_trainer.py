@@ -589,7 +589,8 @@ def test_the_agents_that_are_kept_act_as_the_run_did_then_also_after_it_was_kill
 
 def test_no_agents_are_kept_unless_asked_and_none_that_cannot_dream(tmp_path):
     train(tiny(), tmp_path / "plain")
-    assert checkpoint.kept_agents(tmp_path / "plain") == {} and not (tmp_path / "plain" / "agents").exists()
+    assert checkpoint.kept_agents(tmp_path / "plain") == {}
+    assert not (tmp_path / "plain" / "agents").exists(), "a run that keeps no agents needs no folder for them"
     with pytest.raises(ConfigError, match="^keep_agents keeps agents that can dream, and --agent sac has no world model"):
         Trainer(tiny(keep_agents=20, agent="sac"), tmp_path / "sac")
 
