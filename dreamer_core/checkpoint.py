@@ -170,6 +170,17 @@ def load_of_a_run(path: Path, warn: Callable[[str], None]) -> tuple[dict[str, Te
     return load_newest(folder, warn)
 
 
+def kept_agent(folder: Path, step: int) -> Path:
+    """Where the run in `folder` keeps the agent of a step (`keep_agents`)."""
+    return folder / "agents" / f"step_{step:08d}.safetensors"
+
+
+def kept_agents(folder: Path) -> dict[int, Path]:
+    """The agents that the run in `folder` has kept: environment steps -> file of `save_one`, youngest first."""
+    files = (folder / "agents").glob("step_" + "[0-9]" * 8 + ".safetensors")
+    return {int(path.stem.removeprefix("step_")): path for path in sorted(files)}
+
+
 def save_one(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
     """One small file with tensors and state, for a trained agent that is handed on rather than trained on.
 

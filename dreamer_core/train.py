@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from tqdm import tqdm
 
 from dreamer_core import config as configs
+from dreamer_core.board import Board
 from dreamer_core.config import Config
 from dreamer_core.errors import ConfigError, DreamerError
 from dreamer_core.trainer import CHANGEABLE, Trainer, differences, read_config
@@ -36,6 +37,8 @@ class Arguments:
     resume: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Folder of a run to continue; its own configuration is used, and only --env-steps, --device and --threads may be changed.
     An environment that remembers earlier episodes (a curriculum) does not come back as it was, which is noticed only where it shows."""
+    tensorboard: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Folder for the same numbers as events that TensorBoard draws while the run goes on; needs the extra `tensorboard`."""
 
 
 def flag(name: str, words: list[str]) -> str | None:
@@ -85,13 +88,12 @@ def one_sentence(error: BaseException | None, box: str) -> str:
     return f"{reason[:1].lower()}{reason[1:]}; run with --help to see all settings"
 
 
-def start(words: list[str]) -> Trainer:
+def start(arguments: Arguments) -> Trainer:
     """The run that a command line asks for.
 
     Raises:
         DreamerError: it asks for something that does not exist or does not go together.
     """
-    arguments = parse(words)
     if arguments.resume is None:
         return Trainer(arguments.config, arguments.out, warn=say)
     own = configs.to_dict(read_config(arguments.resume))
@@ -136,14 +138,18 @@ def train(words: list[str]) -> None:
     """Start or resume a run, train, and close it however it ends."""
     trainer = None
     try:
-        trainer = start(words)
+        asked = parse(words)
+        trainer = start(asked)
         if trainer.step == trainer.config.env_steps:
             return say(f"this run has finished its {trainer.step} steps: ask for more with --env-steps")
-        with tqdm(total=trainer.config.env_steps, initial=trainer.step, unit="step", dynamic_ncols=True) as bar:
+        board = contextlib.nullcontext() if asked.tensorboard is None else contextlib.closing(Board(asked.tensorboard, trainer))
+        with board as events, tqdm(total=trainer.config.env_steps, initial=trainer.step, unit="step", dynamic_ncols=True) as bar:
             run = trainer.run(
                 on_step=lambda _: bar.update(), on_pretrain=lambda share: bar.set_postfix_str(f"learning from random steps {share:.0%}")
             )
             for metrics in run:
+                if events is not None:
+                    events.write(metrics)
                 bar.set_postfix_str(f"return {metrics['eval_return_mean']:.0f} +- {metrics['eval_return_std']:.0f}")
     except DreamerError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -212,6 +212,10 @@ class Trainer:
         check_threads(config)
         if config.env_steps < (learns := first_learning(config)):
             warn(f"learning starts at step {learns}, so {config.env_steps} steps teach nothing: raise env_steps or lower schedule.prefill")
+        if config.keep_agents and config.agent != "dreamer":
+            raise ConfigError(
+                f"keep_agents keeps agents that can dream, and --agent {config.agent} has no world model: set keep_agents to 0"
+            )
         device = pick_device(config)
         self.config = config
         self.env = envs.make_for(config)
@@ -351,6 +355,7 @@ class Trainer:
                 if due:
                     metrics = self.evaluate()
                     self._log(metrics)
+                self._keep_agent()
                 if self.out is not None and (self.step % self.config.checkpoint_every == 0 or at_end):
                     with explained(self.out, self._keep_going()):
                         self.save()
@@ -358,6 +363,15 @@ class Trainer:
                     yield metrics
         if self.lock is not None:
             self.lock.close()
+
+    def _keep_agent(self) -> None:
+        """Where it is due, write the trained agent of this step to a file of its own."""
+        every, learned = self.config.keep_agents, self.agent.grad_steps > 0
+        if self.out is not None and every and learned and self.step % every == 0:
+            path = checkpoint.kept_agent(self.out, self.step)
+            with explained(self.out, self._keep_going()):
+                path.parent.mkdir(exist_ok=True)
+                self.agent.save(path)
 
     def _act(self) -> None:
         """One environment step: update the belief, choose an action, store the row, move on."""
@@ -497,6 +511,7 @@ class Trainer:
             with explained(out, trainer._keep_going()):
                 trainer._write_config()
                 trainer._rewind_metrics()
+                trainer._rewind_agents()
         return trainer
 
     def _restore(self, tensors: dict[str, torch.Tensor], state: dict[str, Any], saved: Config, warn: Callable[[str], None]) -> None:
@@ -547,6 +562,12 @@ class Trainer:
             if file.tell() < self.written:
                 raise CheckpointError(f"{file.name} is shorter than when the checkpoint was made: restore it, or start a new run")
             file.truncate(self.written)
+
+    def _rewind_agents(self) -> None:
+        """Drop the agents that were kept after the checkpoint: they will be kept again."""
+        for step, path in checkpoint.kept_agents(self.out).items():
+            if step > self.step:
+                path.unlink()
 
 
 def read_config(out: Path, warn: Callable[[str], None] = lambda sentence: None) -> Config:

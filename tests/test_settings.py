@@ -189,7 +189,7 @@ CHANGES = {
 }  # fmt: skip
 # Held elsewhere: a preset only names values, the fast unroll must change nothing, an actor that does not fit the actions is refused
 # (test_envs.py), and the others decide where and when, not what.
-NOT_HERE = {"preset", "model.batched_unroll", "dreamerv3.actor", "device", "threads", "checkpoint_every"}
+NOT_HERE = {"preset", "model.batched_unroll", "dreamerv3.actor", "device", "threads", "checkpoint_every", "keep_agents"}
 
 
 def names():

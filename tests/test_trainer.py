@@ -562,6 +562,39 @@ def test_two_threads_repeat_themselves_also_when_resumed(tmp_path):
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
 
 
+def test_the_agents_that_are_kept_act_as_the_run_did_then_also_after_it_was_killed(tmp_path):
+    """Each file is the agent of its step, to the last bit, whether the run was killed or not; what lay ahead of a checkpoint is gone."""
+    config, lived = tiny(keep_agents=20), {}
+    trainer = Trainer(config, tmp_path / "whole")
+    for _ in trainer.run(on_step=lambda _: None):
+        if trainer.step in (40, 60, 80, 100):
+            lived[trainer.step] = {name: value.clone() for name, value in trainer.agent.model.state_dict().items()}
+    kept = checkpoint.kept_agents(tmp_path / "whole")
+    assert list(kept) == [40, 60, 80, 100], "from the first learning on, an agent each 20 steps, youngest first"
+    for step, path in kept.items():
+        weights = Dreamer.load(path).model.state_dict()
+        assert all(torch.equal(weights[name], value) for name, value in lived[step].items()), f"the agent of step {step} is another one"
+    assert live(tmp_path / "killed", config, step=85), "this life was to be killed"
+    (tmp_path / "killed" / "agents" / "step_00000100.safetensors").write_bytes(b"from a future that will not come")
+    resumed = Trainer.resume(tmp_path / "killed")
+    assert list(checkpoint.kept_agents(tmp_path / "killed")) == [40, 60], "agents later than the checkpoint must go"
+    finish(resumed)
+    again = checkpoint.kept_agents(tmp_path / "killed")
+    assert list(again) == list(kept)
+    for step, path in again.items():
+        (tensors, state), (others, theirs) = checkpoint.load_one(path), checkpoint.load_one(kept[step])
+        same = state == theirs and tensors.keys() == others.keys() and all(torch.equal(tensors[name], others[name]) for name in tensors)
+        assert same, f"the agent of step {step} differs after a resume"
+
+
+def test_no_agents_are_kept_unless_asked_and_none_that_cannot_dream(tmp_path):
+    train(tiny(), tmp_path / "plain")
+    assert checkpoint.kept_agents(tmp_path / "plain") == {}
+    assert not (tmp_path / "plain" / "agents").exists(), "a run that keeps no agents needs no folder for them"
+    with pytest.raises(ConfigError, match="^keep_agents keeps agents that can dream, and --agent sac has no world model"):
+        Trainer(tiny(keep_agents=20, agent="sac"), tmp_path / "sac")
+
+
 def test_killed_twice_in_one_episode(tmp_path):
     """The second time, the environment is brought back through actions from before the first."""
     config = tiny(checkpoint_every=5)

@@ -14,13 +14,17 @@ from toys import small
 import dreamer_core.viz
 from dreamer_core import envs, worlds
 from dreamer_core.agent import Dreamer
+from dreamer_core.viz.ages import ages_figure, dreams_by_age
 from dreamer_core.viz.branches import branch_out
 from dreamer_core.viz.dream import act_out, dream, dream_figure, held_actions, play, reconstruct
 from dreamer_core.viz.error_growth import error_growth, error_growth_figure
 from dreamer_core.viz.fan import fan, fan_figure, real_futures
 from dreamer_core.viz.film import film, filmstrip, tell
 from dreamer_core.viz.latent_map import latent_figure, latent_map, read_latents
+from dreamer_core.viz.latent_path import latent_path, latent_path_figure
+from dreamer_core.viz.paths import paths_figure
 from dreamer_core.viz.plane import agent_plane, plane_figure
+from dreamer_core.viz.surprise import surprise, surprise_figure
 from dreamer_core.worlds.drawing import drawing
 from dreamer_core.worlds.plane import NoPlane
 from dreamer_core.worlds.scene import Circle, Scene
@@ -92,6 +96,21 @@ def test_every_figure_of_every_world_is_readable_and_names_what_it_shows(env, wr
     figure = fan_figure(fan(agent, episode, 4, plans, 3), drawn.labels, truth, "a fan")
     assert {axis.get_ylabel() for axis in figure.axes} == set(drawn.labels), f"the fan's panels of {env} are labelled otherwise"
     assert ", ".join(drawn.labels) in figure.alt
+    figure = surprise_figure(surprise(agent, episode, 3), drawn.labels, "surprise")
+    assert {*drawn.labels, "surprise (nats)"} <= {axis.get_ylabel() for axis in figure.axes}, (
+        f"the panels of surprise in {env} are labelled otherwise"
+    )
+    assert_readable(figure)
+    assert_readable(latent_path_figure({"h": latent_path(agent, episodes, episodes[0], 4, 8, 3)}, "a path"))
+    aged = dreams_by_age({1: agent, 2: agent}, episodes[0], 4, 8, 3)
+    assert_readable(ages_figure(episodes[0].observation, aged, 4, drawn.labels, "ages"))
+    if drawn.plane is None:
+        with pytest.raises(NoPlane):
+            paths_figure(fan(agent, episode, 4, plans, 3), drawn.plane, truth)
+    else:
+        figure = paths_figure(fan(agent, episode, 4, plans, 3), drawn.plane, truth)
+        assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == drawn.plane.labels
+        assert_readable(figure)
     figure = error_growth_figure(error_growth(agent, episodes, [2, 5], 8, 2))
     assert "standard deviations" in figure.alt and "nan" not in figure.alt
     if drawn.plane is None:

@@ -1,15 +1,17 @@
 """Makes what the notebooks load instead of training it: `make assets`.
 
-Trains v1 with its default settings and seed 0 and writes three small files:
+Trains v1 with its default settings and seed 0 and writes four small files:
 
 * WORLD.safetensors, the trained agent;
 * WORLD.jsonl, the metrics of its training, a line per evaluation;
+* WORLD_seen.npy, all that it has seen while it trained, (R, O) as float16;
 * dream.png, the README's figure: a real episode beside dreams of it.
 """
 
 import json
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from dreamer_core.config import Config, preset
@@ -34,11 +36,13 @@ def main() -> None:
             bar.set_postfix_str(f"return {metrics['eval_return_mean']:.0f}")
     trainer.agent.save(ASSETS / f"{NAME}.safetensors")
     (ASSETS / f"{NAME}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    seen = trainer.agent.replay.data["observation"][: len(trainer.agent.replay)]
+    np.save(ASSETS / f"{NAME}_seen.npy", seen.numpy().astype(np.float16))
     episode = play(trainer.agent, trainer.evaluation_envs[0], seed=20_003)
     dreams = dream(trainer.agent, episode, start=5, steps=75, count=64, act=True)
     title = f"Swing-up after {config.env_steps} environment steps: what happened, and what the agent imagined"
     (ASSETS / "dream.png").write_bytes(png(dream_figure(episode.observation, dreams, 5, drawing(config).labels, title)))
-    print(f"written to {ASSETS}: {NAME}.safetensors, {NAME}.jsonl, dream.png")
+    print(f"written to {ASSETS}: {NAME}.safetensors, {NAME}.jsonl, {NAME}_seen.npy, dream.png")
 
 
 if __name__ == "__main__":

@@ -77,6 +77,18 @@ def exact_plane(agent: Dreamer, shape: tuple[int, int] = SHAPE) -> OnPlane:
     return OnPlane(plane, value, best_action(value, config.sac.gamma, EXACT[config.env]))
 
 
+def leading_rows(agent: Dreamer, plane: Plane, places: np.ndarray) -> np.ndarray:
+    """What an agent would have seen on its way to N places (N, 2), had nothing been done: (N, rows, O), the place itself last.
+
+    As many rows as its own dreams filter before they start; one where the world cannot be run backwards.
+    """
+    rows, seen = agent.config.imagination.start_rows if plane.before and agent.config.wrappers.action_repeat == 1 else 1, []
+    for row in range(rows):
+        places = plane.before(places) if row else places
+        seen.append(seen_by_agent(plane.observation(places), agent.config.wrappers))
+    return np.stack(seen[::-1], 1)
+
+
 @torch.no_grad()
 def agent_plane(agent: Dreamer, shape: tuple[int, int] = SHAPE, samples: int = 8) -> OnPlane:
     """The agent's soft value and its deterministic action, in every place of the grid.
@@ -90,12 +102,9 @@ def agent_plane(agent: Dreamer, shape: tuple[int, int] = SHAPE, samples: int = 8
         NoPlane: as `plane_of`.
     """
     plane = plane_of(agent)
-    model, actor, rows = agent.model, agent.sac.actor, agent.config.imagination.start_rows if plane.before else 1
-    places, seen = plane.grid(shape).reshape(-1, 2), []
-    for row in range(rows):
-        places = plane.before(places) if row else places
-        seen.append(seen_by_agent(plane.observation(places), agent.config.wrappers))
-    observation = torch.from_numpy(np.stack(seen[::-1], 1))  # (A * B, rows, O)
+    model, actor = agent.model, agent.sac.actor
+    observation = torch.from_numpy(leading_rows(agent, plane, plane.grid(shape).reshape(-1, 2)))  # (A * B, rows, O)
+    rows = observation.shape[1]
     h, _ = model.rssm.initial(len(observation))
     idle, flags = torch.zeros(*observation.shape[:2], agent.action), torch.zeros(observation.shape[:2])
     embed = model.encode(observation)

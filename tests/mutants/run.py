@@ -67,6 +67,7 @@ TESTS = {
     "trainer.py": ("trainer", "imagine", "settings", "train"),
     "checkpoint.py": ("checkpoint", "agent", "trainer"),
     "envs.py": ("envs", "trainer", "settings"),
+    "board.py": ("board",),
     "train.py": ("train",),
     "paper/symlog.py": ("paper/symlog", "paper/vectors"),
     "paper/twohot.py": ("paper/twohot", "paper/vectors", "settings"),

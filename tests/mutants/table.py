@@ -853,6 +853,8 @@ MUTANTS = {
         Mutant("presets", "a preset's plain value beats what is given", "given = data.get(name, {} if isinstance(values, dict) else values)", "given = data.get(name, {}) if isinstance(values, dict) else values"),
     ],
     "trainer.py": [
+        Mutant("runs", "agents of an abandoned future stay", "                trainer._rewind_agents()\n", ""),
+        Mutant("runs", "agents that have learned nothing are kept", "every and learned and self.step", "every and self.step"),
         Mutant("runs", "auto takes the accelerator for small models too", "config.model.units >= 512 else \"cpu\"", "True else \"cpu\""),
         Mutant("runs", "auto never takes the accelerator", "config.model.units >= 512 else \"cpu\"", "False else \"cpu\""),
         Mutant("ends", "a time limit is an end", "return terminated or truncated, terminated", "return terminated or truncated, terminated or truncated"),
@@ -1016,6 +1018,9 @@ MUTANTS = {
         Mutant("discrete actions", "choices inside of a user's wrapper count", "    while isinstance(env, gym.Wrapper):\n", "    if isinstance(env.unwrapped.action_space, Discrete):\n        return True\n    while isinstance(env, gym.Wrapper):\n"),
         Mutant("discrete actions", "an actor that SAC does not have is refused", "    if can_choose and actor not in (\"auto\", fitting):\n", "    if actor not in (\"auto\", fitting):\n"),
         Mutant("discrete actions", "a Normal actor for discrete actions is not noticed", "    if can_choose and actor not in (\"auto\", fitting):\n", "    if can_choose and actor == \"categorical\" != fitting:\n"),
+    ],
+    "board.py": [
+        Mutant("runs", "without TensorBoard a traceback", "        except ImportError:\n", "        except OSError:\n"),
     ],
     "train.py": [
         Mutant("presets", "the preset on the command line is ignored", "configs.preset(flag(\"preset\", words) or \"dropin\")", "configs.preset(\"dropin\")"),

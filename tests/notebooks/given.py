@@ -93,6 +93,8 @@ GIVEN: dict[str, dict[str, str]] = {
         "gradients hundreds of times longer |": "a symptom; the factors of six seeds are held where they are told",
     },
     "05": {
+        "at step 40: it changes": CHOSEN,
+        "the velocity by 5 rad/s": CHOSEN,
         "factor of 3. For a picture of 64 × 64": CHOSEN,
         "by 3, by 60 (a robot with 60": CHOSEN,
         "A factor of 3 costs": CHOSEN,
@@ -115,6 +117,10 @@ GIVEN: dict[str, dict[str, str]] = {
         "(On a grid of 20 rows, count": CHOSEN,
     },
     "07": {
+        "the model dreams 30 steps under": SHAPE,
+        "until the dream is 20 degrees": CHOSEN,
+        "train a model on 600 random": SHAPE,
+        "with 24 dreams": SHAPE,
         "*In the first 25 steps (1.25 seconds),": CHOSEN,
         "an action of 1.0 one could": CHOSEN,
         "and dream 64 times. The": SHAPE,

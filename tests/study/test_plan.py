@@ -204,7 +204,7 @@ def test_the_suites_expensive_baseline_has_one_seed_in_every_world_and_a_third_o
 def test_the_settings_that_arms_may_choose_are_all_of_the_commands_but_those_of_the_study():
     chosen = {name.partition(".")[0] for name in SETTINGS}
     sections = {"model", "replay", "imagination", "sac", "dreamerv3", "optimizer", "schedule"}
-    assert chosen == {"agent", "actor_critic", "preset", "device", "checkpoint_every"} | sections
+    assert chosen == {"agent", "actor_critic", "preset", "device", "checkpoint_every", "keep_agents"} | sections
 
 
 WITHIN = {  # where a plan may hold what holds itself, and what is said of it
