@@ -31,7 +31,8 @@ start from are those of the moment the environment was made.
 Nothing of the agent imports this module.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import gymnasium as gym
@@ -54,6 +55,15 @@ AT_ONCE = 4096  # windows filtered in one go
 PIXELS = 256  # height and width of a rendered picture
 
 
+@contextmanager
+def same_luck(agent: Dreamer, seed: int) -> Iterator[None]:
+    """Torch's generators seeded for a while, and afterwards as they were for whoever called."""
+    kind = agent.device.type
+    with torch.random.fork_rng([] if kind == "cpu" else None, device_type=kind):
+        torch.manual_seed(seed)
+        yield
+
+
 # --- where dreams begin --------------------------------------------------------------------------
 
 
@@ -68,7 +78,7 @@ class Starts(NamedTuple):
 def replay_starts(agent: Dreamer) -> Starts:
     """The beliefs from which the agent's own dreams begin: at the last rows of all windows of its replay buffer, but for an episode's end.
 
-    Each window is filtered here, with the model as it is now (`imagination.start_rows` rows).
+    Each window is filtered here, with the model as it is now (`imagination.start_rows` rows) and always with the same luck.
 
     Raises:
         NotEnoughData: the buffer holds no row that can be left.
@@ -77,8 +87,8 @@ def replay_starts(agent: Dreamer) -> Starts:
     length = min(agent.config.imagination.start_rows, len(replay))
     oldest = replay.count - len(replay)
     found = []
-    if length:
-        for first in torch.arange(oldest, replay.count - length + 1).split(AT_ONCE):
+    with same_luck(agent, 0):
+        for first in torch.arange(oldest, replay.count - length + 1).split(AT_ONCE) if length else ():
             window = replay.window(first, length)
             read = 0.0 if agent.config.replay.start == "zero" else 1.0
             beliefs = model.observe(window._replace(h=read * window.h))
@@ -118,10 +128,9 @@ def collect(agent: Dreamer, steps: int, seed: int = 0, episode: int | None = Non
     Raises:
         EnvError: the world cannot be made, or broke a promise.
     """
-    env, kind = envs.make_for(agent.config), agent.device.type
+    env = envs.make_for(agent.config)
     try:
-        with torch.random.fork_rng([] if kind == "cpu" else None, device_type=kind):
-            torch.manual_seed(seed)
+        with same_luck(agent, seed):
             number, over = seed, True
             for _ in range(steps):
                 if over:
@@ -176,7 +185,9 @@ class Dreams:
 
     def __init__(self, agent: Dreamer, observation: str, starts: str | Starts | None, horizon: int, size: int) -> None:
         if not isinstance(agent, Dreamer):
-            raise ConfigError(f"{type(agent).__name__} has no world model to dream with: give a Dreamer, for instance of Dreamer.load(folder)")
+            raise ConfigError(
+                f"{type(agent).__name__} has no world model to dream with: give a Dreamer, for instance of Dreamer.load(folder)"
+            )
         if observation not in OBSERVATIONS:
             raise ConfigError(f"observation is {observation!r}: choose {' or '.join(map(repr, OBSERVATIONS))}")
         for name, value in (("horizon", horizon), ("num_envs", size)):
@@ -186,7 +197,8 @@ class Dreams:
         rssm = agent.model.rssm
         self.starts = find_starts(agent, starts)
         self.h, self.z = rssm.initial(self.size)  # (B, D), (B, Z)
-        self.noise = torch.zeros_like(rssm.latent.noise(self.size, self.horizon, device=agent.device))  # (B, horizon, ...)
+        with same_luck(agent, 0):
+            self.noise = rssm.latent.noise(self.size, self.horizon, device=agent.device)  # (B, horizon, ...), of each z to come
         self.fate = torch.zeros(self.size, self.horizon, device=agent.device)  # in [0, 1): a dream ends where it lies above "goes on"
         self.age = np.zeros(self.size, int)  # steps taken
         self.discrete = agent.config.actor_critic == "dreamerv3" and agent.config.dreamerv3.actor == "categorical"
@@ -204,8 +216,7 @@ class Dreams:
         rows, noise = [], []
         for number, random in zip(which, randoms):
             rows.append(int(random.integers(len(self.starts.h))))
-            with torch.random.fork_rng([]):  # so that the luck of other dreams, and of the caller, is untouched
-                torch.manual_seed(int(random.integers(2**63)))
+            with same_luck(self.agent, int(random.integers(2**63))):
                 drawn, fate = latent.noise(self.horizon + 1), torch.rand(self.horizon)
             noise.append(drawn[0])
             self.noise[number], self.fate[number] = drawn[1:].to(device), fate.to(device)
@@ -257,7 +268,9 @@ class Dreams:
                 raise ConfigError(f"the dream was given the actions {envs.short(given)}: choose among 0 to {self.agent.action - 1}")
             given = np.eye(self.agent.action)[given.astype(int)]
         if not np.isfinite(given).all():
-            raise ConfigError(f"the dream was given the actions {envs.short(given)}: whoever chose them has diverged, so lower a learning rate")
+            raise ConfigError(
+                f"the dream was given the actions {envs.short(given)}: whoever chose them has diverged, so lower a learning rate"
+            )
         return torch.from_numpy(given.clip(-1, 1).astype(np.float32)).to(self.agent.device)
 
 
@@ -409,7 +422,9 @@ class DreamVectorEnv(VectorEnv):
             seeds = [int(seeds) + number for number in range(self.num_envs)]
         mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)))
         if len(seeds) != self.num_envs or mask.shape != (self.num_envs,) or mask.dtype != bool:
-            raise ConfigError(f"there are {self.num_envs} dreams: give one seed or {self.num_envs}, and a reset_mask of as many truth values")
+            raise ConfigError(
+                f"there are {self.num_envs} dreams: give one seed or {self.num_envs}, and a reset_mask of as many truth values"
+            )
         if not (self.begun or mask.all()):
             raise ConfigError("a first reset begins all dreams: leave the reset_mask out")
         which = np.flatnonzero(mask)

@@ -224,9 +224,7 @@ def main() -> None:
         rows = {"agent": run(f"{name}, agent", arguments.out / f"{name}, agent.json", lambda: itself(agent), arguments.fresh)}
         for arm in arguments.arms:
             seed = 0 if name == "stored" else int(name)
-            rows[arm] = run(
-                f"{name}, {arm}", arguments.out / f"{name}, {arm}.json", lambda: student(agent, arm, seed), arguments.fresh
-            )
+            rows[arm] = run(f"{name}, {arm}", arguments.out / f"{name}, {arm}.json", lambda: student(agent, arm, seed), arguments.fresh)
         found["dreams"][name] = rows
         if name == "stored":
             found["speed"] = run("speed", arguments.out / "speed.json", lambda: speed(agent), arguments.fresh)
