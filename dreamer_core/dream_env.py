@@ -104,7 +104,11 @@ def replay_starts(agent: Dreamer) -> Starts:
 
 @torch.no_grad()
 def prior_starts(agent: Dreamer) -> Starts:
-    """The model's own idea of how an episode begins: h = 0, and z from the prior. No real row is needed."""
+    """The model's own idea of how an episode begins: h = 0, and z from the prior. No real row is needed.
+
+    A Gaussian prior is one blur over all beginnings: where these differ much, as Pendulum's angles do, a dream may begin between
+    two of them, at a place that does not exist. It finds its way after some steps.
+    """
     h, _ = agent.model.rssm.initial(1)
     return Starts(h, agent.model.rssm.prior(h))
 
@@ -185,9 +189,7 @@ class Dreams:
 
     def __init__(self, agent: Dreamer, observation: str, starts: str | Starts | None, horizon: int, size: int) -> None:
         if not isinstance(agent, Dreamer):
-            raise ConfigError(
-                f"{type(agent).__name__} has no world model to dream with: give a Dreamer, for instance of Dreamer.load(folder)"
-            )
+            raise ConfigError(f"{type(agent).__name__} has no world model to dream with: give a Dreamer, for instance Dreamer.load(folder)")
         if observation not in OBSERVATIONS:
             raise ConfigError(f"observation is {observation!r}: choose {' or '.join(map(repr, OBSERVATIONS))}")
         for name, value in (("horizon", horizon), ("num_envs", size)):
@@ -268,9 +270,7 @@ class Dreams:
                 raise ConfigError(f"the dream was given the actions {envs.short(given)}: choose among 0 to {self.agent.action - 1}")
             given = np.eye(self.agent.action)[given.astype(int)]
         if not np.isfinite(given).all():
-            raise ConfigError(
-                f"the dream was given the actions {envs.short(given)}: whoever chose them has diverged, so lower a learning rate"
-            )
+            raise ConfigError(f"the dream was given the actions {envs.short(given)}: whoever chose them has diverged")
         return torch.from_numpy(given.clip(-1, 1).astype(np.float32)).to(self.agent.device)
 
 
@@ -422,9 +422,7 @@ class DreamVectorEnv(VectorEnv):
             seeds = [int(seeds) + number for number in range(self.num_envs)]
         mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)))
         if len(seeds) != self.num_envs or mask.shape != (self.num_envs,) or mask.dtype != bool:
-            raise ConfigError(
-                f"there are {self.num_envs} dreams: give one seed or {self.num_envs}, and a reset_mask of as many truth values"
-            )
+            raise ConfigError(f"there are {self.num_envs} dreams: give one seed or {self.num_envs}, and a reset_mask of as many flags")
         if not (self.begun or mask.all()):
             raise ConfigError("a first reset begins all dreams: leave the reset_mask out")
         which = np.flatnonzero(mask)

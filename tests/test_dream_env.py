@@ -17,8 +17,8 @@ from runs import paper, tiny
 from toys import numbers, same
 
 from dreamer_core import envs
-from dreamer_core.agent import Dreamer, ModelFree
-from dreamer_core.dream_env import DreamEnv, Dreams, DreamVectorEnv, FilteredEnv, Starts, collect, first_starts, prior_starts, replay_starts
+from dreamer_core.agent import ModelFree
+from dreamer_core.dream_env import DreamEnv, DreamVectorEnv, FilteredEnv, Starts, collect, first_starts, prior_starts, replay_starts
 from dreamer_core.errors import ConfigError, DreamerError, NotEnoughData
 from dreamer_core.imagine import imagine
 from dreamer_core.trainer import Trainer, evaluate
@@ -95,7 +95,7 @@ def test_the_reward_arrives_with_the_next_state():
 
 
 def test_rewards_are_in_the_worlds_own_units():
-    """An agent that reads rewards times 10 plus 3, in a unit of 5 and times 0.4: the head says 2, so the world paid (2 * 5 / 0.4 - 3) / 10."""
+    """Rewards are read times 10 plus 3, in a unit of 5, times 0.4. The head says 2, so the world paid (2 * 5 / 0.4 - 3) / 10."""
     agent = lasting(sac=LOUD, wrappers=dict(reward_scale=10, reward_offset=3))
     agent.replay.reward_unit = 5.0
     agent.model.predict_reward = lambda state: (2 * torch.ones(len(state)), None)
@@ -381,9 +381,9 @@ def test_it_is_drawn_as_its_world_is(observation):
     env.reset(seed=0)
     first = env.render()
     assert first.shape == (256, 256, 3) and first.dtype == np.uint8 and len(np.unique(first)) > 1, "an empty picture"
-    agent.model.decode = lambda state: torch.tensor([[1.0, 0.0, 0.0]])
+    agent.model.decode = lambda state: torch.tensor([[1.0, 0.0, 0.0]]).expand(len(state), -1)
     upright = env.render()
-    agent.model.decode = lambda state: torch.tensor([[-1.0, 0.0, 0.0]])
+    agent.model.decode = lambda state: torch.tensor([[-1.0, 0.0, 0.0]]).expand(len(state), -1)
     hanging = env.render()
     inked = [np.flatnonzero((picture < 128).any((1, 2))).mean() for picture in (upright, hanging)]
     assert inked[0] < 128 < inked[1], "upright lies above the middle, hanging below"

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/dream_env.py                              everything: about two hours on a free core
     python tests/benchmarks/dream_env.py --dreams stored 1 --arms "sb3, latent"   a part of it
-    python tests/benchmarks/dream_env.py --keep                       also write notebooks/assets/dream_env.json
+    python tests/benchmarks/dream_env.py --keep                       also put what is asked for into notebooks/assets/dream_env.json
 
 It needs the extra `bench`. The dreams: "stored" is that of notebooks/assets/pendulum.safetensors, whose rows to start from are lived
 anew (`collect`); 1, 2, ... are those of agents trained here with that seed, and start from their own replay buffers. No model
@@ -25,6 +25,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -199,9 +200,10 @@ def speed(agent: Dreamer, seconds: float = 2.0) -> dict[str, float]:
     return found
 
 
-def run(name: str, file: Path, make: Callable[[], dict[str, Any]], fresh: bool) -> dict[str, Any]:
+def run(name: str, arguments: argparse.Namespace, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """A result, or the one that is stored."""
-    if fresh or not file.exists():
+    file = arguments.out / f"{name}.json"
+    if arguments.fresh or not file.exists():
         file.write_text(json.dumps(make(), indent=1), encoding="utf-8")
         print(f"{name}: {file.read_text(encoding='utf-8')}".replace("\n", ""), flush=True)
     return json.loads(file.read_text(encoding="utf-8"))
@@ -221,15 +223,26 @@ def main() -> None:
     found: dict[str, Any] = {"settings": settings(), "dreams": {}}
     for name in arguments.dreams:
         agent = dreamer(name, arguments.out)
-        rows = {"agent": run(f"{name}, agent", arguments.out / f"{name}, agent.json", lambda: itself(agent), arguments.fresh)}
-        for arm in arguments.arms:
-            seed = 0 if name == "stored" else int(name)
-            rows[arm] = run(f"{name}, {arm}", arguments.out / f"{name}, {arm}.json", lambda: student(agent, arm, seed), arguments.fresh)
-        found["dreams"][name] = rows
+        seed = 0 if name == "stored" else int(name)
+        work: dict[str, Callable[[], dict[str, Any]]] = {"agent": partial(itself, agent)}
+        work |= {arm: partial(student, agent, arm, seed) for arm in arguments.arms}
+        found["dreams"][name] = {part: run(f"{name}, {part}", arguments, make) for part, make in work.items()}
         if name == "stored":
-            found["speed"] = run("speed", arguments.out / "speed.json", lambda: speed(agent), arguments.fresh)
+            found["speed"] = run("speed", arguments, partial(speed, agent))
     if arguments.keep:
-        KEPT.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        keep(found)
+
+
+def keep(found: dict[str, Any]) -> None:
+    """Put results beside those kept of other dreams and arms, unless they were made with other settings."""
+    kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
+    if kept.get("settings") != found["settings"]:
+        kept = {"settings": found["settings"], "dreams": {}}
+    for name in DREAMS:
+        rows = kept["dreams"].pop(name, {}) | found["dreams"].get(name, {})
+        if rows:
+            kept["dreams"][name] = {part: rows[part] for part in ("agent", *ARMS) if part in rows}
+    KEPT.write_text(json.dumps(found | kept, indent=1) + "\n", encoding="utf-8")
 
 
 def settings() -> dict[str, Any]:
