@@ -404,7 +404,7 @@ def test_the_agent_does_not_know_of_it_and_it_loads_no_drawing():
         "import sys, dreamer_core.train; loaded = ['dreamer_core.dream_env' in sys.modules]; import dreamer_core.dream_env;"
         "print(loaded + [name in sys.modules for name in ('matplotlib', 'dreamer_core.worlds')])"
     )
-    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, encoding="utf-8").stdout
     assert said == "[False, False, False]\n", "whether the command loads it, and whether it loads matplotlib and the worlds' drawings"
 
 
@@ -466,6 +466,22 @@ def test_the_filter_believes_what_the_agent_believes():
         total, over = total + reward, terminated or truncated
     expected = evaluate(agent, [envs.make_for(agent.config)], 20).returns[0]
     assert total == pytest.approx(expected, rel=1e-6), "another episode than the agent's own"
+
+
+def test_the_filter_believes_in_what_was_done_and_not_in_what_the_agent_would_have_done():
+    agent = pendulum_agent()
+    env, rssm = FilteredEnv(agent), agent.model.rssm
+    seen, _ = env.reset(seed=20)
+    world = envs.make_for(agent.config)
+    world.reset(seed=20)
+    for action in (0.9, -0.4, 0.1):
+        h, z = torch.from_numpy(seen[None, : rssm.deter]), torch.from_numpy(seen[None, rssm.deter :])
+        seen, *_ = env.step(np.array([action]))
+        observation = torch.from_numpy(world.step(np.array([action]))[0])[None]
+        with torch.no_grad():
+            expected = rssm.step(h, z, torch.tensor([[action]]))
+            z = rssm.latent.mode(rssm.posterior(expected, agent.model.encode(observation)))
+        assert np.allclose(seen, torch.cat([expected, z], -1)[0], atol=1e-6), "the belief does not follow the action that was taken"
 
 
 def test_the_filter_hands_choices_on():
