@@ -257,15 +257,17 @@ class Dreamer(Agent):
         checkpoint.save_one(Path(path), tensors, {"config": to_dict(self.config)} | sizes)
 
     @classmethod
-    def load(cls, path: Path | str, warn: Callable[[str], None] = print) -> "Dreamer":
+    def load(cls, path: Path | str, warn: Callable[[str], None] = print, replay: bool = False) -> "Dreamer":
         """The agent that a run has trained, or that `save` wrote, ready to act and to dream; its replay buffer is empty.
 
         Args:
             path: a run's folder, of which the newest whole checkpoint counts; one of its checkpoints; or a file of `save`.
             warn: called with a sentence for each damaged checkpoint that is passed over.
+            replay: load the run's replay buffer, too.
 
         Raises:
-            CheckpointError: nothing is there, it is damaged, of another version, or was trained without a world model.
+            CheckpointError: nothing is there, it is damaged, of another version, or was trained without a world model; or a
+                replay buffer was asked for, and a file of `save` has none.
         """
         path = Path(path)
         if path.is_dir() or checkpoint.is_of_a_run(path):
@@ -282,6 +284,10 @@ class Dreamer(Agent):
         for name, module in agent.modules.items():
             module.load_state_dict(under(weights, f"{name}."))
         agent.replay.load_unit(unit)
+        if replay:
+            if "count" not in unit:
+                raise CheckpointError(f"{path} holds an agent without its replay buffer: name the folder of a run, or leave replay out")
+            agent.replay.load_state_dict(unit)
         return agent
 
     def initial(self, batch: int) -> Carry:

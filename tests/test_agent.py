@@ -710,6 +710,17 @@ def test_an_agent_is_loaded_from_the_folder_of_its_run(run):
     assert not same(numbers(older.model), numbers(agent.model)), "the older checkpoint holds the newer agent"
 
 
+def test_a_run_is_loaded_with_its_replay_buffer_if_asked(run, tmp_path):
+    trainer = Trainer.resume(run)
+    expected = trainer.agent.replay.state_dict()
+    trainer.close()
+    agent = Dreamer.load(run, replay=True)
+    assert len(agent.replay) > 0 and same(agent.replay.state_dict(), expected), "other rows than the run's"
+    agent.save(tmp_path / "agent.safetensors")
+    with pytest.raises(CheckpointError, match="without its replay buffer: name the folder of a run"):
+        Dreamer.load(tmp_path / "agent.safetensors", replay=True)
+
+
 def test_a_damaged_newest_checkpoint_is_passed_over_and_a_named_one_is_not(run, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     newest = tmp_path / "run/checkpoint/00000100.safetensors"

@@ -447,6 +447,30 @@ def test_notebook_08_says_what_lag_did():
     assert "after 200 rounds it stood below −1600 in each of four seeds in three worlds" in prose(PATHS[8])
 
 
+def test_notebook_08_tells_what_others_learned_in_the_dream():
+    """From the stored results of tests/benchmarks/dream_env.py."""
+    kept = json.loads((ASSETS / "dream_env.json").read_text(encoding="utf-8"))
+    settings, dreams = kept["settings"], kept["dreams"]
+    shown = ("sb3, decoded", "sb3, latent", "v1, decoded", "v1, latent")
+    assert list(dreams)[0] == "stored" and all(arm in found for found in dreams.values() for arm in shown)
+    ends = {(name, arm): [dreams[name][arm][what][-1] for what in ("real", "promised")] for name in dreams for arm in shown}
+    assert all(dreams[name][arm]["steps"][-1] == settings["steps"] for name, arm in ends) and settings["learning_rate"] == 1e-3
+    says(
+        8,
+        f"learning_rate=1e-3).learn({settings['steps']})",
+        f"Each student takes {settings['steps']:,} dream steps and no real one",
+        "Both students that read $(h, z)$ in the stored agent's dream (the first line of each) did so; those that read what",
+    )
+    for library in ("sb3", "v1"):
+        found = [real for (_, arm), (real, _) in ends.items() if arm.startswith(library)]
+        assert sum(real > -250 for real in found) > len(found) / 2, "most students can swing up the real pendulum"
+    gaps = {place: promised - real for place, (real, promised) in ends.items()}
+    assert sum(abs(gap) < 60 for gap in gaps.values()) > len(gaps) / 2, "mostly the world pays about what the dream promised"
+    assert min(gaps["stored", arm] for arm in shown if "latent" in arm) > 150, "both students of (h, z) were promised too much"
+    assert max(gaps["stored", arm] for arm in shown if "decoded" in arm) < 60, "and the two others were not"
+    assert any(max(row["real"][:-1]) > row["real"][-1] + 50 for found in dreams.values() for arm, row in found.items() if arm in shown)
+
+
 def test_notebook_08_quotes_the_race_in_six_worlds():
     text, worlds = prose(PATHS[8]), ASIDES["race"]
     five = [worlds[str(number)] for number in range(1, 6)]
