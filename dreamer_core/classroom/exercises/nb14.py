@@ -1,4 +1,4 @@
-"""Exercises of notebook 14: a law of motion, whether a reward can be seen, and how good a return is."""
+"""Exercises of notebook 14: a law of motion, how good a return is, and whether a reward can be seen."""
 
 import numpy as np
 
@@ -116,6 +116,83 @@ GLIDE = Exercise(
 
 # --- 14.2 --------------------------------------------------------------------------------------
 
+
+def share(value: float, random: float, best: float) -> float:
+    """Where a return lies between random play (0) and the best that is known (1); below and above are allowed."""
+    return (value - random) / (best - random)
+
+
+CASES = {
+    "-50, random -100, best 0": (-50.0, -100.0, 0.0),
+    "-30, random -90, best -10": (-30.0, -90.0, -10.0),
+    "8, random 2, best 6": (8.0, 2.0, 6.0),
+    "-120, random -100, best -20": (-120.0, -100.0, -20.0),
+}
+
+
+def observe_share(f) -> Observations:
+    return {f"the share of {name}": float(f(*case)) for name, case in CASES.items()}
+
+
+def expected_share() -> Observations:
+    return {f"the share of {name}": value for name, value in zip(CASES, (0.5, 0.75, 1.5, -0.25))}
+
+
+SHARE = Exercise(
+    id="14.2",
+    title="How good is that?",
+    minutes=4,
+    difficulty=1,
+    importance=2,
+    reference=share,
+    target=None,
+    observe=observe_share,
+    expected=expected_share,
+    gradients=False,
+    looks=(
+        Look("a return between the two", lambda d: (d.number(-60, -40), d.number(-100, -80), d.number(-20, -5)), draws=4),
+        Look("rewards above 0", lambda d: (d.number(40, 50), d.number(5, 10), d.number(60, 90)), draws=3),
+        Look("a return better than the best that is known", lambda d: (d.number(95, 120), d.number(5, 10), d.number(60, 90))),
+        Look("a return worse than random play", lambda d: (d.number(-150, -120), d.number(-100, -80), d.number(-20, -5))),
+        Look("random play that earns nothing", lambda d: (d.number(1, 4), 0.0, d.number(5, 9))),
+        Look("a best return of 0", lambda d: (d.number(-60, -40), d.number(-100, -80), 0.0)),
+    ),
+    mistakes=(
+        Mistake(
+            "share_of_the_best",
+            lambda value, random, best: value / best if best else 0.0,
+            "You divide by the best return, so random play counts for something, and negative returns are turned over. Start from random.",
+        ),
+        Mistake(
+            "not_from_random",
+            lambda value, random, best: value / (best - random),
+            "The distance is right, the start is not: count the return from random play too.",
+        ),
+        Mistake(
+            "from_the_best",
+            lambda value, random, best: (best - value) / (best - random),
+            "This is what is still missing: 1 for random play and 0 for the best. The other way round is meant.",
+        ),
+        Mistake(
+            "clipped",
+            lambda value, random, best: min(max((value - random) / (best - random), 0.0), 1.0),
+            "You cut off below 0 and above 1. An agent that is worse than random play, or better than your own controller, is news.",
+        ),
+        Mistake(
+            "in_percent",
+            lambda value, random, best: 100 * (value - random) / (best - random),
+            "These are percent. A share of 1 is meant for the best.",
+        ),
+    ),
+    hints=(
+        "Two numbers make a ruler: random play is its 0, the best that is known its 1.",
+        "How far is the return from random play? How far is the best one? Divide.",
+        "(value - random) / (best - random).",
+    ),
+)
+
+# --- 14.3 --------------------------------------------------------------------------------------
+
 # Three episodes of two rows each. The nearest row of another episode is worked out on paper.
 ROWS = np.array([[0.0, 0.0], [5.0, 0.0], [0.5, 0.0], [5.0, 1.5], [20.0, 0.0], [0.0, 2.5]])
 EPISODE = np.array([0, 0, 1, 1, 2, 2])
@@ -173,7 +250,7 @@ def mixed(d: Draw, recorded: tuple) -> tuple:
 
 
 EXPLAINED = Exercise(
-    id="14.2",
+    id="14.3",
     title="Can the reward be seen?",
     minutes=12,
     difficulty=3,
@@ -242,81 +319,4 @@ EXPLAINED = Exercise(
     ),
 )
 
-# --- 14.3 --------------------------------------------------------------------------------------
-
-
-def share(value: float, random: float, best: float) -> float:
-    """Where a return lies between random play (0) and the best that is known (1); below and above are allowed."""
-    return (value - random) / (best - random)
-
-
-CASES = {
-    "-50, random -100, best 0": (-50.0, -100.0, 0.0),
-    "-30, random -90, best -10": (-30.0, -90.0, -10.0),
-    "8, random 2, best 6": (8.0, 2.0, 6.0),
-    "-120, random -100, best -20": (-120.0, -100.0, -20.0),
-}
-
-
-def observe_share(f) -> Observations:
-    return {f"the share of {name}": float(f(*case)) for name, case in CASES.items()}
-
-
-def expected_share() -> Observations:
-    return {f"the share of {name}": value for name, value in zip(CASES, (0.5, 0.75, 1.5, -0.25))}
-
-
-SHARE = Exercise(
-    id="14.3",
-    title="How good is that?",
-    minutes=4,
-    difficulty=1,
-    importance=2,
-    reference=share,
-    target=None,
-    observe=observe_share,
-    expected=expected_share,
-    gradients=False,
-    looks=(
-        Look("a return between the two", lambda d: (d.number(-60, -40), d.number(-100, -80), d.number(-20, -5)), draws=4),
-        Look("rewards above 0", lambda d: (d.number(40, 50), d.number(5, 10), d.number(60, 90)), draws=3),
-        Look("a return better than the best that is known", lambda d: (d.number(95, 120), d.number(5, 10), d.number(60, 90))),
-        Look("a return worse than random play", lambda d: (d.number(-150, -120), d.number(-100, -80), d.number(-20, -5))),
-        Look("random play that earns nothing", lambda d: (d.number(1, 4), 0.0, d.number(5, 9))),
-        Look("a best return of 0", lambda d: (d.number(-60, -40), d.number(-100, -80), 0.0)),
-    ),
-    mistakes=(
-        Mistake(
-            "share_of_the_best",
-            lambda value, random, best: value / best if best else 0.0,
-            "You divide by the best return, so random play counts for something, and negative returns are turned over. Start from random.",
-        ),
-        Mistake(
-            "not_from_random",
-            lambda value, random, best: value / (best - random),
-            "The distance is right, the start is not: count the return from random play too.",
-        ),
-        Mistake(
-            "from_the_best",
-            lambda value, random, best: (best - value) / (best - random),
-            "This is what is still missing: 1 for random play and 0 for the best. The other way round is meant.",
-        ),
-        Mistake(
-            "clipped",
-            lambda value, random, best: min(max((value - random) / (best - random), 0.0), 1.0),
-            "You cut off below 0 and above 1. An agent that is worse than random play, or better than your own controller, is news.",
-        ),
-        Mistake(
-            "in_percent",
-            lambda value, random, best: 100 * (value - random) / (best - random),
-            "These are percent. A share of 1 is meant for the best.",
-        ),
-    ),
-    hints=(
-        "Two numbers make a ruler: random play is its 0, the best that is known its 1.",
-        "How far is the return from random play? How far is the best one? Divide.",
-        "(value - random) / (best - random).",
-    ),
-)
-
-EXERCISES = [GLIDE, EXPLAINED, SHARE]
+EXERCISES = [GLIDE, SHARE, EXPLAINED]

@@ -45,6 +45,6 @@ def share_by_interpolation(value, random, best):
 
 RIGHT = {
     "14.1": [glide_by_a_force, glide_by_decay],
-    "14.2": [explained_row_by_row, explained_by_products],
-    "14.3": [share_of_the_way, share_by_interpolation],
+    "14.2": [share_of_the_way, share_by_interpolation],
+    "14.3": [explained_row_by_row, explained_by_products],
 }

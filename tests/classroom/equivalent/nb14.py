@@ -6,7 +6,7 @@ BROADCAST = "a row of numbers is spread over the rows of a table without being t
 SQUARED = "a difference that is squared has no sign"
 
 EQUIVALENT: dict[str, dict[str, str]] = {
-    "14.2": {
+    "14.3": {
         "`mean` stands where `sum` belongs": SAME_NEAREST,
         "`float` is missing at `reward`": "a number of numpy's is as good as a float",
         "`argmin` runs over axis 0, where 1 is right": BOTH_WAYS,
