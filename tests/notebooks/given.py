@@ -242,6 +242,7 @@ GIVEN: dict[str, dict[str, str]] = {
         "evenly from −500 to 500: is": CHOSEN,
     },
     "14": {
+        "an error of 0.5 for each entry": "by hand: half the variance of an entry counted in standard deviations",
         "one or two actions, 30 to 200 steps. Ideas": CHOSEN,
         "| 10 | the five sentences": CHOSEN,
         "| 15 | the class below": CHOSEN,
