@@ -35,12 +35,16 @@ class Entry(NamedTuple):
 
 
 ENTRIES = (
-    Entry("o_t", "observation", "window.observation", "(B, T, O)", ("00", "01", "03", "05", "06", "11")),
-    Entry("a_t", "action that leaves row t, in [-1, 1]", "window.action", "(B, T, A)", ("00", "01", "03", "05", "06", "11")),
-    Entry("r_t", "reward that arrives with row t", "window.reward", "(B, T)", ("00", "01", "04", "05", "06", "11")),
+    Entry("o_t", "observation", "window.observation", "(B, T, O)", ("00", "01", "03", "05", "06", "11", "14")),
+    Entry("a_t", "action that leaves row t, in [-1, 1]", "window.action", "(B, T, A)", ("00", "01", "03", "05", "06", "11", "14")),
+    Entry("r_t", "reward that arrives with row t", "window.reward", "(B, T)", ("00", "01", "04", "05", "06", "11", "14")),
     Entry(r"\text{first}_t", "1 where an episode starts: no reward there, and h is 0", "window.first", "(B, T)", ("01", "04", "05", "06")),
     Entry(
-        r"\text{terminal}_t", "1 where the world ended for good, never for a time limit", "window.terminal", "(B, T)", ("01", "04", "06")
+        r"\text{terminal}_t",
+        "1 where the world ended for good, never for a time limit",
+        "window.terminal",
+        "(B, T)",
+        ("01", "04", "06", "14"),
     ),
     Entry("c_t", "continue: 1 - terminal", "1 - window.terminal", "(B, T)", ("01", "04")),
     Entry("i", "row numbers, for writing back", "window.index", "(B, T)", ("06", "11")),

@@ -247,4 +247,14 @@ GIVEN: dict[str, dict[str, str]] = {
         "carries more than at 0.95.": PAPER,
         "evenly from −500 to 500: is": CHOSEN,
     },
+    "14": {
+        "an error of 0.5 for each entry": "by hand: half the variance of an entry counted in standard deviations",
+        "one or two actions, 30 to 200 steps. Ideas": CHOSEN,
+        "| 10 | the five sentences": CHOSEN,
+        "| 15 | the class below": CHOSEN,
+        "| 10 | `scene`": CHOSEN,
+        "| 5 | three steps by hand": CHOSEN,
+        "| 5 | random play": CHOSEN,
+        "| 15 | train, look": CHOSEN,
+    },
 }

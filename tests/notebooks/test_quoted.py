@@ -14,6 +14,8 @@ import torch
 
 from dreamer_core import envs
 from dreamer_core.agent import Dreamer
+from dreamer_core.classroom import own_world
+from dreamer_core.classroom.exercises import nb14
 from dreamer_core.classroom.lesson import EXERCISES
 from dreamer_core.config import Config, WorldModelConfig, preset
 from dreamer_core.paper.twohot import symexp_bins
@@ -846,6 +848,34 @@ def test_notebook_12_states_the_settings():
     assert "each update brings 32 noisy returns around 0. After 200 updates" in text
     assert "normal_entropy(std), paid, value, scale, torch.ones(256), 0.01)" in code and "$\\eta = 0.01$ here" in text
     assert "episodes=25, length=17" in code and "the same 400 random steps" in text and 25 * (17 - 1) == 400
+
+
+def test_notebook_14_computes_by_hand():
+    """The ferry lies at 0 m, the jetty at 3 m; three pushes."""
+    jetty, pushes, position, velocity, rows = 3, (1.5, 1.0, 0.0), 0.0, 0.0, []
+    for number, push in enumerate(pushes, 1):
+        before = velocity
+        position, velocity = nb14.glide(position, velocity, push)
+        force = "0.5 · (−0.24)" if push == 0 else f"({push:g} + 0.5 · {1 - before:.1g})"
+        start = f"{before:.4g} + " if before else "0 + "
+        rows.append(
+            f"| {number} | {push:g} | {start}0.4 · {force} = {velocity:.4g} | {position:.5g} | {jetty - position:.5g} |",
+        )
+        assert push or 1 - before == pytest.approx(-0.24), "the third row's difference between current and velocity"
+    says(
+        14,
+        f"A step lasts {nb14.STEP} s. The water flows at {nb14.CURRENT:g} m/s. It drags at the ferry with {nb14.DRAG} m/s² for each m/s",
+        f"v' = v + {nb14.STEP}\\,\\big(\\text{{push}} + {nb14.DRAG}\\,(1 - v)\\big), \\qquad x' = x + {nb14.STEP}\\,v'",
+        f"The ferry lies at 0 m, the jetty at {jetty} m. We push with {pushes[0]}, then with 1, then not at all",
+        *rows,
+        f"Then the first reward would be {jetty} m off",
+    )
+    code_says(14, "actions=[1.5, 1.0, 0.0], rewards=by_hand", '"places": (0.0, 3.0)')
+
+
+def test_notebook_14_counts_the_checks():
+    text = prose(book(14))
+    assert len(own_world.CHECKS) == 10 and "The course asks ten questions more" in text and "Ten marks." in text
 
 
 def test_notebooks_00_to_02_tell_pendulum_as_it_is():
