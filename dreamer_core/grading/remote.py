@@ -414,15 +414,17 @@ class Answer:
             tensor = tensors[wire.index(change["i"])]
             value, grad = tensor.detach().clone(), tensor.requires_grad
             self.undo.append(lambda tensor=tensor, value=value, grad=grad: put_back(tensor, value, grad))
+            new = None if change["new"] is None else wire.tensor_of(change["new"], buffers)
             with torch.no_grad():
-                if change["new"] is not None:
-                    new = wire.tensor_of(change["new"], buffers)
-                    if new.shape != tensor.shape or new.dtype != tensor.dtype:
-                        tensor.data = new
-                    else:
-                        tensor.copy_(new)
-                elif change["written"]:
-                    tensor.copy_(value)
+                if change["of"] is not None:
+                    tensor.data = tensors[wire.index(change["of"])].data
+                elif new is not None and (new.shape != tensor.shape or new.dtype != tensor.dtype):
+                    tensor.data = new
+                elif new is not None or change["written"]:
+                    tensor.copy_(value if new is None else new)
+            if new is not None and change["grad"] and not change["leaf"] and not tensor.requires_grad:
+                with torch.enable_grad():
+                    tensor.copy_(new.requires_grad_())  # it hangs on a graph now, and is no leaf any more
             if tensor.is_leaf and tensor.requires_grad != bool(change["grad"]):
                 tensor.requires_grad_(bool(change["grad"]))
         for change in body["arrays"]:
@@ -544,7 +546,10 @@ class Answer:
         Raises:
             Exception: always.
         """
-        error = type(str(said["error"])[:80], (Exception,), {})(str(said["words"]))
+        words = str(said["words"])
+        if "Too many open files" in words:
+            words = "no file can be opened while an answer is judged, and a module that comes late is a file too: import it at the top"
+        error = type(str(said["error"])[:80], (Exception,), {})(words)
         line = said["line"] if type(said["line"]) is int and 0 < said["line"] <= self.source.count("\n") + 1 else 0
         exec(compile("\n" * (line - 1) + "raise error", self.file if line else "<elsewhere>", "exec"), {"error": error})
 
@@ -597,11 +602,9 @@ def new_tensor(part: dict[str, Any], buffers: list[bytes]) -> Tensor:
 
 def put_back(tensor: Tensor, value: Tensor, grad: bool) -> None:
     """Give a tensor its numbers back."""
-    with torch.no_grad():
-        if tensor.shape == value.shape and tensor.dtype == value.dtype:
-            tensor.copy_(value)
-        else:
-            tensor.data = value
+    if not tensor.is_leaf and not grad:
+        tensor.detach_()
+    tensor.data = value
     if tensor.is_leaf and tensor.is_floating_point():
         tensor.requires_grad_(grad)
 
@@ -633,7 +636,7 @@ def forbidden(said: dict[str, Any]) -> str:
     if what == FORBIDDEN[OWN_ANSWER]:
         return f"It calls the course's own `{detail.replace(':', '.')}`, which is the answer itself."
     allowed = {*FORBIDDEN.values(), "reads the course's own files", "writes to a file", "imports the course's own exercises"}
-    about = f" ({Path(detail).name})" if "file" in what and detail else f" (`{detail}`)" if "imports" in what else ""
+    about = f" ({detail})" if "file" in what and detail else f" (`{detail}`)" if "imports" in what else ""
     return f"It {what if what in allowed else 'does what it must not'}{about}: an answer computes from its inputs, and nothing else."
 
 

@@ -153,8 +153,9 @@ class Packer:
 
 
 def raw(tensor: Tensor) -> bytes:
-    """A tensor's numbers."""
-    return tensor.detach().clone().resolve_conj().resolve_neg().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+    """A tensor's numbers, in the order of its entries however it lies in memory."""
+    flat = torch.empty(tensor.numel(), dtype=tensor.dtype).copy_(tensor.detach().reshape(-1))
+    return flat.view(torch.uint8).numpy().tobytes()
 
 
 # --- unpacking ------------------------------------------------------------------------------------------
