@@ -127,7 +127,7 @@ def begin() -> None:
     """Make a process one that judges: one thread, and a warm room."""
     global rooms
     torch.set_num_threads(1)
-    rooms = Rooms(tuple(sorted({each.target.split(":")[0] for each in EXERCISES.values() if each.target})))
+    rooms = Rooms()
 
 
 def judge_one(taken: Taken, limits: Limits, salt: str) -> Mark:

@@ -80,8 +80,7 @@ def cells_of(path: Path) -> list[str]:
             raise NoNotebook(f"{path.name} is a link or no file")
         if path.stat().st_size > LARGEST:
             raise NoNotebook(f"{path.name} is larger than {LARGEST // 2**20} MB")
-        data = json.loads(path.read_bytes().decode("utf-8-sig"))
-        cells = data["cells"]
+        cells = json.loads(path.read_bytes().decode("utf-8-sig"))["cells"]
         return [joined(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     except OSError as error:
         raise NoNotebook(f"{path.name} could not be read ({error.strerror})") from None
@@ -121,7 +120,15 @@ def read(path: Path, exercises: dict[str, Exercise] = EXERCISES) -> Book:
     Raises:
         NoNotebook: the file is none.
     """
-    cells = cells_of(path)
+    return book_of(cells_of(path), path.name, exercises)
+
+
+def book_of(cells: list[str], name: str = "", exercises: dict[str, Exercise] = EXERCISES) -> Book:
+    """The answers in the texts of code cells.
+
+    Args:
+        name: of the file.
+    """
     statements, broken = [], []
     for cell in cells:
         text, tree = parsed(cell)
@@ -129,18 +136,18 @@ def read(path: Path, exercises: dict[str, Exercise] = EXERCISES) -> Book:
             broken.append(cell)
         else:
             statements += [statement_of(node, text) for node in tree.body]
-    number = number_of(path, cells, exercises)
+    number = number_of(name, cells, exercises)
     asked = [each for each in exercises.values() if notebook_of(each.id) == number]
     extra = [exercises[each.exercise] for each in statements if each.exercise in exercises and notebook_of(each.exercise) != number]
     found = {each.id: take(each, statements, broken, exercises) for each in [*asked, *extra]}
     return Book(number, found, remarks(cells, statements, exercises))
 
 
-def number_of(path: Path, cells: list[str], exercises: dict[str, Exercise]) -> str:
+def number_of(name: str, cells: list[str], exercises: dict[str, Exercise]) -> str:
     """Which notebook of the course it is: by its begin("03"), its name, or its exercises."""
     known = {notebook_of(number) for number in exercises}
     begun = [number for cell in cells for number in re.findall(r'^begin\(\s*["\'](\d\d)["\']', cell, re.MULTILINE)]
-    named = NUMBERED.findall(path.name)
+    named = NUMBERED.findall(name)
     answered = [number.zfill(2) for cell in cells for number in re.findall(r'^@exercise\(\s*["\'](\d+)\.\d+["\']', cell, re.MULTILINE)]
     return next((number for number in [*begun, *named, *answered] if number in known), "")
 

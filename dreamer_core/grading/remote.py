@@ -33,6 +33,7 @@ from torch import Tensor
 
 from dreamer_core import classroom
 from dreamer_core.classroom.contain import OutOfTime, cause
+from dreamer_core.classroom.lesson import EXERCISES
 from dreamer_core.classroom.spec import Exercise
 from dreamer_core.grading import wire
 from dreamer_core.grading.room import ENDED, FORBIDDEN, OWN_ANSWER
@@ -87,12 +88,13 @@ class Rooms:
     """Where answers are taken in: a warm process to fork from, or a new interpreter for each. Use as a context manager.
 
     Args:
-        modules: what a room knows beside `KNOWN`.
+        modules: what a room knows beside `KNOWN`; of itself, where the exercises' functions stand.
         warm: fork from a warm process; where there is no fork that torch survives (all systems but Linux), never.
     """
 
-    def __init__(self, modules: tuple[str, ...] = (), warm: bool = True) -> None:
-        self.modules = [*KNOWN, *modules]
+    def __init__(self, modules: tuple[str, ...] | None = None, warm: bool = True) -> None:
+        places = {each.target.split(":")[0] for each in EXERCISES.values() if each.target}
+        self.modules = [*KNOWN, *(sorted(places) if modules is None else modules)]
         self.folder = tempfile.TemporaryDirectory(prefix="room-", ignore_cleanup_errors=True)
         self.control: socket.socket | None = None
         self.process: subprocess.Popen | None = None
