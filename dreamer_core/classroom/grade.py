@@ -61,9 +61,15 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--pages", type=Path, metavar="DIR", help="folder of the students' pages (default: beside the table)")
     parser.add_argument("--notebook", metavar="NN", action="append", help="only the exercises of this notebook; may be given several times")
     parser.add_argument("--seed", type=int, help="of the inputs (default: a new one)")
-    parser.add_argument("--seconds", type=float, default=Limits().seconds, help="of computing that one answer may take (default: %(default)g)")
-    parser.add_argument("--memory", type=int, default=Limits().memory // 2**20, metavar="MB", help="that one answer may take (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="answers judged at once (default: one per core)")
+    parser.add_argument(
+        "--seconds", type=float, default=Limits().seconds, help="of computing that one answer may take (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--memory", type=int, default=Limits().memory // 2**20, metavar="MB", help="that one answer may take (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="answers judged at once (default: one per core)"
+    )
     asked = parser.parse_args(words)
     if not asked.submissions.is_dir():
         raise ConfigError(f"{asked.submissions} is not a folder: name the one with the students' notebooks")
@@ -102,7 +108,9 @@ def gather(folder: Path, notebooks: list[str] | None) -> Class:
             if not book.number:
                 remarks[each.student].append(f"{path.name} is no notebook of the course.")
             elif book.number in numbers:
-                remarks[each.student].append(f"There are two notebooks {book.number}: {path.name} is graded, {numbers[book.number]} is not.")
+                remarks[each.student].append(
+                    f"There are two notebooks {book.number}: {path.name} is graded, {numbers[book.number]} is not."
+                )
             numbers[book.number] = path.name
             answers[each.student] |= book.answers
             remarks[each.student] += book.remarks
@@ -175,7 +183,10 @@ def reports(handed_in: Class, limits: Limits, seed: int, workers: int) -> list[R
         for job, made in judged(jobs, limits, salt, workers):
             found[job] = made
             bar.update()
-    texts = {student: {number: taken.own for number, taken in row.items() if found.get(taken, None)} for student, row in handed_in.answers.items()}
+    texts = {
+        student: {number: taken.own for number, taken in row.items() if found.get(taken, None)}
+        for student, row in handed_in.answers.items()
+    }
     right = {
         student: {number: text for number, text in row.items() if found[handed_in.answers[student][number]].state == "right"}
         for student, row in texts.items()

@@ -80,7 +80,12 @@ def mark(exercise: Exercise, taken: Taken, rooms: Rooms, limits: Limits = Limits
     sentence = verdict.message if len(verdict.message) <= MOST else verdict.message[:MOST] + " …"
     same = "its text is the course's own" if verdict.right and is_course_text(exercise, taken.own) else ""
     return blank._replace(
-        state=state, points=round(points, 2), sentence=sentence, mistake=verdict.mistake, printed=printed, remark=same and f"{exercise.id}: {same}."
+        state=state,
+        points=round(points, 2),
+        sentence=sentence,
+        mistake=verdict.mistake,
+        printed=printed,
+        remark=same and f"{exercise.id}: {same}.",
     )
 
 
@@ -117,7 +122,9 @@ def facts(found: list[Found]) -> list[bool]:
     """Of one kind of input: whether the numbers are right, and whether the gradients are, where there are any."""
     if any(isinstance(each.wanted, Complaint) or isinstance(each.seen, Complaint) for each in found):
         sights = [each.wanted for each in found if not isinstance(each.wanted, Complaint)]
-        return [all(each.right for each in found)] * (1 + any(bool(slope.any()) for wanted in sights for slope in wanted.gradients.values()))
+        return [all(each.right for each in found)] * (
+            1 + any(bool(slope.any()) for wanted in sights for slope in wanted.gradients.values())
+        )
     numbers = [all(values_right(each) for each in found)] if any(each.wanted.values for each in found) else []
     names = {name for each in found for name, slope in each.wanted.gradients.items() if bool(slope.any())}
     right = all(close(*slopes(each, name), each.case.look.within) for each in found for name in each.wanted.gradients)

@@ -227,7 +227,9 @@ def kind_of(node: ast.stmt) -> str:
 
 def gives_up(line: ast.stmt) -> bool:
     """`raise NotImplementedError`, with which nbgrader fills a gap."""
-    return isinstance(line, ast.Raise) and line.exc is not None and ast.unparse(line.exc) in ("NotImplementedError", "NotImplementedError()")
+    return (
+        isinstance(line, ast.Raise) and line.exc is not None and ast.unparse(line.exc) in ("NotImplementedError", "NotImplementedError()")
+    )
 
 
 def not_found(asked: Exercise, statements: list[Statement], broken: list[str]) -> Taken:
@@ -237,7 +239,9 @@ def not_found(asked: Exercise, statements: list[Statement], broken: list[str]) -
     for cell in broken:
         if re.search(rf"@exercise\(\s*[\"']{re.escape(asked.id)}[\"']", cell):
             return Taken(asked.id, "unreadable", f"Its cell is not Python: {syntax(cell)}.", cell)
-    bare = next((each for each in statements if isinstance(each.node, ast.FunctionDef) and each.node.name == name and not each.exercise), None)
+    bare = next(
+        (each for each in statements if isinstance(each.node, ast.FunctionDef) and each.node.name == name and not each.exercise), None
+    )
     if bare is not None:
         sentence = f"The line `{line}` is gone from above `{name}`, so the function is not an answer: put the line back."
         return Taken(asked.id, "missing", sentence, bare.text)

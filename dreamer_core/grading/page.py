@@ -13,9 +13,14 @@ from dreamer_core.classroom.spec import Exercise
 from dreamer_core.grading.marks import Mark
 
 WORDS = {
-    "right": "right", "partly": "partly right", "wrong": "not right", "blank": "not attempted", "missing": "not found",
-    "unfair": "not counted", "fault": "could not be judged",
-}  # fmt: skip
+    "right": "right",
+    "partly": "partly right",
+    "wrong": "not right",
+    "blank": "not attempted",
+    "missing": "not found",
+    "unfair": "not counted",
+    "fault": "could not be judged",
+}
 SIGNS = {"right": "✓", "partly": "◐", "wrong": "✗", "blank": "·", "missing": "·", "unfair": "✗", "fault": "?"}
 
 
@@ -62,7 +67,7 @@ def safe(text: str) -> str:
 
 def file_name(student: str) -> str:
     """The name of a student's page: letters, digits and dashes alone; names that look alike in them get a number."""
-    plain_name = re.sub(r"[^\w-]+", "-", student).strip("-")[:60]
+    plain_name = re.sub(r"[^\w-]+", "-", student).strip("-")[:60] or "student"
     return f"{plain_name}.html" if plain_name == student else f"{plain_name}-{zlib.crc32(student.encode()):08x}.html"
 
 
@@ -72,7 +77,9 @@ def summary(reports: list[Report], exercises: list[Exercise]) -> str:
     for each in exercises:
         marks = [report.marks[each.id] for report in reports if each.id in report.marks]
         right, tried = sum(mark.state == "right" for mark in marks), sum(mark.state not in ("blank", "missing") for mark in marks)
-        common = [f"{name} ({count})" for name, count in Counter(mark.mistake for mark in marks if mark.mistake).most_common(3) if count > 1]
+        common = [
+            f"{name} ({count})" for name, count in Counter(mark.mistake for mark in marks if mark.mistake).most_common(3) if count > 1
+        ]
         told = f"  mistakes: {', '.join(common)}" if common else ""
         lines.append(f"{each.id:<5}{each.title:<46}{right:>3} right of {tried:>3} tried{told}")
     return "\n".join(lines)

@@ -7,7 +7,6 @@ here, where the answer cannot reach them.
 
 import contextlib
 import io
-import itertools
 import json
 import linecache
 import os
@@ -44,9 +43,17 @@ LOOK = 0.25  # seconds between two looks at how much an answer has computed and 
 STARTING = 120  # seconds that a room may take to open on a busy machine
 LONGER = 6  # times its seconds of computing may pass on the clock, on a machine that does other things as well
 KNOWN = (  # what a room knows from its start; other modules are imported for the answers that ask for them
-    "math", "functools", "itertools", "cloudpickle", "numpy", "torch", "torch.nn.functional", "dreamer_core.agent", "dreamer_core.imagine",
+    "math",
+    "functools",
+    "itertools",
+    "cloudpickle",
+    "numpy",
+    "torch",
+    "torch.nn.functional",
+    "dreamer_core.agent",
+    "dreamer_core.imagine",
     "dreamer_core.world_model",
-)  # fmt: skip
+)
 KEPT = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "HOME", "USERPROFILE")
 TAMPERED = "It wrote to the files that belong to its check."
 START = "import sys; sys.path[:] = {path!r}; from dreamer_core.grading.room import main; main({words!r})"
@@ -121,9 +128,14 @@ class Rooms:
         stream = subprocess.DEVNULL if number is not None else subprocess.PIPE
         return subprocess.Popen(
             [sys.executable, "-I", "-X", "utf8", "-c", START.format(path=path, words=words)],
-            stdin=stream, stdout=stream, stderr=subprocess.DEVNULL, bufsize=0, env=environment, cwd=self.folder.name,
+            stdin=stream,
+            stdout=stream,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+            env=environment,
+            cwd=self.folder.name,
             pass_fds=() if number is None else (number,),
-        )  # fmt: skip
+        )
 
     @contextlib.contextmanager
     def open(self) -> Iterator["Process"]:
@@ -307,9 +319,7 @@ class Answer:
         Ended: it did not end, or did what it must not, when it was run.
     """
 
-    def __init__(
-        self, process: Process, exercise: Exercise, source: str, name: str, limits: Limits, imports: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, process: Process, exercise: Exercise, source: str, name: str, limits: Limits, imports: tuple[str, ...] = ()) -> None:
         self.process, self.limits = process, limits
         self.file = f"<the answer to {exercise.id}>"
         self.source = source
@@ -320,9 +330,15 @@ class Answer:
         self.ended: Ended | None = None
         linecache.cache[self.file] = (len(source), None, source.splitlines(keepends=True), self.file)
         order = {
-            "source": source, "name": name, "file": self.file, "imports": list(imports), "empty": own_answers(exercise),
-            "plain_loop": exercise.plain_loop, "memory": limits.memory, "seconds": limits.seconds,
-        }  # fmt: skip
+            "source": source,
+            "name": name,
+            "file": self.file,
+            "imports": list(imports),
+            "empty": own_answers(exercise),
+            "plain_loop": exercise.plain_loop,
+            "memory": limits.memory,
+            "seconds": limits.seconds,
+        }
         process.say(Message(order))
         self.hear(STARTING)
         self.start = self.weight()
@@ -358,11 +374,14 @@ class Answer:
         tensors, arrays, buffers = pickler.tensors, pickler.arrays, [file.getvalue()]
         places = list(wire.holders((args, kwargs)))
         order = {
-            "do": "call", "blob": 0, "grad": torch.is_grad_enabled(), "drop": [self.dropped.pop() for _ in list(self.dropped)],
+            "do": "call",
+            "blob": 0,
+            "grad": torch.is_grad_enabled(),
+            "drop": [self.dropped.pop() for _ in list(self.dropped)],
             "tensors": [packed(tensor, buffers) for tensor in tensors],
             "arrays": [packed(array, buffers) for array in arrays],
             "chance": packed(torch.get_rng_state(), buffers),
-        }  # fmt: skip
+        }
         self.process.say(Message(order, buffers))
         said = self.hear()
         try:

@@ -184,7 +184,9 @@ def watch(writing: int) -> None:
             path, mode, flags = args
             if is_a(path, words) and begins(absolute(plain(path)), package):
                 end("reads the course's own files", absolute(plain(path))[skipped:])
-            if (is_a(mode, word) and ("w" in mode or "a" in mode or "x" in mode or "+" in mode)) or (is_a(flags, number) and flags & writes):
+            if (is_a(mode, word) and ("w" in mode or "a" in mode or "x" in mode or "+" in mode)) or (
+                is_a(flags, number) and flags & writes
+            ):
                 end("writes to a file", plain(path) if is_a(path, words) else "")
         elif event == "import":
             if begins(args[0], classroom):
