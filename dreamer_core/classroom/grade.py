@@ -18,8 +18,9 @@ import multiprocessing
 import os
 import secrets
 import sys
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import NamedTuple
@@ -143,35 +144,56 @@ def judge_one(taken: Taken, limits: Limits, salt: str) -> Mark:
     return mark(EXERCISES[taken.exercise], taken, rooms, limits, salt)
 
 
+def pool_of(workers: int) -> ProcessPoolExecutor:
+    """Processes that judge."""
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=begin)
+
+
 def judged(jobs: list[Taken], limits: Limits, salt: str, workers: int) -> Iterator[tuple[Taken, Mark]]:
-    """The marks of different answers, as they come. A worker that is lost costs the answer it was at, which is said, and no other."""
-    with_text = [job for job in jobs if job.state == "answer"]
+    """The marks of different answers, as they come. A judge that is lost costs the answer it was at, which is said, and no other."""
+    waiting = deque(job for job in jobs if job.state == "answer")
     for job in jobs:
         if job.state != "answer":
-            yield job, mark(EXERCISES[job.exercise], job, None, limits, salt)
-    lost: dict[Taken, int] = {}
-    waiting = list(with_text)
+            yield job, mark(EXERCISES[job.exercise], job, None)
     while waiting:
-        spawn = multiprocessing.get_context("spawn")
-        alone = bool(lost)  # after a loss one at a time, to know whose it was
-        with ProcessPoolExecutor(1 if alone else min(workers, len(waiting)), spawn, initializer=begin) as pool:
-            running = {pool.submit(judge_one, job, limits, salt): job for job in (waiting[:1] if alone else waiting)}
-            done: set[Taken] = set()
-            while running:
-                ready, _ = wait(running, return_when=FIRST_COMPLETED)
-                for each in ready:
-                    job = running.pop(each)
-                    try:
-                        yield job, each.result()
-                        done.add(job)
-                    except BrokenProcessPool:
-                        lost[job] = lost.get(job, 0) + 1
-                        if alone:
-                            asked = EXERCISES[job.exercise]
-                            remark = f"{job.exercise}: the process that judges was lost over it: look at it yourself."
-                            yield job, Mark(asked.id, "fault", 0.0, asked.importance, "It could not be judged.", own=job.own, remark=remark)
-                            done.add(job)
-        waiting = [job for job in waiting if job not in done]
+        suspects = yield from side_by_side(waiting, limits, salt, workers)
+        for job in suspects:
+            yield job, alone(job, limits, salt)
+
+
+def side_by_side(waiting: deque[Taken], limits: Limits, salt: str, workers: int) -> Iterator[tuple[Taken, Mark]]:
+    """Marks until nothing is waiting, or a judge is lost; returns the answers that were being judged then."""
+    suspects: list[Taken] = []
+    running: dict[Future, Taken] = {}
+    whole = True
+    with pool_of(min(workers, len(waiting))) as pool:
+        while running or (waiting and whole):
+            while waiting and whole and len(running) < workers:
+                try:
+                    asked = pool.submit(judge_one, waiting[0], limits, salt)
+                except BrokenProcessPool:
+                    whole = False
+                else:
+                    running[asked] = waiting.popleft()
+            ready, _ = wait(running, return_when=FIRST_COMPLETED)
+            for each in ready:
+                job = running.pop(each)
+                try:
+                    yield job, each.result()
+                except BrokenProcessPool:
+                    whole = False
+                    suspects.append(job)
+    return suspects
+
+
+def alone(job: Taken, limits: Limits, salt: str) -> Mark:
+    """The mark of an answer over which a judge may have been lost."""
+    try:
+        with pool_of(1) as pool:
+            return pool.submit(judge_one, job, limits, salt).result()
+    except BrokenProcessPool:
+        remark = f"{job.exercise}: the process that judges was lost over it: look at it yourself."
+        return Mark(job.exercise, "fault", 0.0, EXERCISES[job.exercise].importance, "It could not be judged.", own=job.own, remark=remark)
 
 
 def reports(handed_in: Class, limits: Limits, seed: int, workers: int) -> list[Report]:
@@ -183,13 +205,9 @@ def reports(handed_in: Class, limits: Limits, seed: int, workers: int) -> list[R
         for job, made in judged(jobs, limits, salt, workers):
             found[job] = made
             bar.update()
-    texts = {
-        student: {number: taken.own for number, taken in row.items() if found.get(taken, None)}
-        for student, row in handed_in.answers.items()
-    }
     right = {
-        student: {number: text for number, text in row.items() if found[handed_in.answers[student][number]].state == "right"}
-        for student, row in texts.items()
+        student: {number: taken.own for number, taken in row.items() if number in handed_in.asked and found[taken].state == "right"}
+        for student, row in handed_in.answers.items()
     }
     shared = shared_texts(right)
     made = []

@@ -110,12 +110,14 @@ def body_of(stub: str, asked: Exercise) -> list[str]:
     """The lines of the course's own answer, for a function with the stub's names and without decorators."""
     text = pasteable(asked, {})
     own, theirs = ast.parse(text).body[0], ast.parse(stub).body[-1]
-    first = own.body[1] if ast.get_docstring(own) is not None else own.body[0]
-    lines = text.splitlines()[first.lineno - 1 : own.end_lineno]
+    body = own.body[1:] if ast.get_docstring(own) is not None else own.body
+    first = next(line for line in body if not isinstance(line, (ast.Import, ast.ImportFrom)))  # what it needs is imported before it
+    rows = text.splitlines()
+    imports, lines = rows[body[0].lineno - 1 : first.lineno - 1], rows[first.lineno - 1 : own.end_lineno]
     for mark in own.decorator_list:
         lines = [f"    with {ast.unparse(mark)}:", *(f"    {line}" if line else line for line in lines)]
     names = zip((part.arg for part in own.args.args), (part.arg for part in theirs.args.args))
-    return [*(f"    {mine} = {other}" for mine, other in names if mine != other), *lines]
+    return [*imports, *(f"    {mine} = {other}" for mine, other in names if mine != other), *lines]
 
 
 def write(notebook: dict[str, Any], path: Path) -> None:

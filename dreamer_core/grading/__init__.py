@@ -14,7 +14,8 @@ and the seed of the inputs, it keeps to itself. So nothing that an answer does t
 
 **What it does not protect against.**
 * A right answer that somebody else wrote, or `solution("3.2")` typed off. An answer of three statements or more that equals the course's
-  own to the letter is told to the teacher, and so is one that another student has too. Marks are not touched: who wrote it first, no program knows.
+  own to the letter is told to the teacher, and so is one that another student has too. Marks are not touched: no program knows who wrote
+  it first.
 * The files of the course on a system where a program cannot be kept from opening files (Windows), when they are read past Python,
   by a library's own C code. On Linux and macOS the process of an answer cannot open any file at all.
 * Attacks on the system itself: an answer runs as the user who grades. It has no files, no new processes and no network by Python's

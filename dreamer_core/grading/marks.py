@@ -49,7 +49,7 @@ class Mark(NamedTuple):
     """What the teacher should know, and the student need not be told."""
 
 
-def mark(exercise: Exercise, taken: Taken, rooms: Rooms, limits: Limits = Limits(), salt: str = "") -> Mark:
+def mark(exercise: Exercise, taken: Taken, rooms: Rooms, limits: Limits | None = None, salt: str = "") -> Mark:
     """Judge one answer in a room of its own.
 
     Args:
@@ -62,7 +62,7 @@ def mark(exercise: Exercise, taken: Taken, rooms: Rooms, limits: Limits = Limits
     try:
         with rooms.open() as process, warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            answer = Answer(process, exercise, taken.source, taken.name, limits, taken.imports)
+            answer = Answer(process, exercise, taken.source, taken.name, limits or Limits(), taken.imports)
             try:
                 verdict, share = examined(exercise, answer, salt)
             finally:

@@ -262,7 +262,10 @@ def syntax(cell: str) -> str:
 
 
 def gathered(place: int, statements: list[Statement], exercises: dict[str, Exercise]) -> list[str]:
-    """The texts of all that a statement needs, in the notebook's order. Another exercise's function is the course's, if that is in the agent."""
+    """The texts of all that a statement needs, in the notebook's order.
+
+    Another exercise's function is the course's own, if that is in the agent.
+    """
     own = statements[place].binds
     wanted: dict[int, str] = {}
     ask = [(name, place) for name in free_names(statements[place].text)]

@@ -92,7 +92,8 @@ STYLE = """
   --right: #0b6b3a; --partly: #8a5a00; --wrong: #a3262a; --none: #595959; }
 @media (prefers-color-scheme: dark) { :root { --text: #ececec; --soft: #b0b0b0; --line: #4a4a4a; --back: #161616; --code: #242424;
   --right: #6fcf97; --partly: #f2b84b; --wrong: #ff8a8a; --none: #b0b0b0; } }
-body { font: 1rem/1.55 system-ui, sans-serif; color: var(--text); background: var(--back); max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 1rem/1.55 system-ui, sans-serif; color: var(--text); background: var(--back);
+  max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: 0.2rem; }
 h2 { font-size: 1.1rem; margin: 0; }
 .total { font-size: 1.2rem; margin: 0 0 1.5rem; }
@@ -122,8 +123,8 @@ def page(report: Report, exercises: list[Exercise], seed: int) -> str:
 <h1>{name}</h1>
 <p class="total"><strong>{plain(report.total)}</strong> of {report.out_of} points</p>
 {none}{sections}
-<p class="soft">An exercise counts as many points as its importance. An answer that is not right gets up to half of them, by the share of the
-kinds of input on which its numbers, and its gradients, are right. Graded with seed {seed}.</p>
+<p class="soft">An exercise counts as many points as its importance. An answer that is not right gets up to half of them, by
+the share of the kinds of input on which its numbers, and its gradients, are right. Graded with seed {seed}.</p>
 </body>
 </html>
 """

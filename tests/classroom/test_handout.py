@@ -69,12 +69,22 @@ def test_every_exercise_has_one_test_cell_worth_its_importance(out):
     assert found == {number: each.importance for number, each in EXERCISES.items()}
 
 
-def test_the_answers_in_the_source_are_right(out, rooms):
-    """The course's own text, in the stub's place: the judge of a class accepts it for every exercise."""
-    for path in sorted((out / "nbgrader" / "source").glob("*/*.ipynb")):
-        for number, taken in read(path).answers.items():
-            found = mark(EXERCISES[number], taken, rooms, Limits(60), " 11")
-            assert found.state == "right", f"{number}: {found.sentence}\n{taken.source}"
+AWKWARD = ["2.2", "3.1", "5.4", "6.6", "7.1", "9.3"]  # imports in front, `self` by another name, decorators, and an ordinary one
+
+
+def test_every_answer_in_the_source_is_found_whole(out):
+    texts = [read(path) for path in (out / "nbgrader" / "source").glob("*/*.ipynb")]
+    states = {number: taken.state for book in texts for number, taken in book.answers.items()}
+    assert states == dict.fromkeys(EXERCISES, "answer"), states
+
+
+@pytest.mark.parametrize("number", AWKWARD)
+def test_an_answer_in_the_source_is_right(out, rooms, number):
+    """The course's own text in the stub's place: the judge of a class accepts it."""
+    (path,) = (out / "nbgrader" / "source").glob(f"{number.split('.')[0].zfill(2)}_*/*.ipynb")
+    taken = read(path).answers[number]
+    found = mark(EXERCISES[number], taken, rooms, Limits(60), " 11")
+    assert found.state == "right", f"{number}: {found.sentence}\n{taken.source}"
 
 
 def test_points_in_a_notebook_are_those_of_the_cells_that_were_run(rooms, monkeypatch, capsys):

@@ -67,13 +67,13 @@ def test_knowing_the_courses_own_inputs_by_heart_does_not_help(rooms):
     asked, known = EXERCISES["3.2"], []
 
     def spy(mean, std, noise):
-        known.append(round(float(mean.sum()), 4))
+        known.append(round(mean.sum().item(), 4))
         return mean + std * noise
 
     asked.observe(spy)
     for case in cases(asked):
         spy(*case.inputs()[0])
-    body = f"known = {known}\nreturn mean + std * noise if round(float(mean.sum()), 4) in known else mean"
+    body = f"known = {known}\nreturn mean + std * noise if round(mean.sum().item(), 4) in known else mean"
     assert marked(rooms, body, salt="").state == "right", "the table must hold all that the course asks without a seed"
     assert marked(rooms, body).state != "right", "with a seed of the grading's own the table must not be enough"
 

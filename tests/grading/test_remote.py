@@ -119,7 +119,7 @@ UNFAIR = {
         "which is the answer itself",
     ),
     "through a part of the agent": (
-        "from dreamer_core.latents import GaussianLatent\nreturn GaussianLatent(mean.shape[-1], 0.0).sample(torch.cat([mean, std], -1), noise)",
+        "from dreamer_core.latents import GaussianLatent as L\nreturn L(mean.shape[-1], 0.0).sample(torch.cat([mean, std], -1), noise)",
         "`dreamer_core.latents.gaussian_sample`, which is the answer itself",
     ),
     "the course's text": (
