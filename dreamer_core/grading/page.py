@@ -104,6 +104,7 @@ header { display: flex; flex-wrap: wrap; gap: 0.3rem 1rem; align-items: baseline
 .right { color: var(--right); } .partly { color: var(--partly); } .wrong, .unfair { color: var(--wrong); }
 .blank, .missing, .fault { color: var(--none); }
 p { margin: 0.5rem 0; overflow-wrap: anywhere; }
+code { background: var(--code); padding: 0 0.2rem; }
 pre { background: var(--code); padding: 0.7rem; overflow-x: auto; font-size: 0.85rem; line-height: 1.4; margin: 0.5rem 0; }
 summary { cursor: pointer; color: var(--soft); font-size: 0.9rem; }
 """
@@ -134,10 +135,15 @@ def section(exercise: Exercise, mark: Mark) -> str:
     """One exercise of a page."""
     importance = f'<span class="soft" title="importance {exercise.importance} of 3">importance {dots(exercise.importance)}</span>'
     state = f'<span class="state {mark.state}">{SIGNS[mark.state]} {WORDS[mark.state]}: {plain(mark.points)} of {mark.out_of}</span>'
-    said = f"<p>{html.escape(mark.sentence)}</p>" if mark.sentence else ""
+    said = f"<p>{coded(mark.sentence)}</p>" if mark.sentence else ""
     printed = f"<p>Your function printed:</p><pre>{html.escape(mark.printed)}</pre>" if mark.printed.strip() else ""
     own = f"<details><summary>your function</summary><pre>{html.escape(mark.own)}</pre></details>" if mark.own.strip() else ""
     return f"""<section>
 <header><h2>{exercise.id} {html.escape(exercise.title)}</h2>{state}</header>
 {importance}{said}{printed}{own}
 </section>"""
+
+
+def coded(sentence: str) -> str:
+    """A sentence whose `names` are shown as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(sentence))

@@ -98,7 +98,7 @@ def test_remarks_to_the_teacher(marked, student, said):
         ("ben", "was still running after 2 seconds"),
         ("cara-2", "memory|MemoryError|still running"),
         ("dan", "Not attempted."),
-        ("dan", "in `return mean_q / nothing`"),
+        ("dan", "in <code>return mean_q / nothing</code>"),
     ],
 )
 def test_the_page_says_what_is_wrong(marked, student, said):
