@@ -8,6 +8,7 @@
 # make notebooks  run every notebook and store its outputs
 # make teaching   write the teacher's pages in teaching/ anew
 # make slides     slides of every notebook, in build/slides; they open without a network
+# make handout  write build/handout: the folder for students, without outputs, and the assignments for nbgrader
 #
 # make lab TORCH_INDEX=...   take torch from a CPU-only index (see the README)
 # make test JOBS=4           on four cores instead of two; JOBS=0 runs everything in turn, in one process
@@ -50,7 +51,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
 QUIET := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
 
-.PHONY: lab test bench mutants assets notebooks teaching slides clean
+.PHONY: lab test bench mutants assets notebooks teaching slides handout clean
 
 lab: $(READY)
 	$(RUN) jupyterlab --notebook-dir=. $(AS_ROOT) notebooks/00_play_in_a_dream.ipynb
@@ -83,6 +84,9 @@ teaching: $(READY)
 slides: $(READY)
 	$(RUN) pip install --quiet --editable '.[slides]'
 	$(RUN) dreamer_core.classroom.slides
+
+handout: $(READY)
+	$(RUN) dreamer_core.classroom.handout --out build/handout
 
 $(READY): requirements.txt pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }

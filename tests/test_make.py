@@ -141,3 +141,8 @@ def test_an_environment_that_was_left_half_made_is_made_anew(course, tmp_path):
     *setup, (lab, _) = make(course, "lab", python)
     assert ["-m", "pip", "install"] in [arguments[:3] for arguments, _ in setup], "nothing was installed"
     assert lab[:2] == ["-m", "jupyterlab"]
+
+
+def test_the_hand_out_is_written_where_the_readme_says(course):
+    ((words, _),) = make(course, "handout")
+    assert words == ["-m", "dreamer_core.classroom.handout", "--out", "build/handout"]

@@ -33,7 +33,7 @@ class Unsolved(Exception):
 
 
 def strict() -> bool:
-    """Whether an exercise that is not solved stops the notebook (environment variable DREAMER_STRICT=1), for grading and tests."""
+    """Whether an exercise that is not solved stops the notebook (environment variable DREAMER_STRICT=1), for tests; not for marks."""
     return os.environ.get("DREAMER_STRICT") == "1"
 
 

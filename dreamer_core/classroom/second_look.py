@@ -40,15 +40,17 @@ class Case(NamedTuple):
         return self.look.inputs(draw), draw
 
 
-def cases(exercise: Exercise, again: int = 0) -> Iterator[Case]:
+def cases(exercise: Exercise, again: int = 0, salt: str = "") -> Iterator[Case]:
     """Every look with each of its seeds.
 
     Args:
         again: how many other seeds each look has instead.
+        salt: makes the seeds others, as for grading: whoever reads the course could know its own. Not those of what is compared in law:
+            how far apart two right answers lie there was measured with these seeds.
     """
     for look in exercise.looks:
         for number in range(100, 100 + again) if again else range(look.draws):
-            yield Case(look, zlib.crc32(f"{exercise.id} {look.name} {number}".encode()))
+            yield Case(look, zlib.crc32(f"{exercise.id} {look.name} {number}{'' if look.within else salt}".encode()))
 
 
 def as_drawn(args: tuple) -> tuple:
