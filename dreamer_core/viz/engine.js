@@ -30,7 +30,7 @@ export function readMinds(buffer) {
     for (const [name, shapes] of Object.entries(layers)) {
       read[name] = shapes.map(([outputs, inputs, biased]) => {
         const weight = take(outputs * inputs);
-        return { outputs, inputs, weight, bias: biased ? take(outputs) : new Float32Array(outputs) };
+        return { outputs, inputs, biased, weight, bias: biased ? take(outputs) : new Float32Array(outputs) };
       });
     }
     return new Mind(facts, read, steps, returns);
