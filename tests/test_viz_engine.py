@@ -81,7 +81,9 @@ def test_the_kept_minds_are_the_stored_agent_at_its_ages():
     assert [mind["steps"] for mind in header] == list(AGES)
     assert [mind["returns"] for mind in header] == [round(returns[age], 1) for age in AGES]
     stored = Dreamer.load(ASSETS / "pendulum.safetensors")
-    newest = np.concatenate([x.detach().numpy().astype("<f2").ravel() for part in layers(stored).values() for p in part for x in p if x is not None])
+    newest = np.concatenate(
+        [x.detach().numpy().astype("<f2").ravel() for part in layers(stored).values() for p in part for x in p if x is not None]
+    )
     assert np.array_equal(weights[-len(newest) :], newest), "the oldest mind is not the stored agent: run `make assets`"
 
 

@@ -16,7 +16,8 @@ STORED = Path(__file__).parents[2] / "notebooks" / "assets" / "pendulum.safetens
 STEPS, K, CLOSE = 200, 5, 1e-3  # five: engine.js takes four rows at a time, and then the rest
 EXPORTED = "window.engine = {readMinds, unhalf, generator, normal};"
 
-ROLL = """({packed, actions, noise, observations}) => {
+ROLL = (
+    """({packed, actions, noise, observations}) => {
     const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
     const [mind] = engine.readMinds(bytes.buffer);
     const K = %d;
@@ -37,7 +38,9 @@ ROLL = """({packed, actions, noise, observations}) => {
         note();
     });
     return rows;
-}""" % K
+}"""
+    % K
+)
 
 
 def trained():
