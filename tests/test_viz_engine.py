@@ -14,7 +14,7 @@ from dreamer_core.agent import Dreamer, ModelFree
 from dreamer_core.errors import ConfigError, DreamerError
 from dreamer_core.viz import drive
 from dreamer_core.viz.assets import AGES
-from dreamer_core.viz.engine import Mind, layers, pack, rounded, script
+from dreamer_core.viz.engine import Mind, halved, layers, pack, rounded, script
 
 ASSETS = Path(__file__).parents[1] / "notebooks" / "assets"
 
@@ -42,7 +42,7 @@ def test_the_rounded_twin_is_near_and_the_agent_untouched():
     agent = pendulum_agent()
     before = {name: weight.clone() for name, weight in agent.model.named_parameters()}
     twin = rounded(agent)
-    moved = [float((weight - before[name]).abs().max()) for name, weight in twin.model.named_parameters()]
+    moved = [(weight - before[name]).detach().abs().max().item() for name, weight in twin.model.named_parameters()]
     assert 0 < max(moved) < 1e-3
     assert all(torch.equal(weight, before[name]) for name, weight in agent.model.named_parameters()), "rounding changed the agent itself"
     assert pack([Mind(twin, 0, 0.0)]) == pack([Mind(agent, 0, 0.0)]), "the twin's weights are not those that are packed"
@@ -81,9 +81,8 @@ def test_the_kept_minds_are_the_stored_agent_at_its_ages():
     assert [mind["steps"] for mind in header] == list(AGES)
     assert [mind["returns"] for mind in header] == [round(returns[age], 1) for age in AGES]
     stored = Dreamer.load(ASSETS / "pendulum.safetensors")
-    newest = np.concatenate(
-        [x.detach().numpy().astype("<f2").ravel() for part in layers(stored).values() for p in part for x in p if x is not None]
-    )
+    tensors = [one for part in layers(stored).values() for pair in part for one in pair if one is not None]
+    newest = np.concatenate([halved(tensor).ravel() for tensor in tensors])
     assert np.array_equal(weights[-len(newest) :], newest), "the oldest mind is not the stored agent: run `make assets`"
 
 

@@ -39,9 +39,8 @@ def page(minds: bytes, course: str = "", links: Mapping[str, str] | None = None)
         minds=base64.b64encode(minds).decode(),
         script="\n".join(map(script, SCRIPTS)),
     )
-    return (
-        filled if course else filled.replace('<a class="name" href="">Dreamer, step by step</a>', '<span class="name">Drive a dream</span>')
-    )
+    linked, plain = '<a class="name" href="">Dreamer, step by step</a>', '<span class="name">Dreamer, step by step</span>'
+    return filled.replace(linked, plain)  # a link to nowhere is none
 
 
 def kept() -> bytes:

@@ -126,9 +126,8 @@ def test_everyone_can_use_it(opened, colours):
     page = opened
     page.emulate_media(color_scheme=colours)
     page.wait_for_function("colours => document.documentElement.dataset.theme === colours", arg=colours)
-    names = page.locator("button, input").evaluate_all(
-        "all => all.map((one) => one.ariaLabel || one.labels?.[0]?.innerText || one.innerText)"
-    )
+    named = "all => all.map((one) => one.ariaLabel || one.labels?.[0]?.innerText || one.innerText)"
+    names = page.locator("button, input").evaluate_all(named)
     assert len(names) == 13 and all(names)
     found = faults(page, axe_script())
     assert not found, "\n".join(found)

@@ -16,11 +16,9 @@ STORED = Path(__file__).parents[2] / "notebooks" / "assets" / "pendulum.safetens
 STEPS, K, CLOSE = 200, 5, 1e-3  # five: engine.js takes four rows at a time, and then the rest
 EXPORTED = "window.engine = {readMinds, unhalf, generator, normal};"
 
-ROLL = (
-    """({packed, actions, noise, observations}) => {
+ROLL = """({packed, K, actions, noise, observations}) => {
     const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
     const [mind] = engine.readMinds(bytes.buffer);
-    const K = %d;
     let state = mind.see(mind.initial(K).h, observations[0], noise[0], K);
     const rows = [];
     const note = () => {
@@ -39,8 +37,6 @@ ROLL = (
     });
     return rows;
 }"""
-    % K
-)
 
 
 def trained():
@@ -122,7 +118,7 @@ def test_two_hundred_steps_are_torchs_own(engine, agent, eyes):
     turn = torch.linspace(0, 9, STEPS + 1)
     observations = torch.stack([turn.cos(), turn.sin(), 3 * (0.7 * turn).sin()], -1)[: None if eyes == "open" else 1]
     asked = {
-        "packed": base64.b64encode(pack([Mind(agent, 2000, -145.27)])).decode(),
+        "packed": base64.b64encode(pack([Mind(agent, 2000, -145.27)])).decode(), "K": K,
         "actions": actions.flatten(1).tolist(), "noise": noise.flatten(1).tolist(), "observations": observations.tolist(),
     }  # fmt: skip
     found = engine.evaluate(ROLL, asked)
