@@ -1,6 +1,8 @@
 """How Sphinx makes the site: `make book`. The pages are written by sources.py; nothing here asks the network for anything."""
 
+import importlib
 import importlib.metadata
+import inspect
 import re
 import shutil
 import sys
@@ -29,6 +31,7 @@ nb_merge_streams = True
 nb_number_source_lines = False
 myst_enable_extensions = ["dollarmath", "amsmath", "attrs_inline", "attrs_block"]
 myst_heading_anchors = 3
+highlight_language = "none"  # notebooks and fenced code say what they are
 suppress_warnings = ["mystnb.unknown_mime_type", "ref.python"]  # several classes may have a field `observation`
 
 # --- pages from docstrings ---------------------------------------------------------------------------
@@ -49,6 +52,8 @@ html_theme = "sphinx_book_theme"
 html_title = project
 html_static_path = [str(ROOT / "book" / "static")]
 html_css_files = ["course.css"]
+html_js_files = ["course.js"]
+html_show_search_summary = False  # it would be fetched, which pages from disk may not
 html_favicon = str(ROOT / "book" / "static" / "favicon.svg")
 html_copy_source = False
 html_show_sphinx = False
@@ -59,7 +64,7 @@ html_theme_options = {
     "use_download_button": False,
     "use_fullscreen_button": False,
     "use_repository_button": False,
-    "logo": {"text": project, "link": "index"},
+    "logo": {"text": project},
     "search_bar_text": "Search the course",
     "navbar_persistent": [],
     "pygments_light_style": "a11y-high-contrast-light",
@@ -70,6 +75,8 @@ html_context = {"default_mode": "auto"}
 
 def as_rst(app, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
     """Read docstrings as they are written, not as reStructuredText: `code`, indented blocks as they stand, and no sign with a meaning."""
+    if lines and lines[0].startswith("Alias for field number"):
+        lines[:] = [field_comment(name)]
     read, verbatim, in_section, before = [], None, False, ""
     for number, line in enumerate(lines):
         indent = len(line) - len(line.lstrip())
@@ -84,6 +91,14 @@ def as_rst(app, what: str, name: str, thing: object, options: object, lines: lis
         read.append(line if verbatim is not None else plain(line))
         before = line if line.strip() else before
     lines[:] = read
+
+
+def field_comment(name: str) -> str:
+    """What stands behind a field of a NamedTuple in its class: "(B, T, D)"; the name is whole, as dreamer_core.rssm.Beliefs.h."""
+    place, kind, field = name.rsplit(".", 2)
+    source = inspect.getsource(getattr(importlib.import_module(place), kind))
+    found = re.search(rf"^    {field}:.*?  # (.*)$", source, re.MULTILINE)
+    return found[1] if found else ""
 
 
 SECTION = re.compile(r"(Args|Attributes|Raises|Returns|Yields|Warns|Note|Example|Examples):")
@@ -109,6 +124,11 @@ def mathjax(app) -> None:
     shutil.copy(found.locate(), place / "tex-svg.js")
 
 
+def home(app, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+    """The course's name, on every page, leads to the first page."""
+    context["theme_logo"] = context["theme_logo"] | {"link": context["pathto"]("index.html", 1)}
+
+
 def first_page(app, error: Exception | None) -> None:
     """Write index.html, which Sphinx leaves free."""
     if error is None:
@@ -119,4 +139,5 @@ def setup(app) -> None:
     """What Sphinx calls."""
     app.connect("autodoc-process-docstring", as_rst, priority=100)  # before napoleon reads the sections
     app.connect("builder-inited", mathjax)
+    app.connect("html-page-context", home)
     app.connect("build-finished", first_page)
