@@ -9,6 +9,7 @@
 # make teaching   write the teacher's pages in teaching/ anew
 # make slides     slides of every notebook, in build/slides; they open without a network
 # make handout  write build/handout: the folder for students, without outputs, and the assignments for nbgrader
+# make book   write the site into site/: the dream in a browser, all notebooks as they are stored, exercises, results, the code
 #
 # make lab TORCH_INDEX=...   take torch from a CPU-only index (see the README)
 # make test JOBS=4           on four cores instead of two; JOBS=0 runs everything in turn, in one process
@@ -25,6 +26,7 @@ PATIENCE := 600
 # The second run finds these two stamps and does nothing, so it starts in seconds.
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
+BOOK_READY := $(VENV)/.book-ready
 STUDIES := suite suite_long readings departures units paper paper_less
 # Not so in a folder that was copied or moved, or whose python is gone: the package and python are found by their full paths.
 ifneq ($(shell test -x $(VENV)/bin/python && cat $(READY) 2>/dev/null),$(CURDIR))
@@ -51,7 +53,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
 QUIET := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
 
-.PHONY: lab test bench mutants assets notebooks teaching slides handout clean
+.PHONY: lab test bench mutants assets notebooks teaching slides handout book clean
 
 lab: $(READY)
 	$(RUN) jupyterlab --notebook-dir=. $(AS_ROOT) notebooks/00_play_in_a_dream.ipynb
@@ -88,6 +90,13 @@ slides: $(READY)
 handout: $(READY)
 	$(RUN) dreamer_core.classroom.handout --out build/handout
 
+book: $(BOOK_READY)
+	$(VENV)/bin/python book/sources.py build/book/source
+	$(RUN) sphinx --fail-on-warning --keep-going --quiet --fresh-env --conf-dir book --doctree-dir build/book/trees build/book/source build/book/site
+	rm -rf site
+	mv build/book/site site
+	@echo "written: open site/index.html in a browser"
+
 $(READY): requirements.txt pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@# Anew, too, where the last attempt stopped half-way.
@@ -103,5 +112,9 @@ $(BENCH_READY): $(READY)
 	$(RUN) pip install --quiet --editable '.[bench,mujoco]'
 	touch $(BENCH_READY)
 
+$(BOOK_READY): $(READY) book/requirements.txt
+	$(RUN) pip install --quiet --requirement book/requirements.txt
+	touch $(BOOK_READY)
+
 clean:
-	rm -rf $(VENV) build
+	rm -rf $(VENV) build site
