@@ -69,14 +69,17 @@ class WorldModelConfig:
     """Layers of the encoder."""
     decoder_layers: Count = 2
     """Hidden layers of the decoder."""
+    channels: Count = 16
+    """Channels of the first layer that reads a picture, twice as many in the second; the decoder's last layer has as many."""
     head_layers: Count = 1
     """Hidden layers of the prior, the reward head and the continue head."""
     norm: Literal["none", "rms"] = "none"
     """What stands before each SiLU of the world model: nothing, or the paper's RMS norm."""
     standardize: bool = True
-    """Count observations in standard deviations of the random steps, enlarged where they prove too small; off keeps raw units."""
+    """Count observations in standard deviations of the random steps, enlarged where they prove too small; off keeps raw units. Pictures
+    are always counted in 255ths, from -0.5 to 0.5."""
     symlog: bool = False
-    """Compress observations by symlog, at the encoder's input and in the decoder's target (the paper)."""
+    """Compress observations by symlog, at the encoder's input and in the decoder's target (the paper); pictures never are."""
     detach_z: bool = True
     """Cut z's gradient where it enters the next step (v1), so that memory is trained through h alone."""
     batched_unroll: bool = True

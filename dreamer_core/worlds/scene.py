@@ -52,11 +52,21 @@ class Text(NamedTuple):
     ink: str = "fixed"
 
 
+class Picture(NamedTuple):
+    """Pixels (H, W, C) of bytes, C = 1 (grey, 0 is black) or 3, from (left, bottom) to (right, top); numbers between bytes are rounded."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+    pixels: np.ndarray
+
+
 class Scene(NamedTuple):
     """What is seen: the part of the world that is in view (left, bottom, right, top), and the parts, hindmost first."""
 
     view: tuple[float, float, float, float]
-    parts: tuple[Line | Circle | Rectangle | Text, ...]
+    parts: tuple[Line | Circle | Rectangle | Text | Picture, ...]
 
 
 def draw(axis, scene: Scene, inks: dict[str, str] | None = None) -> list:
@@ -70,8 +80,11 @@ def draw(axis, scene: Scene, inks: dict[str, str] | None = None) -> list:
     axis.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[], aspect="equal")
     drawn = []
     for part in scene.parts:
-        colour = inks[part.ink]
+        colour = None if isinstance(part, Picture) else inks[part.ink]
         match part:
+            case Picture():
+                place, pixels = (part.left, part.right, part.bottom, part.top), np.clip(np.rint(part.pixels), 0, 255).astype(np.uint8)
+                found = [axis.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=place, interpolation="nearest")]
             case Line():
                 found = axis.plot([part.x0, part.x1], [part.y0, part.y1], color=colour, linewidth=part.width, solid_capstyle="round")
             case Circle():
