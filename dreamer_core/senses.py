@@ -80,6 +80,15 @@ class PictureEncoder(nn.Module):
         return self.out(self.grids(picture).flatten(1)).unflatten(0, rows.shape[:-1])
 
 
+def assemble(patches: Tensor, patch: int) -> Tensor:
+    """A picture of what each place of a grid says about its patch of pixels: (N, C * patch², G, G) -> (N, C, G * patch, G * patch).
+
+    The numbers of a place are those of its patch's pixels: the first patch² of the first channel, row by row, then the next channel's.
+    """
+    pixels = patches.unflatten(1, (-1, patch, patch))  # (N, C, row in the patch, column in it, row of the grid, column of it)
+    return pixels.permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
+
+
 class PictureDecoder(nn.Module):
     """A linear layer to a grid of 8 x 8 places, and a convolution in which each place and its neighbours write a patch of pixels.
 
@@ -93,11 +102,11 @@ class PictureDecoder(nn.Module):
         self.pixels = nn.Sequential(
             nn.Unflatten(-1, (channels, GRID, GRID)),
             nn.Conv2d(channels, shape[2] * patch**2, 3, padding=1),
-            nn.PixelShuffle(patch),  # the patch² numbers of a place become patch x patch pixels
         )
+        self.patch = patch
 
     def forward(self, features: Tensor) -> Tensor:
-        picture = self.pixels(self.places(features.reshape(-1, features.shape[-1])))  # (N, C, H, W)
+        picture = assemble(self.pixels(self.places(features.reshape(-1, features.shape[-1]))), self.patch)  # (N, C, H, W)
         return picture.permute(0, 2, 3, 1).flatten(1).unflatten(0, features.shape[:-1])
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from gymnasium.spaces import Box
 
 from dreamer_core.errors import EnvError
-from dreamer_core.worlds.scene import Circle, Line, Picture, Rectangle, Scene
+from dreamer_core.worlds.scene import Circle, Line, Rectangle, Scene, picture_scene
 
 SIDE = 32  # pixels
 GREYS = {"body": 1.0, "fixed": 0.35, "mark": 0.65}  # on black, 0
@@ -98,7 +98,7 @@ class PixelWorld(gym.Env):
 
     def scene(self, observation: np.ndarray) -> Scene:
         """What an observation (H, W, C) looks like: itself."""
-        return Scene((0.0, 0.0, 1.0, 1.0), (Picture(0.0, 0.0, 1.0, 1.0, observation),))
+        return picture_scene(observation)
 
 
 class Shrunk(gym.ObservationWrapper):

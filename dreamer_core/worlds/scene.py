@@ -53,13 +53,21 @@ class Text(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """Pixels (H, W, C) of bytes, C = 1 (grey, 0 is black) or 3, from (left, bottom) to (right, top); numbers between bytes are rounded."""
+    """Pixels from (left, bottom) to (right, top), in rows from the top down; a pixel is (grey,) or (red, green, blue), 0 to 255."""
 
     left: float
     bottom: float
     right: float
     top: float
-    pixels: np.ndarray
+    pixels: tuple[tuple[tuple[int, ...], ...], ...]
+    ink: str = "body"  # of no use: it has its own colours
+
+
+def picture_scene(frame: np.ndarray) -> "Scene":
+    """A frame (H, W, C) as a scene of nothing else; what a decoder writes between two bytes, or beyond them, is the nearest byte."""
+    rows = np.clip(np.rint(frame), 0, 255).astype(int).tolist()
+    height, width = len(rows), len(rows[0])
+    return Scene((0.0, 0.0, width, height), (Picture(0.0, 0.0, width, height, tuple(tuple(map(tuple, row)) for row in rows)),))
 
 
 class Scene(NamedTuple):
@@ -80,11 +88,11 @@ def draw(axis, scene: Scene, inks: dict[str, str] | None = None) -> list:
     axis.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[], aspect="equal")
     drawn = []
     for part in scene.parts:
-        colour = None if isinstance(part, Picture) else inks[part.ink]
+        colour = inks[part.ink]
         match part:
             case Picture():
-                place, pixels = (part.left, part.right, part.bottom, part.top), np.clip(np.rint(part.pixels), 0, 255).astype(np.uint8)
-                found = [axis.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=place, interpolation="nearest")]
+                place = (part.left, part.right, part.bottom, part.top)
+                found = [axis.imshow(np.uint8(part.pixels), "gray", vmin=0, vmax=255, extent=place, interpolation="nearest")]
             case Line():
                 found = axis.plot([part.x0, part.x1], [part.y0, part.y1], color=colour, linewidth=part.width, solid_capstyle="round")
             case Circle():
