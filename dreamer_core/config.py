@@ -311,13 +311,15 @@ class Config:
     """Train v1, a deliberately simple Dreamer, or the same SAC on real transitions."""
 
     env: str = "Pendulum-v1"
-    """A gymnasium environment with a flat Box observation and a bounded Box action; the actor-critic dreamerv3 takes a Discrete one too."""
+    """A gymnasium environment with a flat Box observation or small pictures, and a bounded Box action; the actor-critic dreamerv3 takes a
+    Discrete one too."""
     agent: Literal["dreamer", "sac"] = "dreamer"
     """Learn in imagination (dreamer), or run the same SAC class on real transitions (sac)."""
     actor_critic: Literal["sac", "dreamerv3"] = "sac"
     """Who acts and judges in imagination: v1's SAC, or DreamerV3's own actor-critic."""
-    preset: Literal["dropin", "advantage", "dreamerv3"] = "dropin"
-    """Two readings of v1 (one-step targets, pathwise actor; H-step returns, score-function actor), or all of the paper's pieces."""
+    preset: Literal["dropin", "advantage", "dreamerv3", "pixels"] = "dropin"
+    """Two readings of v1 (one-step targets, pathwise actor; H-step returns, score-function actor), all of the paper's pieces, or v1 for
+    worlds that are seen as pictures."""
     env_steps: Count = 3000
     """Environment steps to train for."""
     seed: Seed = 0
@@ -406,11 +408,18 @@ PRESETS: dict[str, dict[str, Any]] = {
         "optimizer": dict(kind="laprop", clip="agc", warmup=100),
         "schedule": dict(sac_updates=1, halving=0),
     },
+    # v1's world model learns from pictures with the defaults too, but more slowly. A picture's summed error is some ten times a vector's,
+    # so that the KL would weigh a tenth; and how fast something moves is in the difference of two frames, which z learns to show if the
+    # gradient of what follows reaches it. The windows before dreams are shorter because each row of them is read by the encoder.
+    "pixels": {
+        "model": dict(observation_scale=0.1, detach_z=False),
+        "imagination": dict(starts=128, start_rows=6),
+    },
 }
 
 
 def preset(name: str) -> Config:
-    """The configuration of a preset: "dropin", "advantage" or "dreamerv3".
+    """The configuration of a preset: "dropin", "advantage", "dreamerv3" or "pixels".
 
     Raises:
         ConfigError: there is no such preset.

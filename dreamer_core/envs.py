@@ -164,7 +164,7 @@ def check_spaces(name: str, env: gym.Env) -> None:
         raise EnvError(
             f"{name} has image observations of shape {observation.shape}, {observation.dtype}: v1 reads one picture of bytes (uint8) "
             f"a step, (32, 32, C) or (64, 64, C) with C = 1 or 3, and remembers by itself, so stack nothing, shrink a large one with "
-            f"dreamer_core.worlds.pixels.Shrunk, {register}"
+            f"dreamer_core.worlds.pixels.Shrunk, or make a vector of a tiny one with gymnasium.wrappers.FlattenObservation, {register}"
         )
     if observation.shape in [(), (0,)]:
         raise EnvError(

@@ -77,7 +77,7 @@ class PictureEncoder(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         picture = rows.reshape(-1, *self.shape).permute(0, 3, 1, 2)  # (N, C, H, W)
-        return self.out(self.grids(picture).flatten(1)).unflatten(0, rows.shape[:-1])
+        return self.out(self.grids(picture).flatten(1)).reshape(*rows.shape[:-1], -1)
 
 
 def assemble(patches: Tensor, patch: int) -> Tensor:
@@ -107,7 +107,7 @@ class PictureDecoder(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         picture = assemble(self.pixels(self.places(features.reshape(-1, features.shape[-1]))), self.patch)  # (N, C, H, W)
-        return picture.permute(0, 2, 3, 1).flatten(1).unflatten(0, features.shape[:-1])
+        return picture.permute(0, 2, 3, 1).reshape(*features.shape[:-1], -1)
 
 
 # What compresses the entries of a vector, and its inverse, by `config.symlog`.

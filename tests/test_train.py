@@ -173,7 +173,7 @@ class Broken(Buoy):
         (dict(error=ImportError("boxes are missing")), "Broken-v0 needs an optional package that is not installed: boxes"),
         (dict(action_space=Discrete(3)), "Broken-v0 has discrete actions"),
         (dict(action_space=Box(-np.inf, 1, (1,))), "Broken-v0 has infinite action bounds"),
-        (dict(observation_space=Box(0, 1, (8, 8, 3))), "Broken-v0 has image observations of shape (8, 8, 3), which are not supported yet"),
+        (dict(observation_space=Box(0, 1, (8, 8, 3))), "Broken-v0 has image observations of shape (8, 8, 3), float32: v1 reads"),
         (dict(observation_space=Dict(a=Discrete(2))), "Broken-v0 has dict observations, which are not supported yet"),
         (dict(reward=float("nan")), "Broken-v0 returned nan as the reward at step 1 of the episode with reset seed"),
         (dict(reward="-1.0"), "Broken-v0 returned '-1.0' as the reward (it must be one real number) at step 1 of"),

@@ -12,6 +12,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "`told` and `real` are swapped": SAME_SQUARE,
         "`told` and `real` are the wrong way round": SAME_SQUARE,
         "the result is an absolute value": "a share is never negative",
+        "`float` is missing at `part`": "a number of numpy's is a number too",
         "`mean` stands where `sum` belongs": "a mean over the channels makes every number smaller by the same factor",
     },
     "13.3": {
