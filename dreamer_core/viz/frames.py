@@ -22,7 +22,7 @@ from dreamer_core.viz.film import mp4
 from dreamer_core.viz.show import GREY, ORANGE, PURPLE, describe, png
 
 ZOOM, GAP, HEAD = 6, 10, 22  # of a film: screen pixels for each pixel, between two pictures, and above them for the words
-WRONG = "wrong"  # the name of the row of errors
+REAL, WRONG = "real", "wrong"  # names of rows: what others are held against, and their errors
 
 
 def as_seen(frames: np.ndarray) -> np.ndarray:
@@ -87,18 +87,27 @@ def true_states(env: gym.Env, seed: int, episode: Episode) -> np.ndarray:
     return np.stack(states)
 
 
-def strip(rows: Mapping[str, np.ndarray], steps: Sequence[int], start: int | None = None, real: str = "real", title: str = "") -> Figure:
-    """Frames at chosen steps from left to right, one row for each telling; below those that are told, where they are wrong.
+def strip(
+    rows: Mapping[str, np.ndarray],
+    steps: Sequence[int],
+    start: int | None = None,
+    title: str = "",
+    judged: Sequence[str] | None = None,
+    first: int = 0,
+) -> Figure:
+    """Frames at chosen steps from left to right, one row for each telling; below those that are judged, where they are wrong.
 
     Args:
-        rows: by name (T, H, W, C), of the same steps; the one called `real` is what the others are held against.
-        steps: numbers of frames. start: the last that was shown, beyond which the columns' heads say "eyes closed".
+        rows: by name (T, H, W, C), of the same steps; the one called "real" is what the others are held against.
+        steps: numbers of frames. start: the last that was shown; from there on the columns are counted from the closing of the eyes.
+        judged: names of the rows that are held against the real one; None: all others. first: the step of frame 0.
     """
+    told = [name for name in rows if name != REAL] if judged is None else list(judged)
     panels: dict[str, np.ndarray] = {}
     for name, frames in rows.items():
         panels[name] = as_seen(frames[list(steps)])
-        if name != real:
-            panels[f"{name},\n{WRONG}"] = error_picture(frames[list(steps)], rows[real][list(steps)])
+        if name in told:
+            panels[f"{name},\n{WRONG}"] = error_picture(frames[list(steps)], rows[REAL][list(steps)])
     figure, axes = plt.subplots(
         len(panels), len(steps), figsize=(0.95 * len(steps) + 0.5, 0.98 * len(panels) + 0.5), squeeze=False, layout="constrained"
     )
@@ -109,15 +118,17 @@ def strip(rows: Mapping[str, np.ndarray], steps: Sequence[int], start: int | Non
             axis.set(xticks=[], yticks=[])
     for step, axis in zip(steps, axes[0]):
         closed = start is not None and step > start
-        axis.set_title(f"+{step - start}" if closed else f"step {step}", fontsize=9, color="black" if not closed else GREY)
+        axis.set_title(f"+{step - start}" if closed else f"step {first + step}", fontsize=9, color=GREY if closed else "black")
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
-    told = [name for name in rows if name != real]
-    off = "; ".join(f"{name} is off by {rms(rows[name][steps[-1]], rows[real][steps[-1]]):.1f} grey levels" for name in told)
-    seen = f" The eyes are closed after step {start}: +1 is the first frame that is dreamt." if start is not None else ""
+    last = steps[-1]
+    off = "; ".join(f"{name} is off by {rms(rows[name][last], rows[REAL][last]):.1f} grey levels" for name in told)
+    colours = f"In the rows called {WRONG}, orange is light that is not there, purple light that is missing. " if told else ""
+    eyes = "" if start is None else f"The eyes are closed after step {first + start}: +1 is the first frame that is dreamt."
     return describe(
         figure,
-        alt=f"Frames at {len(steps)} steps, in rows: {', '.join(name for name in rows)}. At the last of them {off} (root mean square).",
-        caption=f"In the rows called {WRONG}, orange is light that is not there, purple light that is missing.{seen}",
+        alt=f"Frames at {len(steps)} steps, in rows: {', '.join(rows)}. "
+        + (f"At the last of them {off} (root mean square)." if told else f"They are steps {first + steps[0]} to {first + last}."),
+        caption=(colours + eyes).strip(),
     )
 
 
@@ -126,11 +137,11 @@ def rms(told: np.ndarray, real: np.ndarray) -> float:
     return float(np.sqrt(np.square(told.astype(float) - real).mean()))
 
 
-def screens(rows: Mapping[str, np.ndarray], start: int, real: str = "real") -> Iterator[np.ndarray]:
+def screens(rows: Mapping[str, np.ndarray], start: int) -> Iterator[np.ndarray]:
     """The pictures of a film, (height, width, 3) bytes: the tellings beside one another, and last where the last one is wrong."""
     *_, last = rows
-    panels = {name: as_seen(frames) for name, frames in rows.items()} | {WRONG: error_picture(rows[last], rows[real])}
-    count, side = len(panels[real]), panels[real].shape[1] * ZOOM
+    panels = {name: as_seen(frames) for name, frames in rows.items()} | {WRONG: error_picture(rows[last], rows[REAL])}
+    count, side = len(panels[REAL]), panels[REAL].shape[1] * ZOOM
     font = ImageFont.load_default(14)
     for number in range(count):
         canvas = Image.new("RGB", (len(panels) * (side + GAP) + GAP, side + HEAD + GAP), "white")
@@ -145,15 +156,15 @@ def screens(rows: Mapping[str, np.ndarray], start: int, real: str = "real") -> I
         yield np.asarray(canvas.crop((0, 0, width, height)))
 
 
-def film(rows: Mapping[str, np.ndarray], start: int, steps: Sequence[int], fps: int = 10, real: str = "real") -> HTML:
+def film(rows: Mapping[str, np.ndarray], start: int, steps: Sequence[int], fps: int = 10) -> HTML:
     """A film with controls, and a strip of it below for pages that cannot play it.
 
     Args:
         rows: by name (T, H, W, C). start: the last frame that was shown; up to there a dream is what was filtered.
         steps: the frames of the strip. fps: steps a second.
     """
-    figure = strip(rows, steps, start, real)
-    video, still = (base64.b64encode(data).decode() for data in (mp4(screens(rows, start, real), fps), png(figure)))
+    figure = strip(rows, steps, start)
+    video, still = (base64.b64encode(data).decode() for data in (mp4(screens(rows, start), fps), png(figure)))
     words = html.escape(figure.alt, quote=True)
     return HTML(
         f'<figure style="margin:0"><video controls loop muted playsinline aria-label="{words}" style="max-width:100%;background:white" '
