@@ -241,4 +241,11 @@ GIVEN: dict[str, dict[str, str]] = {
         "carries more than at 0.95.": PAPER,
         "evenly from −500 to 500: is": CHOSEN,
     },
+    "13": {
+        "With a grid of 2 × 1 places and patches of 2 × 2, the upper": CHOSEN,
+        "saying 1, 2, 3, 4 and the lower one 5, 6, 7, 8, the picture has the rows (1, 2), (3, 4), (5, 6), (7, 8).": CHOSEN,
+        "what is 97 − 100 there?": CHOSEN,
+        "half from step 44 to 63. When": CHOSEN,
+        "of exercise 13.1. Alain": "the number of an exercise",
+    },
 }
