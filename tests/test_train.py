@@ -107,7 +107,7 @@ def test_help_shows_a_presets_own_defaults(capsys):
         ("--sac.soft perhaps", "invalid choice 'perhaps' for argument '--sac.soft'"),
         ("--agent ppo", "invalid choice 'ppo' for argument '--agent': expected one of ('dreamer', 'sac')"),
         ("--device tpu", "invalid choice 'tpu' for argument '--device'"),
-        ("--preset best", "there is no preset 'best': choose dropin, advantage or dreamerv3"),
+        ("--preset best", "there is no preset 'best': choose dropin, advantage, dreamerv3 or pixels"),
         ("--wrappers.hide 0 x", "error parsing --wrappers.hide"),
         ("--wrappers.hide -1", "the setting wrappers.hide.0 is -1"),
         ("--wrappers.hide 7", "wrappers.hide names entry 7, but the observation has entries 0 to 2"),
