@@ -21,7 +21,7 @@ from dreamer_core.viz.show import png
 ASSETS = Path(__file__).parents[2] / "notebooks" / "assets"
 PENDULUM = ["cos θ", "sin θ", "velocity (rad/s)"]
 ENV_STEPS = 2000
-PIXEL_STEPS = 2200
+PIXEL_STEPS = 4000
 
 
 def trained(config: Config) -> tuple[Trainer, list[dict]]:
