@@ -2,7 +2,7 @@
 # make test   set everything up and run all tests and all notebooks
 # make bench  make the studies of learning and measure the speed, and write RESULTS.md and the README's table: a day of two cores; stopped
 #             at any moment, the same command goes on where it was
-# make assets train the agent that the notebooks load, and draw the README's figure again
+# make assets train the agents that the notebooks load, and draw the README's figure again
 # make mutants  break the core in every way of tests/mutants/table.py, one at a time, and see whether the tests notice (an hour or two);
 #               writes build/mutants/report.md; make mutants ONLY="rssm.py" tries those of one file, row or word
 # make notebooks  run every notebook and store its outputs

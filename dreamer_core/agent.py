@@ -21,6 +21,7 @@ from dreamer_core.replay import LatentReplay, Window
 from dreamer_core.returns import hoped_value, one_step_spread
 from dreamer_core.rssm import Beliefs
 from dreamer_core.sac import SAC, Actor
+from dreamer_core.senses import Shape, entries, shape_of
 from dreamer_core.trajectories import Replayed, Trajectories
 from dreamer_core.world_model import WorldModel
 
@@ -193,7 +194,7 @@ def see_and_act(model: WorldModel, actor: Actor, carry: Carry, observation: Tens
 
     Args:
         carry: what was believed and done one step ago, each (B, ...).
-        observation: (B, O), what is seen now. first: (B,), 1 where an episode starts: there h is 0.
+        observation: (B, O), or pictures (B, H, W, C): what is seen now. first: (B,), 1 where an episode starts: there h is 0.
         explore: sample z and the action; otherwise both are the most likely ones.
     """
     rssm = model.rssm
@@ -230,29 +231,34 @@ class Dreamer(Agent):
     """Learns a world model from experience, and to act from dreams alone.
 
     Args:
-        config: the whole tree. observation, action: sizes O and A. device: where tensors live.
+        config: the whole tree. observation: size O, or the shape (H, W, C) of a picture. action: size A. device: where tensors live.
     """
 
-    def __init__(self, config: Config, observation: int, action: int, device: torch.device | str = "cpu") -> None:
+    def __init__(self, config: Config, observation: int | Shape, action: int, device: torch.device | str = "cpu") -> None:
         self.config, self.device, self.action = config, torch.device(device), action
         self.model = WorldModel(config.model, observation, action).to(device)
         rssm = self.model.rssm
         self.sac = ACTOR_CRITICS[config.actor_critic](config, rssm.features, action).to(device)
-        self.replay = LatentReplay(config.replay, observation, action, rssm.deter, rssm.latent.size, device)
+        self.replay = LatentReplay(config.replay, observation, action, rssm.deter, rssm.latent.size, device, self.model.stored)
         self.optimizers = {
             "model": make_optimizer([{"params": list(self.model.parameters()), "lr": config.model.lr}], config.optimizer),
             "sac": self.sac.make_optimizer(config.optimizer),
         }
         self.modules = {"model": self.model, "sac": self.sac}
 
-    def save(self, path: Path | str) -> None:
+    def save(self, path: Path | str, half: bool = False) -> None:
         """Write the trained parts (no optimiser, no replay) and the configuration to one small file.
+
+        Args:
+            half: numbers of 16 bits: half the size, and three digits.
 
         Raises:
             OSError: the disk is full or read-only.
         """
-        sizes = {"observation": len(self.model.centre), "action": self.action}
+        sizes = {"observation": self.model.shape, "action": self.action}
         tensors = {f"{name}.{key}": value for name, module in self.modules.items() for key, value in module.state_dict().items()}
+        if half:
+            tensors = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
         tensors |= self.replay.unit()
         checkpoint.save_one(Path(path), tensors, {"config": to_dict(self.config)} | sizes)
 
@@ -272,7 +278,7 @@ class Dreamer(Agent):
         path = Path(path)
         if path.is_dir() or checkpoint.is_of_a_run(path):
             tensors, state = checkpoint.load_of_a_run(path, warn)
-            weights, sizes = under(tensors, "agent.module."), (tensors["observation"].numel(), tensors["held"].numel())
+            weights, sizes = under(tensors, "agent.module."), (tuple(tensors["observation"].shape), tensors["held"].numel())
             unit = under(tensors, "agent.replay.")
         else:
             weights, state = checkpoint.load_one(path)
@@ -347,7 +353,7 @@ class Dreamer(Agent):
     def measure_units(self) -> None:
         """Choose the units of rewards, and of observations again whenever the rows ever added have doubled (a full buffer stays full)."""
         self.measure_rewards()
-        if self.config.model.standardize and self.replay.count >= 2 * int(self.model.measured):
+        if self.model.measures and self.replay.count >= 2 * int(self.model.measured):
             self.model.set_units(self.replay.data["observation"][: len(self.replay)], self.replay.count)
 
     def learn_model(self) -> dict[str, Tensor]:
@@ -391,10 +397,10 @@ class Dreamer(Agent):
 class ModelFree(Agent):
     """The same SAC class on real transitions: what "drop-in" means, and an honest baseline."""
 
-    def __init__(self, config: Config, observation: int, action: int, device: torch.device | str = "cpu") -> None:
+    def __init__(self, config: Config, observation: int | Shape, action: int, device: torch.device | str = "cpu") -> None:
         self.config, self.device = config, torch.device(device)
         self.action = action
-        self.sac = SAC(config.sac, observation, action).to(device)
+        self.sac = SAC(config.sac, entries(shape_of(observation)), action).to(device)
         self.replay = LatentReplay(config.replay, observation, action, 0, 0, device)
         self.optimizers = {"sac": self.sac.make_optimizer(config.optimizer)}
         self.modules = {"sac": self.sac}

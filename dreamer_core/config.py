@@ -69,14 +69,17 @@ class WorldModelConfig:
     """Layers of the encoder."""
     decoder_layers: Count = 2
     """Hidden layers of the decoder."""
+    channels: Count = 16
+    """Channels of the first layer that reads a picture, twice as many in the second; the decoder's last layer has as many."""
     head_layers: Count = 1
     """Hidden layers of the prior, the reward head and the continue head."""
     norm: Literal["none", "rms"] = "none"
     """What stands before each SiLU of the world model: nothing, or the paper's RMS norm."""
     standardize: bool = True
-    """Count observations in standard deviations of the random steps, enlarged where they prove too small; off keeps raw units."""
+    """Count observations in standard deviations of the random steps, enlarged where they prove too small; off keeps raw units. Pictures
+    are always counted in 255ths, from -0.5 to 0.5."""
     symlog: bool = False
-    """Compress observations by symlog, at the encoder's input and in the decoder's target (the paper)."""
+    """Compress observations by symlog, at the encoder's input and in the decoder's target (the paper); pictures never are."""
     detach_z: bool = True
     """Cut z's gradient where it enters the next step (v1), so that memory is trained through h alone."""
     batched_unroll: bool = True
@@ -308,13 +311,15 @@ class Config:
     """Train v1, a deliberately simple Dreamer, or the same SAC on real transitions."""
 
     env: str = "Pendulum-v1"
-    """A gymnasium environment with a flat Box observation and a bounded Box action; the actor-critic dreamerv3 takes a Discrete one too."""
+    """A gymnasium environment with a flat Box observation or small pictures, and a bounded Box action; the actor-critic dreamerv3 takes a
+    Discrete one too."""
     agent: Literal["dreamer", "sac"] = "dreamer"
     """Learn in imagination (dreamer), or run the same SAC class on real transitions (sac)."""
     actor_critic: Literal["sac", "dreamerv3"] = "sac"
     """Who acts and judges in imagination: v1's SAC, or DreamerV3's own actor-critic."""
-    preset: Literal["dropin", "advantage", "dreamerv3"] = "dropin"
-    """Two readings of v1 (one-step targets, pathwise actor; H-step returns, score-function actor), or all of the paper's pieces."""
+    preset: Literal["dropin", "advantage", "dreamerv3", "pixels"] = "dropin"
+    """Two readings of v1 (one-step targets, pathwise actor; H-step returns, score-function actor), all of the paper's pieces, or v1 for
+    worlds that are seen as pictures."""
     env_steps: Count = 3000
     """Environment steps to train for."""
     seed: Seed = 0
@@ -405,11 +410,18 @@ PRESETS: dict[str, dict[str, Any]] = {
         "optimizer": dict(kind="laprop", clip="agc", warmup=100),
         "schedule": dict(sac_updates=1, halving=0),
     },
+    # v1's world model learns from pictures with the defaults too, but more slowly. A picture's summed error is some ten times a vector's,
+    # so that the KL would weigh a tenth; and how fast something moves is in the difference of two frames, which z learns to show if the
+    # gradient of what follows reaches it. The windows before dreams are shorter because each row of them is read by the encoder.
+    "pixels": {
+        "model": dict(observation_scale=0.1, detach_z=False),
+        "imagination": dict(starts=128, start_rows=6),
+    },
 }
 
 
 def preset(name: str) -> Config:
-    """The configuration of a preset: "dropin", "advantage" or "dreamerv3".
+    """The configuration of a preset: "dropin", "advantage", "dreamerv3" or "pixels".
 
     Raises:
         ConfigError: there is no such preset.

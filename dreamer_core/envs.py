@@ -1,6 +1,6 @@
-"""Gymnasium environments as the agent wants them: float32 vectors in, actions in [-1, 1] out.
+"""Gymnasium environments as the agent wants them: float32 vectors or small pictures of bytes in, actions in [-1, 1] out.
 
-Any environment with a flat Box observation and a bounded Box action works unchanged. Everything
+Any environment with a flat Box observation, or pictures of 32 x 32 or 64 x 64 pixels, and a bounded Box action works unchanged. Everything
 else is turned away with one sentence, and so is an environment that breaks its promises later.
 """
 
@@ -14,12 +14,14 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
 
 from dreamer_core.config import Config, WrapperConfig
 from dreamer_core.errors import ConfigError, DreamerError, EnvError
+from dreamer_core.senses import CHANNELS, SIDES
 
 LARGEST = 1e15  # squares of larger numbers, summed over a buffer, are more than a float32 holds
 SUITE = "dreamer_core.worlds"  # the module that registers the ids under dreamer/; gymnasium imports it when one is asked for
 INTERFACE = "reset(seed, options) returns (observation, info), and step(action) (observation, reward, terminated, truncated, info)"
 SHORT = reprlib.Repr()
 SHORT.maxother = 80  # letters
+NUMBERS = {1: np.float32, 3: np.uint8}  # what an observation is made of, by the number of its axes: a vector, a picture
 THEIR_OWN = (Exception, SystemExit)  # what an environment may raise; a KeyboardInterrupt is the user's
 
 
@@ -32,6 +34,9 @@ def make_for(config: Config) -> gym.Env:
     can_choose, actor = config.agent == "dreamer" and config.actor_critic == "dreamerv3", config.dreamerv3.actor
     env = make(config.env, config.wrappers, discrete=can_choose)
     fitting, kind = ("categorical", "discrete") if is_discrete(env) else ("normal", "continuous")
+    if config.agent == "sac" and len(env.observation_space.shape) == 3:
+        close([env], warn=lambda sentence: None)
+        raise ConfigError(f"{config.env} shows pictures, which SAC on real steps cannot read: leave agent at dreamer, whose model can")
     if can_choose and actor not in ("auto", fitting):
         close([env], warn=lambda sentence: None)
         raise ConfigError(f"dreamerv3.actor is {actor}, but the actions of {config.env} are {kind}: leave it at auto")
@@ -75,6 +80,7 @@ def make(name: str, config: WrapperConfig, discrete: bool = False, render_mode: 
         if discrete and isinstance(env.action_space, Discrete):
             env = OneHot(env)
         check_spaces(name, env)
+        check_units(name, env, config)
         env = Guard(env, name)
         if config.action_repeat > 1:
             env = ActionRepeat(env, config.action_repeat)
@@ -156,15 +162,34 @@ def check_spaces(name: str, env: gym.Env) -> None:
             else f"the observation space {short(observation)}"
         )
         raise EnvError(f"{name} has {kind}: {flatten}")
-    if len(observation.shape) >= 2:
+    if len(observation.shape) >= 2 and not is_picture(observation):
         raise EnvError(
-            f"{name} has image observations of shape {observation.shape}, which are not supported yet: {flatten} (it makes "
-            f"{np.prod(observation.shape)} numbers of this, so shrink a large picture before)"
+            f"{name} has image observations of shape {observation.shape}, {observation.dtype}: v1 reads one picture of bytes (uint8) "
+            f"a step, (32, 32, C) or (64, 64, C) with C = 1 or 3, and remembers by itself, so stack nothing, shrink a large one with "
+            f"dreamer_core.worlds.pixels.Shrunk, or make a vector of a tiny one with gymnasium.wrappers.FlattenObservation, {register}"
         )
     if observation.shape in [(), (0,)]:
         raise EnvError(
             f"{name} has the observation space {short(observation)}: v1 reads one flat vector of numbers, with at least one entry"
         )
+
+
+def is_picture(space: Box) -> bool:
+    """Whether observations are pictures that the model can read: squares of bytes, grey or in colours, the channel last."""
+    height, width, channels = space.shape if len(space.shape) == 3 else (0, 0, 0)
+    return space.dtype == np.uint8 and height == width and height in SIDES and channels in CHANNELS
+
+
+def check_units(name: str, env: gym.Env, config: WrapperConfig) -> None:
+    """Turn away settings that speak of an observation's entries where it is a picture.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    if len(env.observation_space.shape) == 3 and config.hide:
+        raise ConfigError(f"wrappers.hide hides entries of a vector, but {name} shows pictures: leave it empty")
+    if len(env.observation_space.shape) == 3 and config.observation_scale != 1:
+        raise ConfigError(f"wrappers.observation_scale changes the units of a vector, but {name} shows pictures of bytes: leave it at 1")
 
 
 def numbers(value: Any) -> np.ndarray | None:
@@ -177,7 +202,8 @@ def numbers(value: Any) -> np.ndarray | None:
 
 
 class Guard(gym.Wrapper):
-    """Between agent and environment: actions in [-1, 1] go in rescaled, observations come out as float32, rewards as plain floats.
+    """Between agent and environment: actions in [-1, 1] go in rescaled, observations come out as float32 (pictures as bytes),
+    rewards as plain floats.
 
     Stops at the first thing that cannot be learned from, and says where it came up: the place is
     given as a step of an episode and that episode's reset seed, so that it can be found again
@@ -193,10 +219,10 @@ class Guard(gym.Wrapper):
             bound.astype(np.result_type(self.own, np.float32)) for bound in (env.action_space.low, env.action_space.high)
         )
         self.action_space = Box(-1, 1, self.low.shape, self.own)
-        space = env.observation_space
+        space, self.kept = env.observation_space, NUMBERS[len(env.observation_space.shape)]
         with np.errstate(over="ignore"):  # a bound beyond float32, or one that is no number, is no bound
             low, high = np.where(np.isnan(space.low), -np.inf, space.low), np.where(np.isnan(space.high), np.inf, space.high)
-            self.observation_space = Box(low.astype(np.float32), high.astype(np.float32))
+            self.observation_space = Box(low.astype(self.kept), high.astype(self.kept), dtype=self.kept)
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
         self.steps, self.seed = 0, seed
@@ -243,7 +269,10 @@ class Guard(gym.Wrapper):
         wrong = np.flatnonzero(~(np.abs(array.astype(float)) <= LARGEST))  # also finds nan
         if len(wrong):
             self._refuse(f"{array[wrong[0]]} as entry {wrong[0]} of the observation")
-        return array.astype(np.float32)  # a copy in any case
+        kept = array.astype(self.kept)  # a copy in any case
+        if self.kept == np.uint8 and not np.array_equal(kept, array):
+            self._refuse(f"a picture of type {array.dtype} that does not consist of bytes")
+        return kept
 
     def _reward(self, value: Any) -> float:
         array = numbers(value)
@@ -332,16 +361,19 @@ class Scaled(gym.Wrapper):
         super().__init__(env)
         self.config, self.factor = config, np.float32(config.observation_scale)
         space = env.observation_space
-        self.observation_space = Box(self.factor * space.low, self.factor * space.high, dtype=np.float32)
+        self.observation_space = Box(self._seen(space.low), self._seen(space.high), dtype=space.dtype)
+
+    def _seen(self, observation: np.ndarray) -> np.ndarray:
+        return (self.factor * observation).astype(observation.dtype)
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
         observation, info = self.env.reset(seed=seed, options=options)
-        return self.factor * observation, info
+        return self._seen(observation), info
 
     def step(self, action):
         observation, reward, terminated, truncated, info = self.env.step(action)
         scaled = self.config.reward_scale * reward + self.config.reward_offset
-        return self.factor * observation, scaled, terminated, truncated, info | {"own_reward": reward}
+        return self._seen(observation), scaled, terminated, truncated, info | {"own_reward": reward}
 
 
 def own_reward(reward: Any, config: WrapperConfig) -> Any:

@@ -19,6 +19,7 @@ from torch import Tensor
 from dreamer_core.config import ReplayConfig
 from dreamer_core.errors import ConfigError, NotEnoughData
 from dreamer_core.paper.online_queue import fresh_chunks
+from dreamer_core.senses import Shape, entries, shape_of
 
 # The share of windows that start from their stored h; the others start from zero.
 READ = {"stored": 1.0, "zero": 0.0, "mixed": 0.5}
@@ -86,7 +87,7 @@ def free_memory(device: torch.device) -> int:
 class Window(NamedTuple):
     """A batch of B windows of T consecutive rows."""
 
-    observation: Tensor  # (B, T, O)
+    observation: Tensor  # (B, T, O), or pictures (B, T, H, W, C)
     action: Tensor  # (B, T, A), the action leaving each row
     reward: Tensor  # (B, T), the reward arriving with each row
     first: Tensor  # (B, T), 1 where an episode starts
@@ -106,7 +107,8 @@ class LatentReplay:
 
     Args:
         config: layout, window length, what windows start from.
-        observation, action, deter, stoch: sizes O, A, D, Z.
+        observation, action, deter, stoch: sizes O, A, D, Z; or the shape (H, W, C) of a picture in place of O.
+        stored: the type in which observations are kept and handed out: bytes for pictures, a quarter of the memory.
 
     Raises:
         ConfigError: the memory does not hold so many rows.
@@ -115,22 +117,33 @@ class LatentReplay:
     FIELDS = ("observation", "action", "reward", "first", "terminal", "h", "z", "written")
 
     def __init__(
-        self, config: ReplayConfig, observation: int, action: int, deter: int, stoch: int, device: torch.device | str = "cpu"
+        self,
+        config: ReplayConfig,
+        observation: int | Shape,
+        action: int,
+        deter: int,
+        stoch: int,
+        device: torch.device | str = "cpu",
+        stored: torch.dtype = torch.float32,
     ) -> None:
         self.config = config
         self.count = 0  # rows ever added; row number n lives at n % capacity
         self.served = 0  # rows that went through the online queue
         self.reward_unit = 1.0
         self.reward_rows = 0  # rows ever added when that was last chosen; 0: never yet
-        sizes = {"observation": observation, "action": action, "h": deter, "z": stoch}
-        row = 4 * sum(sizes.get(name, 1) for name in self.FIELDS)  # bytes
+        shapes = {"observation": shape_of(observation), "action": (action,), "h": (deter,), "z": (stoch,)}
+        types = {"observation": stored}
+        row = sum(entries(shapes.get(name, ())) * types.get(name, torch.float32).itemsize for name in self.FIELDS)  # bytes
         free = free_memory(torch.device(device))
         if config.capacity * row > free:
             raise ConfigError(
                 f"a replay buffer of {config.capacity:,} rows needs {config.capacity * row / 2**30:,.1f} GiB of memory, and "
                 f"{free / 2**30:,.1f} GiB are free: set replay.capacity to {free // row:,} at most"
             )
-        self.data = {name: torch.zeros(config.capacity, *([sizes[name]] if name in sizes else []), device=device) for name in self.FIELDS}
+        self.data = {
+            name: torch.zeros(config.capacity, *shapes.get(name, ()), dtype=types.get(name, torch.float32), device=device)
+            for name in self.FIELDS
+        }
 
     def __len__(self) -> int:
         return min(self.count, self.config.capacity)

@@ -229,7 +229,7 @@ class Trainer:
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         kind = {"dreamer": Dreamer, "sac": ModelFree}[config.agent]
-        sizes = self.env.observation_space.shape[0], self.env.action_space.shape[0]
+        sizes = self.env.observation_space.shape, self.env.action_space.shape[0]
         with enough_memory("an agent of these sizes"):
             self.agent: Agent = kind(config, *sizes, device)
         self.step = 0  # environment steps taken

@@ -7,6 +7,7 @@ below names the paper's piece beside v1's.
 Squared error depends on units: an angle of 0.1 rad beside a velocity of 8 rad/s would not be
 seen at all. So the units are measured from the random steps, and enlarged if need be whenever the
 rows ever stored have doubled (`set_units`); with `standardize=False` they are the environment's own.
+A picture's unit is known beforehand. What reads and writes it is chosen in `senses.py`, by the observation's shape.
 """
 
 from collections.abc import Callable
@@ -14,11 +15,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from dreamer_core import latents, nets
+from dreamer_core import latents, nets, senses
 from dreamer_core.config import WorldModelConfig
 from dreamer_core.paper.block_gru import BlockRSSM
 from dreamer_core.paper.kl import paper_kl
-from dreamer_core.paper.symlog import symexp, symlog
 from dreamer_core.paper.twohot import TwoHotReward
 from dreamer_core.replay import Window
 from dreamer_core.rssm import RSSM, Beliefs
@@ -97,10 +97,6 @@ def two_terms(dyn: Tensor, rep: Tensor, config: WorldModelConfig) -> tuple[Tenso
 RECURRENCES: dict[str, type[RSSM]] = {"gru": RSSM, "block_gru": BlockRSSM}
 REWARD_HEADS: dict[str, type[nn.Sequential]] = {"gaussian": GaussianReward, "twohot": TwoHotReward}
 KLS: dict[str, Callable[[Tensor, Tensor, WorldModelConfig], tuple[Tensor, float]]] = {"balanced": balanced, "paper": two_terms}
-SQUASH: dict[bool, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
-    False: (lambda x: x, lambda x: x),
-    True: (lambda x: symlog(x), lambda x: symexp(x)),
-}
 
 
 class WorldModel(nn.Module):
@@ -108,25 +104,28 @@ class WorldModel(nn.Module):
 
     Args:
         config: sizes and loss weights.
-        observation: size O.
+        observation: size O of a vector, or the shape (H, W, C) of a picture.
         action: size A.
+
+    Shape comments write (..., O) for observations as the environment gives them, and in the model's units for a
+    row of numbers: of a picture, its O = H * W * C pixels.
     """
 
-    def __init__(self, config: WorldModelConfig, observation: int, action: int) -> None:
+    def __init__(self, config: WorldModelConfig, observation: int | senses.Shape, action: int) -> None:
         super().__init__()
-        self.config = config
-        self.encoder = nn.Sequential(
-            nets.mlp(observation, config.units, config.encoder_layers - 1, config.units, config.norm),
-            *nets.NORMS[config.norm](config.units),
-            nn.SiLU(),
-        )
+        self.config, self.shape = config, senses.shape_of(observation)
+        sense, entries = senses.sense(self.shape), senses.entries(self.shape)
+        self.encoder = sense.encoder(config, self.shape)
         self.rssm = RECURRENCES[config.recurrence](config, config.units, action)
-        self.decoder = nets.mlp(self.rssm.features, config.units, config.decoder_layers, observation, config.norm)
+        self.decoder = sense.decoder(config, self.rssm.features, self.shape)
         self.reward = REWARD_HEADS[config.reward_head](config, self.rssm.features)
         self.cont = nets.mlp(self.rssm.features, config.units, config.head_layers, 1, config.norm)
-        self.squash, self.unsquash = SQUASH[config.symlog]
-        self.register_buffer("centre", torch.zeros(observation))
-        self.register_buffer("scale", torch.ones(observation))
+        self.squash, self.unsquash = sense.squash(config)
+        self.measures = config.standardize and sense.measured  # whether `set_units` is to be called
+        self.stored = sense.stored  # the type of number in which observations are kept
+        centre, scale = sense.unit
+        self.register_buffer("centre", torch.full((entries,), centre))
+        self.register_buffer("scale", torch.full((entries,), scale))
         self.register_buffer("measured", torch.zeros((), dtype=torch.long))  # rows ever stored when the units were last measured
 
     @torch.no_grad()
@@ -151,8 +150,8 @@ class WorldModel(nn.Module):
         self.measured.fill_(len(observation) if added is None else added)
 
     def standardized(self, observation: Tensor) -> Tensor:
-        """(..., O) in the environment's units -> (..., O) in the model's."""
-        return self.squash((observation - self.centre) / self.scale)
+        """(..., O) in the environment's units -> (..., O) in the model's: a row of numbers, of a picture too."""
+        return self.squash((observation.flatten(-len(self.shape)) - self.centre) / self.scale)
 
     def encode(self, observation: Tensor) -> Tensor:
         """o_t -> e_t: (..., O) -> (..., E)."""
@@ -160,7 +159,7 @@ class WorldModel(nn.Module):
 
     def decode(self, features: Tensor) -> Tensor:
         """s_t -> the predicted o_t in the environment's units: (..., F) -> (..., O)."""
-        return self.unsquash(self.decoder(features)) * self.scale + self.centre
+        return (self.unsquash(self.decoder(features)) * self.scale + self.centre).unflatten(-1, self.shape)
 
     def observe(self, window: Window, noise: Tensor | None = None) -> Beliefs:
         """Filter a window: see `RSSM.observe`."""

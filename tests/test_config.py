@@ -38,7 +38,7 @@ def test_presets_differ_where_they_say_so():
     for section, changes in PRESETS["advantage"].items():
         assert advantage[section] == dropin[section] | changes
     assert advantage["sac"]["actor_grad"] == "score" and dropin["sac"]["actor_grad"] == "pathwise"
-    with pytest.raises(ConfigError, match="there is no preset 'best': choose dropin, advantage or dreamerv3"):
+    with pytest.raises(ConfigError, match="there is no preset 'best': choose dropin, advantage, dreamerv3 or pixels"):
         preset("best")
 
 

@@ -373,8 +373,13 @@ def test_several_choices_at_once_are_refused_without_a_false_promise(choosing, s
         (dict(observation_space=None), "has the observation space None: v1 reads one flat vector of numbers"),
         (dict(observation_space=Box(-1, 1, (0,))), "has the observation space .*, with at least one entry"),
         (dict(observation_space=Box(-1, 1, ())), "has the observation space .*, with at least one entry"),
-        (dict(observation_space=Box(0, 255, (64, 64, 3), np.uint8)), r"image observations of shape \(64, 64, 3\), which are not supported"),
-        (dict(observation_space=Box(0, 255, (64, 64), np.uint8)), "image observations"),
+        (dict(observation_space=Box(0, 255, (64, 64), np.uint8)), r"image observations of shape \(64, 64\), uint8: v1 reads one picture"),
+        (dict(observation_space=Box(0, 255, (48, 48, 3), np.uint8)), r"shape \(48, 48, 3\), uint8: .* shrink a large one"),
+        (dict(observation_space=Box(0, 255, (64, 32, 3), np.uint8)), "image observations"),
+        (dict(observation_space=Box(0, 255, (3, 64, 64), np.uint8)), "image observations"),
+        (dict(observation_space=Box(0, 255, (32, 32, 2), np.uint8)), "image observations"),
+        (dict(observation_space=Box(0, 1, (32, 32, 1), np.float32)), r"shape \(32, 32, 1\), float32: .* bytes \(uint8\)"),
+        (dict(observation_space=Box(0, 255, (4, 32, 32, 1), np.uint8)), "image observations .* remembers by itself, so stack nothing"),
         (dict(observation_space=Dict(a=FLAT)), "has dict observations, which are not supported yet: v1 reads one flat vector of numbers"),
         (dict(observation_space=Discrete(4)), r"has the observation space Discrete\(4\): v1 reads one flat vector of numbers"),
         (dict(observation_space=Tuple([FLAT])), "has the observation space Tuple"),
@@ -702,3 +707,112 @@ def test_hiding_what_is_not_there_or_everything(scripted, hide, sentence):
     with pytest.raises(ConfigError, match=f"wrappers.hide {sentence}"):
         scripted(WrapperConfig(hide=hide))
     assert Scripted.closed == before + 1
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+
+class Camera(gym.Env):
+    """A picture whose pixels are all alike: brighter by one a step, or whatever it is told to show."""
+
+    action_space = Box(-1, 1, (1,))
+
+    def __init__(self, side=32, channels=3, show=None):
+        self.observation_space, self.show = Box(0, 255, (side, side, channels), np.uint8), show
+
+    def _look(self):
+        return np.full(self.observation_space.shape, self.bright, np.uint8) if self.show is None else self.show
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.bright = 100
+        return self._look(), {}
+
+    def step(self, action):
+        self.bright += 1
+        return self._look(), 1.0, False, False, {}
+
+
+@pytest.fixture
+def camera():
+    """Makes a registered `Camera` behind the wrappers."""
+
+    def make(wrappers=None, **settings):
+        gym.register("Camera-v0", Camera, max_episode_steps=20, kwargs=settings)
+        return envs.make("Camera-v0", wrappers or WrapperConfig())
+
+    yield make
+    gym.registry.pop("Camera-v0", None)
+
+
+@pytest.mark.parametrize("side, channels", [(32, 1), (32, 3), (64, 1), (64, 3)])
+def test_pictures_come_through_as_bytes(camera, side, channels):
+    env = camera(side=side, channels=channels)
+    first, _ = env.reset(seed=0)
+    second, *_ = env.step(np.zeros(1, np.float32))
+    assert env.observation_space == Box(0, 255, (side, side, channels), np.uint8), "the space of pictures has changed"
+    assert first.dtype == second.dtype == np.uint8, "a picture has become something else than bytes"
+    assert (first == 100).all() and (second == 101).all() and first.shape == (side, side, channels)
+
+
+def test_rewards_may_have_another_unit_where_pictures_are_shown(camera):
+    env = camera(WrapperConfig(reward_scale=3.0))
+    assert env.reset(seed=0)[0].dtype == np.uint8
+    observation, reward, *_, info = env.step(np.zeros(1, np.float32))
+    assert (reward, info["own_reward"]) == (3.0, 1.0) and observation.dtype == np.uint8 and (observation == 101).all()
+
+
+@pytest.mark.parametrize(
+    "wrappers, sentence",
+    [
+        (dict(hide=(2,)), "^wrappers.hide hides entries of a vector, but Camera-v0 shows pictures: leave it empty$"),
+        (dict(observation_scale=2.0), "^wrappers.observation_scale changes the units of a vector, but Camera-v0 shows pictures of bytes"),
+    ],
+)
+def test_settings_about_entries_are_refused_where_pictures_are_shown(camera, wrappers, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        camera(WrapperConfig(**wrappers))
+
+
+@pytest.mark.parametrize("wrong", [0.5, -1, 256])
+def test_a_picture_of_other_numbers_than_bytes_is_refused(camera, wrong):
+    with pytest.raises(
+        EnvError, match=r"^Camera-v0 returned a picture of type \w+ that does not consist of bytes at step 0 of the episode"
+    ):
+        camera(show=np.full((32, 32, 3), wrong)).reset(seed=4)
+
+
+def test_sac_on_real_steps_reads_no_pictures():
+    with pytest.raises(
+        ConfigError, match="^dreamer/PixelPendulum-v0 shows pictures, which SAC on real steps cannot read: leave agent at dreamer"
+    ):
+        envs.make_for(from_dict({"env": "dreamer/PixelPendulum-v0", "agent": "sac"}))
+
+
+def test_what_gymnasium_renders_can_be_learned_from():
+    """Any environment that renders: its pictures, shrunk, and registered under an id of its own."""
+    from dreamer_core.worlds.pixels import Shrunk
+
+    class Drawn(gym.Env):
+        metadata, render_mode = {"render_modes": ["rgb_array"], "render_fps": 10}, "rgb_array"
+        action_space, observation_space = Box(-1, 1, (1,)), Box(-1, 1, (2,))
+
+        def reset(self, *, seed=None, options=None):
+            super().reset(seed=seed)
+            return np.zeros(2, np.float32), {}
+
+        def step(self, action):
+            return np.zeros(2, np.float32), 0.0, False, False, {}
+
+        def render(self):
+            picture = np.zeros((100, 150, 3), np.uint8)
+            picture[:50, :, 0] = 200  # the upper half is red
+            return picture
+
+    gym.register("Seen-v0", lambda: Shrunk(gym.wrappers.AddRenderObservation(Drawn(), render_only=True)), max_episode_steps=5)
+    try:
+        observation, _ = envs.make("Seen-v0", WrapperConfig()).reset(seed=0)
+    finally:
+        del gym.registry["Seen-v0"]
+    assert observation.shape == (32, 32, 3) and observation.dtype == np.uint8
+    assert (observation[:16, :, 0] == 200).all() and not observation[17:].any() and not observation[..., 1:].any()

@@ -153,6 +153,7 @@ CHANGES = {
     "wrappers.reward_scale": (2.0, {}), "wrappers.reward_offset": (1.0, {}),
     "model.deter": (7, {}), "model.latent": ("categorical", {}), "model.stoch": (4, {}), "model.classes": (5, CATEGORICAL),
     "model.min_std": (0.2, {}), "model.unimix": (0.1, CATEGORICAL), "model.units": (9, {}), "model.encoder_layers": (1, {}),
+    "model.channels": (5, {"env": "dreamer/PixelPendulum-v0"}),
     "model.decoder_layers": (2, {}), "model.head_layers": (2, {}), "model.standardize": (True, {}), "model.detach_z": (False, {}),
     "model.kl_scale": (0.5, {}), "model.kl_balance": (0.3, {}), "model.free_nats": (3.0, {}), "model.reward_scale": (2.0, {}),
     "model.recurrence": ("block_gru", {}), "model.blocks": (3, BLOCKS), "model.recurrence_layers": (2, BLOCKS),

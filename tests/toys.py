@@ -10,7 +10,8 @@ from dreamer_core.trajectories import Trajectories
 SMALL = {
     "model": dict(
         deter=6, latent="gaussian", stoch=3, classes=4, recurrence="gru", blocks=2, recurrence_layers=1, min_std=0.1, unimix=0.01, units=8,
-        encoder_layers=2, decoder_layers=1, head_layers=1, norm="none", standardize=False, symlog=False, detach_z=True, batched_unroll=True,
+        channels=3, encoder_layers=2, decoder_layers=1, head_layers=1, norm="none", standardize=False, symlog=False, detach_z=True,
+        batched_unroll=True,
         observation_scale=1.0, kl="balanced", kl_scale=0.1, kl_balance=0.8, free_nats=0.0, kl_dyn=1.0, kl_rep=0.1, kl_free=0.0,
         reward_scale=1.0, reward_head="gaussian", reward_std=1.0, reward_min_std=0.05, overshoot=0, overshoot_scale=1.0, discount_horizon=0,
         lr=1e-3, clip_norm=100.0,

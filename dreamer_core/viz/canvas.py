@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from dreamer_core.errors import EnvError
 from dreamer_core.worlds.levers import Levers
 from dreamer_core.worlds.scene import INKS, Part, Scene
 
@@ -22,6 +23,14 @@ STEPS = 32767  # of a signed number of two bytes
 def script(name: str) -> str:
     """The text of a script of this folder behind that of scene.js, which it draws with."""
     return "".join(files(__package__).joinpath(file).read_text(encoding="utf-8") for file in ("scene.js", name))
+
+
+def check_entries(observation: np.ndarray, what: str) -> None:
+    """Raises:
+    EnvError: these observations of one episode are pictures, (R, H, W, C), which no script here draws.
+    """
+    if observation.ndim > 2:
+        raise EnvError(f"{what} draws worlds whose observations are entries with names, and these are pictures: use dreamer_core.viz.film")
 
 
 def reach(scene: Scene) -> float:

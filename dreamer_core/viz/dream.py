@@ -81,7 +81,7 @@ def believe(agent: Dreamer, episode: Episode, count: int = 1, noise: torch.Tenso
     Args:
         noise: (count, T + 1, ...), the luck in z; drawn here if None.
     """
-    observation = torch.from_numpy(episode.observation).expand(count, -1, -1)  # (K, T + 1, O)
+    observation = torch.from_numpy(episode.observation).expand(count, *episode.observation.shape)  # (K, T + 1, O)
     action = torch.from_numpy(np.pad(episode.action, [(0, 1), (0, 0)])).expand(count, -1, -1)  # (K, T + 1, A): none leaves the last row
     h, _ = agent.model.rssm.initial(count)
     return agent.model.rssm.observe(h, agent.model.encode(observation), action, torch.zeros(observation.shape[:2]), noise)

@@ -15,7 +15,7 @@ from IPython.display import HTML
 
 from dreamer_core.errors import DreamerError
 from dreamer_core.viz.branches import Branch, States, World
-from dreamer_core.viz.canvas import inks, packed_scenes, plain_levers, script
+from dreamer_core.viz.canvas import check_entries, inks, packed_scenes, plain_levers, script
 from dreamer_core.viz.dream import dream_figure
 from dreamer_core.viz.film import describe, filmstrip, tell
 from dreamer_core.viz.measure import measure
@@ -120,10 +120,11 @@ def explorer(branches: Sequence[Branch], names: Sequence[str]) -> HTML:
         names: O labels with units.
 
     Raises:
-        DreamerError: there is no branch, its world begins late, or the labels are not as many as the observations.
+        DreamerError: there is no branch, its world begins late, the labels are not as many as the observations, or these are pictures.
     """
     if not branches or branches[0].world.begin != 0:
         raise DreamerError("the explorer needs at least one branch, and the first one's world must be the whole episode from row 0")
+    check_entries(branches[0].world.observation, "the explorer")
     check_names(names, branches[0].world.observation.shape[-1])
     # A "<" inside a script could close it.
     data = json.dumps(contents(branches, names), separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")

@@ -14,6 +14,7 @@ from torch import Tensor
 from dreamer_core import envs
 from dreamer_core.agent import Agent, Dreamer
 from dreamer_core.errors import ConfigError, EnvError
+from dreamer_core.viz.canvas import check_entries
 from dreamer_core.viz.dream import Episode, believe
 from dreamer_core.viz.error_growth import rms_error
 from dreamer_core.viz.measure import measure
@@ -76,6 +77,7 @@ class DreamGame:
             raise ConfigError('this agent has no world model to play in: train one with agent = "dreamer"')
         if dreams < 2:
             raise ConfigError(f"a spread needs at least 2 dreams, and dreams is {dreams}")
+        check_entries(episode.observation, "Play")
         self.agent, self.episode, self.seed = agent, episode, seed
         env = envs.make_for(agent.config)
         sizes = episode.observation.shape[-1], episode.action.shape[-1]

@@ -10,7 +10,7 @@ for no plugins, so something must import it. `gym.make("dreamer_core.worlds:drea
 does so in one line.
 
 Beside gymnasium's interface each world has `names` and `units`, one for each entry of the
-observation ("" where there is no unit), and `scene(observation)`, which says what an observation
+observation ("" where there is no unit; a picture's pixels have none), and `scene(observation)`, which says what an observation
 looks like (`scene.py`): `gym.make(...).unwrapped.scene(observation)`. What is known about each, the
 random and the best return, is in `dreamer_core/yardsticks/scales.py`.
 
@@ -44,6 +44,8 @@ WORLDS = {  # name of the world: steps of its time limit
     "ChangingPendulum": 200,
     "Distractors": 200,
     "WaterTanks": 100,
+    "PixelPendulum": 200,
+    "PixelPointMass": 100,
 }
 
 

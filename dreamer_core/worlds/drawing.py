@@ -26,7 +26,7 @@ from dreamer_core.worlds.bars import bars_scene
 from dreamer_core.worlds.gymnasium_worlds import OWN, Portrait
 from dreamer_core.worlds.levers import Levers, levers
 from dreamer_core.worlds.plane import Plane, labelled
-from dreamer_core.worlds.scene import INKS, Part, Scene
+from dreamer_core.worlds.scene import INKS, Part, Scene, picture_scene
 
 ADVICE = "mend it, or take it away to see bars"
 
@@ -34,7 +34,7 @@ ADVICE = "mend it, or take it away to see bars"
 class Gap(NamedTuple):
     """How far two observations lie apart, in a unit that everyone knows."""
 
-    unit: str  # "°" between two angles, or the one unit of both coordinates of the plane, such as "m"
+    unit: str  # "°" between two angles, the one unit of both coordinates of the plane, such as "m", or of pictures a share of white
     most: float | None  # 180 between two angles
     between: Callable[[np.ndarray, np.ndarray], np.ndarray]  # observations (..., O), (..., O) -> (...)
 
@@ -75,6 +75,8 @@ def drawing(config: Config) -> Drawing:
         low, high, sample, renders, found = np.full(size, -np.inf), np.full(size, np.inf), np.zeros(size), False, None
     else:
         try:
+            if len(env.observation_space.shape) == 3:
+                return of_pictures(config, env)
             entry = portrait(env) if entry is None else entry
             low, high = env.observation_space.low, env.observation_space.high
             sample, renders = envs.reset(env, seed=0, age=0), "rgb_array" in (env.metadata.get("render_modes") or ())
@@ -83,6 +85,23 @@ def drawing(config: Config) -> Drawing:
             envs.close([env], warn=lambda sentence: None)
     check_words(config.env, entry, len(low))
     return as_seen(config, entry, sample, low, high)._replace(renders=renders, levers=found)
+
+
+def of_pictures(config: Config, env: gym.Env) -> Drawing:
+    """A world whose observations are pictures (H, W, C): they are drawn as they are, and have no named entries."""
+    seconds = seconds_of(env)
+    return Drawing(
+        world=config.env,
+        names=(),
+        units=(),
+        scene=picture_scene,
+        real=True,
+        plane=None,
+        seconds=None if seconds is None else seconds * config.wrappers.action_repeat,
+        gap=Gap("% of white", None, lambda one, other: np.sqrt(np.square((one - other) / 2.55).mean((-3, -2, -1)))),
+        renders=False,
+        levers=levers(env),
+    )
 
 
 def whole(config: Config) -> Drawing:

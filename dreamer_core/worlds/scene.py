@@ -53,7 +53,18 @@ class Text(NamedTuple):
     ink: str = "fixed"
 
 
-Part = Line | Circle | Rectangle | Text
+class Picture(NamedTuple):
+    """Pixels from (left, bottom) to (right, top), in rows from the top down; a pixel is (grey,) or (red, green, blue), 0 to 255."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+    pixels: tuple[tuple[tuple[int, ...], ...], ...]
+    ink: str = "body"  # of no use: it has its own colours
+
+
+Part = Line | Circle | Rectangle | Text | Picture
 
 
 class Scene(NamedTuple):
@@ -61,6 +72,13 @@ class Scene(NamedTuple):
 
     view: tuple[float, float, float, float]
     parts: tuple[Part, ...]
+
+
+def picture_scene(frame: np.ndarray) -> Scene:
+    """A frame (H, W, C) as a scene of nothing else; what a decoder writes between two bytes, or beyond them, is the nearest byte."""
+    rows = np.clip(np.rint(frame), 0, 255).astype(int).tolist()
+    height, width = len(rows), len(rows[0])
+    return Scene((0.0, 0.0, width, height), (Picture(0.0, 0.0, width, height, tuple(tuple(map(tuple, row)) for row in rows)),))
 
 
 def outline(scene: Scene, width: float = 1.5) -> Scene:
@@ -106,6 +124,9 @@ def draw_parts(axis, parts: Sequence[Part], inks: dict[str, str] | None = None, 
     for part in parts:
         colour = inks[part.ink]
         match part:
+            case Picture():
+                place = (part.left, part.right, part.bottom, part.top)
+                found = [axis.imshow(np.uint8(part.pixels), "gray", vmin=0, vmax=255, extent=place, interpolation="nearest")]
             case Line():
                 found = axis.plot(
                     [part.x0, part.x1], [part.y0, part.y1], color=colour, linewidth=thickness * part.width, solid_capstyle="round"

@@ -168,6 +168,8 @@ BEST: dict[str, Callable[[], Best]] = {
     "dreamer/ChangingPendulum-v0": lambda: by_grid("dreamer/ChangingPendulum-v0", changed, AFTER),
     "dreamer/Distractors-v0": lambda: by_grid("dreamer/Distractors-v0"),
     "dreamer/WaterTanks-v0": water_tanks,
+    "dreamer/PixelPendulum-v0": by_grid,  # their twins', which move and pay alike
+    "dreamer/PixelPointMass-v0": lambda: on_box(box_grid.point_mass_task()),
     "MountainCarContinuous-v0": lambda: on_box(box_grid.mountain_car_task()),
     "InvertedPendulum-v5": by_hand(1000.0, "1 at each of 1,000 steps"),
     "InvertedDoublePendulum-v5": by_hand(9360.0, "10 - (1.2 - 2)^2 at each of 1,000 steps, upright at rest, which no episode begins at"),

@@ -85,6 +85,7 @@ AGENTS = {
     "learned reward": {"model": {"reward_std": 0.0}},
     "standard units": {"model": {"standardize": True}},
     "sac": {"agent": "sac"},
+    "pictures": {"env": "dreamer/PixelPendulum-v0"},
 }
 
 
@@ -120,6 +121,7 @@ WITH = {  # what runs_with says -> which of the agents above
     'replay.layout = "chunks"': "chunks",
     'the preset "advantage"': "advantage",
     'the preset "dreamerv3"': "dreamerv3",
+    "pictures for observations": "pictures",
 }
 
 

@@ -247,6 +247,13 @@ GIVEN: dict[str, dict[str, str]] = {
         "carries more than at 0.95.": PAPER,
         "evenly from −500 to 500: is": CHOSEN,
     },
+    "13": {
+        "With a grid of 2 × 1 places and patches of 2 × 2, the upper": CHOSEN,
+        "saying 1, 2, 3, 4 and the lower one 5, 6, 7, 8, the picture has the rows (1, 2), (3, 4), (5, 6), (7, 8).": CHOSEN,
+        "what is 97 − 100 there?": CHOSEN,
+        "half from step 44 to 63. When": CHOSEN,
+        "of exercise 13.1. Alain": "the number of an exercise",
+    },
     "14": {
         "an error of 0.5 for each entry": "by hand: half the variance of an entry counted in standard deviations",
         "one or two actions, 30 to 200 steps. Ideas": CHOSEN,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from dreamer_core import envs
+from dreamer_core import envs, senses
 from dreamer_core.agent import Dreamer
 from dreamer_core.classroom import own_world
 from dreamer_core.classroom.exercises import nb14
@@ -970,3 +970,41 @@ def test_notebook_11_quotes_its_settings():
         f"{prior / rest:.0f} to 1 in v1",
         f"one nat each for free, {paper.model.kl_dyn} and {paper.model.kl_rep} since 2024",
     )
+
+
+def test_notebook_13_describes_the_world_in_pixels_and_the_nets_that_read_it():
+    config, env = preset("pixels").model, gym.make("dreamer/PixelPendulum-v0")
+    (side, _, channels), grid = env.observation_space.shape, senses.GRID
+    centre, scale = senses.PICTURE.unit
+    patch, large = side // grid, senses.SIDES[-1]
+    model = Dreamer(preset("pixels"), env.observation_space.shape, 1).model
+    assert model.decoder.patch == patch and model.encoder.out[0].out_features == config.units
+    assert config.observation_scale == 0.1 and not config.detach_z and scale == 255 and channels == 1
+    says(
+        13,
+        f"{side} × {side} bytes of grey, and no names",
+        f"| encoder | a layer of {config.units} units | two convolutions with strides, then a layer of {config.units} units |",
+        f"| replay buffer | {senses.VECTOR.stored.itemsize} bytes a number | {senses.PICTURE.stored.itemsize} byte a pixel |",
+        f"\\mu_o = {centre},\\quad \\sigma_o = {scale:.0f}",
+        f"a grid of {grid} × {grid} **places**",
+        f"write the {patch} × {patch} pixels of its own **patch**",
+        f"stand the {patch**2} numbers of its patch, row by row (with three channels, first the {patch**2} of the first)",
+        f"a probe of {side**2:,} pixels finds chance",
+        f"pictures of {large} × {large} in colours are {WORDS_TO_TWELVE[3 * large**2 // side**2]} times as large",
+        "error counts a tenth (`model.observation_scale`)",
+    )
+
+
+WORDS_TO_TWELVE = [*WORDS, "eleven", "twelve"]
+
+
+def test_notebook_13_tells_how_many_pixels_the_ball_covers():
+    """Its light on black, in pixels: the difference of two pictures, one with the ball elsewhere."""
+    env = gym.make("dreamer/PixelPointMass-v0").unwrapped
+    env.reset(seed=0)
+    pictures = []
+    for place in (-0.6, 0.6):
+        env.state = np.array([-0.5, place, 0.0, 0.0])
+        pictures.append(env.step(np.zeros(2))[0].astype(float))
+    light = np.clip(pictures[0] - pictures[1], 0, None).sum() / 255
+    says(13, f"It covers {WORDS[round(light)]} or so of the {pictures[0].size:,} pixels")
