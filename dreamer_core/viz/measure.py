@@ -36,5 +36,8 @@ def measure(drawing: Drawing, scale: np.ndarray) -> Measure:
             return Measure("error (sd)", " sd", ".2f", None, lambda real, other: rms_error(other, real, scale), words)
         case gap if gap.unit == "°":
             return Measure("error (degrees)", "°", ".0f", gap.most, gap.between, "")
+        case gap if gap.unit == "%":
+            words = "%: root mean square over all pixels, as a share of the way from black to white."
+            return Measure("error (%)", " %", ".2g", gap.most, gap.between, words)
         case gap:
             return Measure(f"error ({gap.unit})", f" {gap.unit}", ".2g", gap.most, gap.between, "")

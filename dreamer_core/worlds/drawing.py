@@ -98,7 +98,7 @@ def of_pictures(config: Config, env: gym.Env) -> Drawing:
         real=True,
         plane=None,
         seconds=None if seconds is None else seconds * config.wrappers.action_repeat,
-        gap=Gap("% of white", None, lambda one, other: np.sqrt(np.square((one - other) / 2.55).mean((-3, -2, -1)))),
+        gap=Gap("%", None, lambda one, other: np.sqrt(np.square((one - other) / 2.55).mean((-3, -2, -1)))),
         renders=False,
         levers=levers(env),
     )

@@ -333,3 +333,15 @@ def test_an_outline_keeps_what_moves_and_nothing_else():
     assert line == Line(0, 0, 1, 1, width=1.5) and circle == Circle(1, 1, 2, filled=False)
     assert {side[:4] for side in sides} == {(0, 0, 2, 0), (2, 0, 2, 1), (2, 1, 0, 1), (0, 1, 0, 0)}
     assert wordless(scene).parts == parts[:-1] and outline(scene).view == scene.view
+
+
+def test_a_world_of_pictures_is_drawn_as_what_is_seen_and_errors_are_shares_of_white():
+    drawn = drawing(Config(env="dreamer/PixelPendulum-v0"))
+    assert drawn.real and drawn.names == () and drawn.plane is None and drawn.seconds is not None
+    black, white = np.zeros((32, 32, 1)), np.full((32, 32, 1), 255.0)
+    (picture,) = drawn.scene(white).parts
+    assert picture.pixels[0][0] == (255,)
+    half = np.concatenate([black[:16], white[16:]])
+    assert drawn.gap.between(black, white) == pytest.approx(100)
+    assert drawn.gap.between(black, half) == pytest.approx(100 * np.sqrt(0.5)), "half of the pixels are off by everything"
+    assert drawn.gap.between(np.stack([black, half]), np.stack([black, half])).tolist() == [0, 0]
