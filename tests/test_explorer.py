@@ -122,7 +122,7 @@ def alike(scenes, observations, look):
             assert same, f"{mine} is drawn where {expected} is said"
 
 
-SUITE = [f"dreamer/{name}-v0" for name in worlds.WORLDS]
+SUITE = [f"dreamer/{name}-v0" for name in worlds.WORLDS if not name.startswith("Pixel")]  # pictures have a test of their own
 
 
 @pytest.mark.parametrize("env", ["Pendulum-v1", "CartPole-v1", "MountainCarContinuous-v0", *SUITE])

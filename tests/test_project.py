@@ -154,7 +154,7 @@ def test_the_readmes_lines_train_load_and_draw(tmp_path, monkeypatch):
     """Its first command, with a tiny configuration added, and then its Python as it stands there."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     command = re.search(r"^python -m dreamer_core.train (--env .*)$", readme, re.MULTILINE)[1].split()
-    (script,) = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    script, dreamt = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, name: Path(name).write_text(figure.alt, encoding="utf-8"))
     asked = dict(zip(command[::2], command[1::2]))
@@ -163,6 +163,8 @@ def test_the_readmes_lines_train_load_and_draw(tmp_path, monkeypatch):
     exec(compile(script, "README.md", "exec"), found)
     assert found["agent"].config.env == "Pendulum-v1" and found["dreams"].shape == (64, 76, 3)
     assert "the model is shown rows 0 to 5, then dreams 75 steps 64 times" in Path("dream.png").read_text(encoding="utf-8")
+    exec(compile(dreamt, "README.md", "exec"), found)
+    assert found["env"].reset(seed=0)[0].shape == (3,) and len(found["many"].reset(seed=0)[0]) == 64
 
 
 def test_the_readme_tells_each_departure_with_the_setting_that_undoes_it():

@@ -14,12 +14,15 @@ from toys import small
 import dreamer_core.viz
 from dreamer_core import envs, worlds
 from dreamer_core.agent import Dreamer
+from dreamer_core.errors import EnvError
 from dreamer_core.viz.ages import ages_figure, dreams_by_age
-from dreamer_core.viz.branches import branch_out
+from dreamer_core.viz.branches import branch_out, recorded
 from dreamer_core.viz.dream import act_out, dream, dream_figure, held_actions, play, reconstruct
 from dreamer_core.viz.error_growth import error_growth, error_growth_figure
+from dreamer_core.viz.explorer import explorer
 from dreamer_core.viz.fan import fan, fan_figure, real_futures
 from dreamer_core.viz.film import film, filmstrip, tell
+from dreamer_core.viz.game import DreamGame
 from dreamer_core.viz.latent_map import latent_figure, latent_map, read_latents
 from dreamer_core.viz.latent_path import latent_path, latent_path_figure
 from dreamer_core.viz.paths import paths_figure
@@ -30,7 +33,7 @@ from dreamer_core.worlds.plane import NoPlane
 from dreamer_core.worlds.scene import Circle, Scene
 
 SEED, STEPS = 1, 24
-ALL = [(f"dreamer/{name}-v0", {}) for name in worlds.WORLDS]
+ALL = [(f"dreamer/{name}-v0", {}) for name in worlds.WORLDS if not name.startswith("Pixel")]  # pictures have a test of their own
 ALL += [("Pendulum-v1", {}), ("Pendulum-v1", {"hide": (2,)}), ("Pendulum-v1", {"hide": (0,)}), ("MountainCarContinuous-v0", {})]
 ALL += [("Drift-v0", {}), ("Mute-v0", {})]
 
@@ -152,8 +155,23 @@ def test_which_worlds_are_drawn_as_bars_here():
 
 
 def test_no_figure_names_a_world():
-    """What draws any world knows none."""
-    waiting = {"explorer.js", "explorer.py", "game.py", "pendulum.py", "play.js", "play.py"}
+    """What draws any world knows none; the page on which the stored agent's dream is driven is about its world, as is what stores that."""
+    page = {"drive.py", "drive.html", "drive.js", "drive_game.js", "pendulum.js", "engine.js", "assets.py"}
     files = [path for path in Path(dreamer_core.viz.__file__).parent.iterdir() if path.suffix in (".py", ".js", ".css")]
     named = {path.name for path in files if "pendulum" in path.read_text(encoding="utf-8").lower()}
-    assert named <= waiting, f"{sorted(named - waiting)} name a pendulum"
+    assert named <= page, f"{sorted(named - page)} name a pendulum"
+
+
+def test_a_world_seen_in_pixels_has_a_film_and_what_cannot_draw_it_says_so():
+    torch.manual_seed(0)
+    config = small(env="dreamer/PixelPendulum-v0")
+    world = envs.make_for(config)
+    agent = Dreamer(config, world.observation_space.shape, 1)
+    episode = play(agent, world, SEED)
+    branch = recorded(agent, episode, start=4, steps=6, count=2)
+    shown = film(branch).data
+    assert "<video" in shown and "way from black to white" in shown and "dreamer/PixelPendulum-v0" in shown
+    with pytest.raises(EnvError, match="the explorer draws worlds whose observations are entries with names.*use dreamer_core.viz.film"):
+        explorer([branch], ())
+    with pytest.raises(EnvError, match="Play draws worlds whose observations are entries with names"):
+        DreamGame(agent, episode)

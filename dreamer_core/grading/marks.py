@@ -60,7 +60,7 @@ def mark(exercise: Exercise, taken: Taken, rooms: Rooms, limits: Limits | None =
         return Mark(exercise.id, states.get(taken.state, taken.state), 0.0, exercise.importance, taken.sentence, own=taken.own)
     blank = Mark(exercise.id, "wrong", 0.0, exercise.importance, own=taken.own)
     try:
-        with rooms.open() as process, warnings.catch_warnings(), np.errstate(all="ignore"):
+        with rooms.started() as process, warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             answer = Answer(process, exercise, taken.source, taken.name, limits or Limits(), taken.imports)
             try:

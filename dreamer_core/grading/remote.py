@@ -136,7 +136,7 @@ class Rooms:
         )
 
     @contextlib.contextmanager
-    def open(self) -> Iterator["Process"]:
+    def started(self) -> Iterator["Process"]:
         """A process for one answer, gone at the end of the block.
 
         Raises:

@@ -38,7 +38,7 @@ def test_a_right_answer_is_right_in_its_room(rooms, number):
     asked = EXERCISES[number]
     (right, *_) = right_answers.of(number)
     source = inspect.getsource(sys.modules[right.__module__]) + f"\nanswer = RIGHT[{number!r}][0]\n"
-    with rooms.open() as process, quiet(), np.errstate(all="ignore"):
+    with rooms.started() as process, quiet(), np.errstate(all="ignore"):
         answer = Answer(process, asked, source, "answer", Limits(60))
         seen, wanted = outcome(asked, answer.function), outcome(asked, right)
         assert alike(seen, wanted), f"observed through the room: {seen}\nin one process: {wanted}"
@@ -52,7 +52,7 @@ def test_a_mistake_shows_the_same_in_its_room(rooms, number):
     """The last named mistake that is not made of the course's own answer, which a room does not have."""
     asked, compared = EXERCISES[number], ""
     for mistake in reversed(asked.mistakes):
-        with rooms.open() as process, quiet(), np.errstate(all="ignore"):
+        with rooms.started() as process, quiet(), np.errstate(all="ignore"):
             try:
                 answer = Answer(process, asked, text_of(mistake.wrong), "answer", Limits(60))
                 assert alike(outcome(asked, answer.function), outcome(asked, mistake.wrong)), (
@@ -78,7 +78,7 @@ def test_what_an_answer_does_to_its_inputs_reaches_the_judge_and_is_taken_back(r
     body = """number.mul_(3); array[0] = 7; row.append(5); told["b"] = number; linear.eval()
 with torch.no_grad(): linear.weight.zero_()
 linear.bias = torch.nn.Parameter(torch.full((1,), 4.0))"""
-    with rooms.open() as process:
+    with rooms.started() as process:
         answer = Answer(process, ASKED, answering(body, "def answer(number, array, row, told, linear):"), "answer", SHORT)
         answer.function(number, array, row, told, linear)
         assert (number.tolist(), array.tolist(), row, linear.training) == ([3.0, 3.0], [7.0, 1.0], [1, 2, 5], False)
@@ -91,7 +91,7 @@ linear.bias = torch.nn.Parameter(torch.full((1,), 4.0))"""
 def test_a_gradient_goes_through_the_room(rooms):
     """d/dx of x y^2 + y, mixed with weights 1 and 2: (y^2, 2 x y + 1), by hand."""
     x, y = torch.tensor([2.0, 3.0], requires_grad=True), torch.tensor([5.0, 7.0], requires_grad=True)
-    with rooms.open() as process:
+    with rooms.started() as process:
         answer = Answer(process, ASKED, answering("return {'z': x * y**2 + y, 'cut': x.detach()}", "def answer(x, y):"), "answer", SHORT)
         out = answer.function(x, y)
         assert not out["cut"].requires_grad
@@ -100,14 +100,14 @@ def test_a_gradient_goes_through_the_room(rooms):
 
 
 def test_an_error_comes_with_its_kind_words_and_line(rooms):
-    with rooms.open() as process:
+    with rooms.started() as process:
         answer = Answer(process, ASKED, answering("return mean / missing_name"), "answer", SHORT)
         seen = outcome(ASKED, answer.function)
     assert "NameError: name 'missing_name' is not defined, in `return mean / missing_name`" in str(seen), str(seen)
 
 
 def test_a_text_that_cannot_be_run_is_a_sentence_with_its_line(rooms):
-    with rooms.open() as process, pytest.raises(Unread, match=r"ModuleNotFoundError: No module named 'nowhere', in `import nowhere`"):
+    with rooms.started() as process, pytest.raises(Unread, match=r"ModuleNotFoundError: No module named 'nowhere', in `import nowhere`"):
         Answer(process, ASKED, "import nowhere\ndef answer(a): return a", "answer", SHORT)
 
 
@@ -148,7 +148,7 @@ UNFAIR = {
 @pytest.mark.parametrize("means", UNFAIR)
 def test_means_that_earn_nothing_are_told(rooms, means):
     body, said = UNFAIR[means]
-    with rooms.open() as process, pytest.raises(Ended, match=said) as ended:
+    with rooms.started() as process, pytest.raises(Ended, match=said) as ended:
         Answer(process, ASKED, answering(body + "\nreturn mean"), "answer", SHORT).function(*torch.ones(3, 1, 1))
     assert ended.value.unfair, f"{means}: {ended.value} must count as unfair"
 
@@ -165,15 +165,15 @@ ENDINGS = {
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_the_judge_outlives_an_answer_and_says_how_it_ended(rooms, ending):
     body, said = ENDINGS[ending]
-    with rooms.open() as process, pytest.raises(Ended, match=said):
+    with rooms.started() as process, pytest.raises(Ended, match=said):
         Answer(process, ASKED, answering(body), "answer", Limits(seconds=0.5)).function(*torch.ones(3, 1, 1))
-    with rooms.open() as process:  # and the next answer has a process as if nothing had been
+    with rooms.started() as process:  # and the next answer has a process as if nothing had been
         assert Answer(process, ASKED, answering("return 3"), "answer", SHORT).function(1, 1, 1) == 3
 
 
 @pytest.mark.parametrize("body", ["x = [0]\nwhile True: x = x + x", "return torch.zeros(10**11)", "x = bytearray(2**34)"])
 def test_memory_is_limited(rooms, body):
-    with rooms.open() as process:
+    with rooms.started() as process:
         answer = Answer(process, ASKED, answering(body), "answer", Limits(seconds=20, memory=2**27))
         with pytest.raises((Ended, Exception)) as error:
             answer.function(*torch.ones(3, 1, 1))
@@ -182,7 +182,7 @@ def test_memory_is_limited(rooms, body):
 
 def test_memory_is_watched_where_the_system_sets_no_limit(rooms, monkeypatch):
     monkeypatch.setattr(Answer, "weight", lambda answer: type(answer.start)(0.0, 10**9 if answer.waited else 0))
-    with rooms.open() as process:
+    with rooms.started() as process:
         answer = Answer(process, ASKED, answering("import time\ntime.sleep(1000)"), "answer", Limits(seconds=50, memory=10**8))
         answer.waited = 1.0
         with pytest.raises(Ended, match="too much memory"):
@@ -193,7 +193,7 @@ def test_memory_is_watched_where_the_system_sets_no_limit(rooms, monkeypatch):
 def test_no_file_at_all_can_be_opened(rooms):
     """Not past Python either: torch maps a file by itself, and no hook hears of it."""
     for body in (f"return open({__file__!r}).read(3)", f"return torch.from_file({__file__!r}, dtype=torch.uint8, size=3)"):
-        with rooms.open() as process:
+        with rooms.started() as process:
             answer = Answer(process, ASKED, answering(body), "answer", SHORT)
             with pytest.raises(Exception, match="no file can be opened while an answer is judged"):
                 answer.function(*torch.ones(3, 1, 1))
@@ -206,7 +206,7 @@ rooms = [name for name in sys.modules if name.startswith("dreamer_core.classroom
 own = [module for name, module in sys.modules.items() if name.startswith("dreamer_core.")]
 named = [f for m in own for f in vars(m).values() if getattr(f, "__qualname__", "") == "gaussian_sample"]
 return rooms, [f.__code__.co_filename for f in named], l.gaussian_sample.__code__.co_code.hex()"""
-    with rooms.open() as process:
+    with rooms.started() as process:
         known, files, code = Answer(process, ASKED, answering(body), "answer", SHORT).function(*torch.ones(3, 1, 1))
     assert not known, f"a room knows {known}"
     assert set(files) == {"<taken out>"} and code != ASKED.reference.__code__.co_code.hex(), "the course's own answer is still there"
@@ -215,15 +215,15 @@ return rooms, [f.__code__.co_filename for f in named], l.gaussian_sample.__code_
 def test_one_answer_leaves_nothing_to_the_next(rooms):
     body = "import torch\nold = getattr(torch, 'left', 0)\ntorch.left = old + 1\nreturn old"
     for _ in range(2):
-        with rooms.open() as process:
+        with rooms.started() as process:
             assert Answer(process, ASKED, answering(body), "answer", SHORT).function(*torch.ones(3, 1, 1)) == 0
 
 
 def test_a_new_interpreter_serves_where_there_is_no_fork():
     """As on Windows and macOS."""
     with Rooms(warm=False) as cold:
-        with cold.open() as process:
+        with cold.started() as process:
             answer = Answer(process, ASKED, answering("return mean + std * noise"), "answer", SHORT)
             assert answer.function(*torch.tensor([1.0, 2.0, 3.0])).item() == 7.0
-        with cold.open() as process, pytest.raises(Ended, match="which is the answer itself"):
+        with cold.started() as process, pytest.raises(Ended, match="which is the answer itself"):
             Answer(process, ASKED, answering(UNFAIR["the course's own answer"][0]), "answer", SHORT).function(*torch.ones(3, 1, 1))
