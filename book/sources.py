@@ -38,6 +38,8 @@ ROOMS = {
     "study": "Studies",
     "viz": "Pictures",
     "classroom": "The classroom",
+    "grading": "Marks",
+    "look": "A page of a run",
 }
 """What the folders of the package are called, in the order of the site."""
 LEVELS = {1: "easy", 2: "medium", 3: "hard"}
@@ -182,7 +184,7 @@ of the agent that the notebooks load.
 
 * `engine.js` is the model in plain JavaScript. A test compares its numbers with torch's over 200 steps, for both kinds of z.
 * The page is one file. Save it, and it works without a network.
-* To make one of your own: `python -m dreamer_core.viz.drive --out dream.html`.
+* To make one of your own: `python -m dreamer_core.viz.drive dream.html`.
 """
 
 

@@ -82,7 +82,7 @@ def test_a_dream_is_what_imagine_makes_of_the_same_luck_and_actions(kind, monkey
     seen, rewards, flags = play(env, torch.tanh(told.pre_tanh[0]).numpy(), seed=5)
     assert np.allclose(seen, told.state[0], atol=1e-6), "the states of the dream are not those of `imagine`"
     assert np.allclose(rewards, told.reward[0] * 0.05 / 0.4, atol=1e-6), "the rewards are not those of `imagine` in the world's units"
-    assert len(rewards) == steps and not flags[:, 1].any()
+    assert len(rewards) == steps and not flags[:, 1].any(), "the dream is shorter than asked, or was cut off"
 
 
 def test_the_reward_arrives_with_the_next_state():
@@ -109,7 +109,7 @@ def test_a_dream_ends_as_often_as_the_continue_head_says():
     world.reset(seed=0)
     _, _, terminated, truncated, _ = world.step(np.zeros((500, 1)))
     assert terminated.mean() == pytest.approx(0.2, abs=0.05), "dreams end with another probability than the continue head's"
-    assert not truncated.any()
+    assert not truncated.any(), "a dream that ends was cut off, too"
 
 
 @pytest.mark.parametrize("logit, flag", [(100, (False, True)), (-100, (True, False))])
@@ -237,7 +237,9 @@ def test_dreams_start_where_the_agents_own_dreams_do():
             beliefs = agent.model.observe(rows, torch.zeros(1, 3, 3))
         expected.append((beliefs.h[0, -1], beliefs.posterior[0, -1]))
     assert torch.allclose(starts.h, torch.stack([h for h, _ in expected]), atol=1e-6), "other beliefs to start from"
-    assert torch.allclose(starts.params, torch.stack([params for _, params in expected]), atol=1e-6)
+    assert torch.allclose(starts.params, torch.stack([params for _, params in expected]), atol=1e-6), (
+        "the starts are not the beliefs of the filtered rows"
+    )
     found = {tuple(env.dreams.h[0].tolist()) for env in [DreamEnv(agent)] for seed in range(60) if env.reset(seed=seed)}
     assert found == {tuple(h.tolist()) for h in starts.h}, "sixty dreams did not start at each of the six rows and at no other"
 
@@ -332,11 +334,11 @@ def test_same_step_begins_at_once_and_keeps_what_was_seen_last():
         for _ in range(2):
             world.step(zeros)
     last, _, _, over, infos = later.step(zeros)
-    assert over.all() and infos == {}
+    assert over.all() and infos == {}, "not every dream is over, or something is told of it already"
     anew, reward, _, over_then, _ = later.step(zeros)
     assert not over_then.any() and not reward.any(), "the step that begins a dream pays nothing and ends nothing"
     seen, reward, _, over, infos = now.step(zeros)
-    assert over.all() and reward.all() and infos["_final_obs"].all()
+    assert over.all() and reward.all() and infos["_final_obs"].all(), "a dream that is over has no reward or no last observation"
     assert np.array_equal(np.stack(infos["final_obs"]), last), "what was seen last is lost"
     assert np.array_equal(seen, anew), "the next dream does not begin at once"
 
@@ -389,7 +391,7 @@ def test_it_is_drawn_as_its_world_is(observation):
     assert inked[0] < 128 < inked[1], "upright lies above the middle, hanging below"
     world = DreamVectorEnv(agent, 2, render_mode="rgb_array")
     world.reset(seed=0)
-    assert len(world.render()) == 2 and np.array_equal(world.render()[0], hanging)
+    assert len(world.render()) == 2 and np.array_equal(world.render()[0], hanging), "the pictures are not those of the dreams"
     assert world.metadata["render_fps"] == env.metadata["render_fps"] == 20, "a pendulum's step lasts 0.05 s"
 
 
@@ -514,4 +516,4 @@ def test_stable_baselines3_learns_in_the_dream_and_acts_in_the_world(observation
     for _ in range(3):
         action, _ = student.predict(seen, deterministic=True)
         seen, reward, *_ = world.step(action)
-    assert np.isfinite(reward)
+    assert np.isfinite(reward), "the reward is no number"

@@ -752,14 +752,18 @@ def test_pictures_come_through_as_bytes(camera, side, channels):
     second, *_ = env.step(np.zeros(1, np.float32))
     assert env.observation_space == Box(0, 255, (side, side, channels), np.uint8), "the space of pictures has changed"
     assert first.dtype == second.dtype == np.uint8, "a picture has become something else than bytes"
-    assert (first == 100).all() and (second == 101).all() and first.shape == (side, side, channels)
+    assert (first == 100).all() and (second == 101).all() and first.shape == (side, side, channels), (
+        "a picture's bytes changed, or its shape"
+    )
 
 
 def test_rewards_may_have_another_unit_where_pictures_are_shown(camera):
     env = camera(WrapperConfig(reward_scale=3.0))
     assert env.reset(seed=0)[0].dtype == np.uint8
     observation, reward, *_, info = env.step(np.zeros(1, np.float32))
-    assert (reward, info["own_reward"]) == (3.0, 1.0) and observation.dtype == np.uint8 and (observation == 101).all()
+    assert (reward, info["own_reward"]) == (3.0, 1.0) and observation.dtype == np.uint8 and (observation == 101).all(), (
+        "the reward or the picture was not scaled as asked"
+    )
 
 
 @pytest.mark.parametrize(
@@ -815,4 +819,6 @@ def test_what_gymnasium_renders_can_be_learned_from():
     finally:
         del gym.registry["Seen-v0"]
     assert observation.shape == (32, 32, 3) and observation.dtype == np.uint8
-    assert (observation[:16, :, 0] == 200).all() and not observation[17:].any() and not observation[..., 1:].any()
+    assert (observation[:16, :, 0] == 200).all() and not observation[17:].any() and not observation[..., 1:].any(), (
+        "the shrunk picture is not the mean of its patches"
+    )

@@ -82,7 +82,7 @@ def test_what_is_left_of_a_patch_moves_to_its_left():
     model = WorldModel(small(model=dict(units=32, channels=8)).model, (32, 32, 1), 1)
     one, other = torch.zeros(2, 32, 32, 1, dtype=torch.uint8)
     one[4:8, 4:8], other[24:28, 24:28] = 255, 255
-    assert not torch.allclose(model.encode(one), model.encode(other), atol=1e-4)
+    assert not torch.allclose(model.encode(one), model.encode(other), atol=1e-4), "two different pictures look the same to the encoder"
 
 
 def test_every_pixel_reaches_the_encoder_and_is_written_by_the_decoder():
@@ -98,7 +98,7 @@ def test_every_pixel_reaches_the_encoder_and_is_written_by_the_decoder():
 
 def test_patches_are_assembled_as_torch_does_it():
     patches = torch.randn(3, 2 * 16, 5, 4)
-    assert torch.equal(senses.assemble(patches, 4), torch.nn.functional.pixel_shuffle(patches, 4))
+    assert torch.equal(senses.assemble(patches, 4), torch.nn.functional.pixel_shuffle(patches, 4)), "patches do not lie where they belong"
 
 
 # --- vectors, as ever ---------------------------------------------------------------------------
@@ -112,7 +112,9 @@ def test_a_vectors_nets_are_made_as_before_there_were_pictures():
     torch.manual_seed(7)
     encoder = nn.Sequential(nets.mlp(3, config.units, 1, config.units, "rms"), *nets.NORMS["rms"](config.units), nn.SiLU())
     assert encoder.state_dict().keys() == model.encoder.state_dict().keys()
-    assert all(torch.equal(weight, model.encoder.state_dict()[name]) for name, weight in encoder.state_dict().items())
+    assert all(torch.equal(weight, model.encoder.state_dict()[name]) for name, weight in encoder.state_dict().items()), (
+        "the encoder of vectors is another one"
+    )
     rows = torch.randn(4, 5, 3)
     assert torch.equal(model.encode(rows), encoder(rows)), "a vector is read otherwise than by its multilayer perceptron"
     decoder = nets.mlp(model.rssm.features, config.units, config.decoder_layers, 3, "rms")
@@ -124,7 +126,7 @@ def test_a_size_and_a_shape_of_one_axis_are_the_same():
     for observation in (3, (3,)):
         torch.manual_seed(1)
         models.append(WorldModel(small().model, observation, 2).state_dict())
-    assert all(torch.equal(models[0][name], models[1][name]) for name in models[0] | models[1])
+    assert all(torch.equal(models[0][name], models[1][name]) for name in models[0] | models[1]), "the same seed made two models"
 
 
 # --- an agent that sees pictures ----------------------------------------------------------------

@@ -158,6 +158,7 @@ def page(path: Path) -> str:
     Raises:
         DreamerError: as `slides`.
     """
+    sections = "".join(map(section, slides(path)))
     sheets = reveal("reset.css"), reveal("reveal.css"), without_imports(reveal("theme/white.css")), STYLE
     styles = "\n".join(f"<style>{css}</style>" for css in sheets)
     title = html.escape(f"{book(path).number} · {book(path).title}")
@@ -165,7 +166,7 @@ def page(path: Path) -> str:
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title}</title>\n{styles}</head>\n"
-        f'<body><div class="reveal"><div class="slides">\n{"".join(map(section, slides(path)))}</div></div>\n'
+        f'<body><div class="reveal"><div class="slides">\n{sections}</div></div>\n'
         f"<script>{script}</script>\n<script>Reveal.initialize({{hash: true, slideNumber: 'c/t', width: 1280, height: 800}})</script>"
         f"</body></html>\n"
     )

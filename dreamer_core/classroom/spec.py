@@ -159,8 +159,8 @@ class Exercise:
 
     @property
     def in_v1(self) -> bool:
-        """Whether it becomes a part of v1, with its defaults or one of its switches, and not of a piece of the paper that v1 cut."""
-        return self.in_agent and not self.target.startswith("dreamer_core.paper")
+        """Whether it becomes a part of v1, by its defaults or one of its switches: no piece of the paper that it cut, no eye for pictures."""
+        return self.in_agent and not self.target.startswith(("dreamer_core.paper", "dreamer_core.senses"))
 
 
 def argument_names(exercise: Exercise, args: tuple) -> list[str]:

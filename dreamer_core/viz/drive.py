@@ -1,6 +1,6 @@
 """The page on which a visitor drives a dream: one file, no kernel, no network.
 
-    python -m dreamer_core.viz.drive --out dream.html
+    python -m dreamer_core.viz.drive dream.html
 
 The minds inside are those of notebooks/assets/ages.bin, one agent at several ages, which `make assets` trains.
 """
@@ -58,8 +58,8 @@ def kept() -> bytes:
 def main() -> None:
     """Write the page."""
     parser = argparse.ArgumentParser(prog="python -m dreamer_core.viz.drive", description="Write the page on which a dream is driven.")
-    parser.add_argument("--out", type=Path, default=Path("dream.html"), help="the file to write")
-    out = parser.parse_args().out
+    parser.add_argument("file", nargs="?", type=Path, default=Path("dream.html"), help="the file to write")
+    out = parser.parse_args().file
     try:
         out.write_text(page(kept()), encoding="utf-8")
     except DreamerError as error:

@@ -15,7 +15,7 @@ def test_a_film_plays_from_disk(page, tmp_path):
     if not video.evaluate("(video) => video.canPlayType('video/mp4; codecs=\"avc1.64001F\"')"):
         pytest.skip("this browser was built without H.264")
     page.wait_for_function("document.querySelector('video').readyState >= 2")
-    assert video.evaluate("(video) => [video.videoWidth, video.videoHeight]") == [720, 420]
+    assert video.evaluate("(video) => [video.videoWidth, video.videoHeight]") == [720, 440]
     assert video.evaluate("(video) => video.duration") == pytest.approx((LEAD + 21) / 10, abs=0.11)
     video.evaluate("(video) => void video.play()")
     page.wait_for_function("document.querySelector('video').currentTime > 0.3")

@@ -46,6 +46,8 @@ TESTS = {
     "latents.py": ("latents", "rssm", "world_model", *CORE, "settings"),
     "nets.py": ("nets", "paper/vectors", "sac", "world_model", *CORE, "settings"),
     "rssm.py": ("rssm", "world_model", "paper/block_gru", "settings", *CORE),
+    "senses.py": ("senses", "world_model", "paper/symlog", *CORE, "settings"),
+    "dream_env.py": ("dream_env",),
     "world_model.py": (
         "world_model",
         "paper/symlog",
