@@ -159,7 +159,7 @@ class Exercise:
 
     @property
     def in_v1(self) -> bool:
-        """Whether it becomes a part of v1, by its defaults or one of its switches: no piece of the paper that it cut, no eye for pictures."""
+        """Whether it becomes a part of v1, by its defaults or a switch: no piece of the paper that it cut, no eye for pictures."""
         return self.in_agent and not self.target.startswith(("dreamer_core.paper", "dreamer_core.senses"))
 
 
