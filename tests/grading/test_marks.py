@@ -55,7 +55,16 @@ def test_unfair_means_earn_nothing_even_where_the_numbers_are_right(rooms):
     assert (found.state, found.points) == ("unfair", 0.0), found
 
 
-def test_unfair_means_are_noticed_at_the_very_last_call(rooms):
+def test_unfair_means_are_noticed_while_the_reason_is_looked_for(rooms):
+    """It has shown all that its points depend on, and would have some."""
+    asked = EXERCISES["3.2"]
+    shown = 1 + len(list(cases(asked)))
+    body = "count.append(1)\nif len(count) > SHOWN:\n    import subprocess\n    subprocess.run(['true'])\nreturn mean + 3 * std * noise"
+    found = marked(rooms, body.replace("SHOWN", str(shown)), "3.2", "count = []")
+    assert (found.state, found.points) == ("unfair", 0.0), found
+
+
+def test_unfair_means_are_noticed_at_any_call(rooms):
     """It is right for as long as its own process lasts: what counts is that it stopped being fair at all."""
     body = "count.append(1)\nif len(count) > 8:\n    import subprocess\n    subprocess.run(['true'])\nreturn mean + std * noise"
     found = marked(rooms, body, "3.2", "count = []")
