@@ -40,6 +40,16 @@ def test_a_name_that_was_bound_twice_is_the_one_that_held_when_the_cell_ran():
     assert run(found)(0, 0, 0) == 2, "the last binding before the answer counts"
 
 
+def test_what_a_helper_calls_is_looked_up_when_it_is_called():
+    found = taken(
+        "def later(x):\n    return 1",
+        "def twice(x):\n    return later(x)",
+        "def later(x):\n    return 2",
+        answer(SAMPLE, "return twice(mean)"),
+    )
+    assert run(found)(0, 0, 0) == 2, f"the helper calls the `later` that there is when the answer is checked:\n{found.source}"
+
+
 def test_another_exercises_function_is_the_courses_own():
     found = taken(answer(SAMPLE, "return 'wrong'"), answer(KL, "return gaussian_sample(mean_q, std_q, mean_p)"), number="3.3")
     assert "from dreamer_core.latents import gaussian_sample" in found.source and "'wrong'" not in found.source, (

@@ -153,6 +153,15 @@ def test_means_that_earn_nothing_are_told(rooms, means):
     assert ended.value.unfair, f"{means}: {ended.value} must count as unfair"
 
 
+def test_the_batched_way_around_an_answer_is_the_answer_too(rooms):
+    """The RSSM unrolls a window in one piece, which gives what exercise 5.4 asks for, and never calls the function that it asks for."""
+    asked = EXERCISES["5.4"]
+    text = answering("return rssm.observe(h0, embed, action, first, noise)", "def answer(rssm, h0, embed, action, first, noise):")
+    case = next(iter(cases(asked)))
+    with rooms.started() as process, pytest.raises(Ended, match="observe_plain`, which is the answer itself"):
+        sight(asked, Answer(process, asked, text, "answer", SHORT).function, case)
+
+
 ENDINGS = {
     "exit": ("import os\nos._exit(0)", "ended the whole process"),
     "a crash in C": ("import faulthandler\nfaulthandler._sigsegv()", "crashed the process"),
