@@ -601,6 +601,13 @@ def differences(a: dict[str, Any], b: dict[str, Any], prefix: str = "") -> list[
     return names
 
 
+def lookup(tree: Any, name: str) -> Any:
+    """The setting of a dotted name; None if it is not there."""
+    for part in name.split("."):
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
+
+
 @contextmanager
 def enough_memory(what: str) -> Iterator[None]:
     """Turn a failed allocation into one sentence about what did not fit."""

@@ -161,7 +161,8 @@ def page(path: Path) -> str:
     sections = "".join(map(section, slides(path)))
     sheets = reveal("reset.css"), reveal("reveal.css"), without_imports(reveal("theme/white.css")), STYLE
     styles = "\n".join(f"<style>{css}</style>" for css in sheets)
-    title = html.escape(f"{book(path).number} · {book(path).title}")
+    one = book(path)
+    title = html.escape(f"{one.number} · {one.title}")
     script = re.sub(r"//# sourceMappingURL=\S+", "", reveal("reveal.js"))
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'

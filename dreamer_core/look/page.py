@@ -15,7 +15,7 @@ from dreamer_core import envs
 from dreamer_core.agent import Dreamer
 from dreamer_core.config import Config
 from dreamer_core.errors import DreamerError
-from dreamer_core.trainer import differences, read_config
+from dreamer_core.trainer import differences, lookup, read_config
 from dreamer_core.viz.branches import branch_out
 from dreamer_core.viz.curves import learning_curve
 from dreamer_core.viz.dashboard import Row, dashboard, read_metrics
@@ -105,16 +105,9 @@ def settings(config: Config) -> str:
     """What differs from the defaults as a table, and everything in a fold."""
     every = configs.to_dict(config)
     names = differences(every, configs.to_dict(Config()))
-    rows = "".join(f"<tr><td><code>{name}</code></td><td>{html.escape(str(setting(every, name)))}</td></tr>" for name in names)
+    rows = "".join(f"<tr><td><code>{name}</code></td><td>{html.escape(str(lookup(every, name)))}</td></tr>" for name in names)
     table = f"<table>{rows}</table>" if rows else "<p>All as by default.</p>"
     return f"{table}<details><summary>Every setting</summary><pre>{html.escape(json.dumps(every, indent=1))}</pre></details>"
-
-
-def setting(tree: dict, name: str) -> object:
-    """The value of a dotted name."""
-    for part in name.split("."):
-        tree = tree[part]
-    return tree
 
 
 def curve(config: Config, rows: list[Row]) -> str:

@@ -17,6 +17,7 @@ from dreamer_core.errors import ConfigError, DreamerError, InUse
 from dreamer_core.study import job as jobs_of
 from dreamer_core.study.job import Job, changed, failure, finished, steps_done
 from dreamer_core.study.plan import Plan
+from dreamer_core.trainer import lookup
 
 LOOK = 0.5  # seconds between two looks at what the workers have done
 DEATHS = 3  # of workers at one job, without a step of progress between them, until it is given up
@@ -95,7 +96,7 @@ def check_same(old: dict[str, Any], plan: Plan, out: Path) -> None:
             if now["env_steps"] < settings["env_steps"]:
                 names.append("env_steps")
             if names:
-                was, is_now = (jobs_of.lookup(tree, names[0]) for tree in (settings, now))
+                was, is_now = (lookup(tree, names[0]) for tree in (settings, now))
                 raise ConfigError(f"the study in {out} has {arm} in {world} with {names[0]} {was!r}, the plan now {is_now!r}: {advice}")
 
 

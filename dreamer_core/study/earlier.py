@@ -19,6 +19,7 @@ from dreamer_core.errors import ConfigError
 from dreamer_core.study import job as jobs_of
 from dreamer_core.study.job import Job, changed
 from dreamer_core.study.plan import OF_THE_STUDY, Plan
+from dreamer_core.trainer import lookup
 
 
 def take(plan: Plan, out: Path, report: Path) -> list[Job]:
@@ -69,9 +70,10 @@ def check(plan: Plan, found: dict[str, Any], path: Path) -> None:
         arms = [name for name in plan.arms if name in found["arms"]]
         worlds = [name for name in plan.worlds if name in found["worlds"]]
         where = f"the earlier report {path} has"
-        names = changed(found["defaults"], defaults()) if arms and worlds else []
+        usual = defaults()
+        names = changed(found["defaults"], usual) if arms and worlds else []
         if names:
-            was, now = (jobs_of.lookup(tree, names[0]) for tree in (found["defaults"], defaults()))
+            was, now = (lookup(tree, names[0]) for tree in (found["defaults"], usual))
             raise ConfigError(f"{where} runs with the default {names[0]} {was!r}, which is {now!r} now: make them anew")
         for kind, shared, ours in (("arm", arms, arm_told), ("world", worlds, world_told)):
             for name in shared:

@@ -25,7 +25,7 @@ from dreamer_core.envs import short, told
 from dreamer_core.errors import CheckpointError, DreamerError, InUse
 from dreamer_core.study import peer
 from dreamer_core.study.plan import Plan, folder
-from dreamer_core.trainer import Trainer, differences, pick_device
+from dreamer_core.trainer import Trainer, differences, lookup, pick_device
 
 ALONE = threading.Lock()  # torch's random numbers are the process's, so that two runs at a time in it would share them
 TAIL = 8192  # bytes; longer than a line of metrics.jsonl
@@ -159,13 +159,6 @@ def changed(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """
     names = [name for name in differences(old, new) if name not in ("env_steps", "device") and lookup(new, name) != "auto"]
     return [name for name in names if lookup(old, name) is not None or lookup(new, name) is None]
-
-
-def lookup(tree: Any, name: str) -> Any:
-    """The setting of a dotted name; None if it is not there."""
-    for part in name.split("."):
-        tree = tree.get(part) if isinstance(tree, dict) else None
-    return tree
 
 
 # --- what this machine can make ----------------------------------------------------------------
