@@ -185,6 +185,12 @@ class TwinQ(nn.Module):
             x = layer(F.silu(x))
         return x.reshape(2, *lead)
 
+    @torch.no_grad()
+    def restate(self, factor: float, shift: float) -> None:
+        """Every Q becomes factor * Q + shift, as `SAC.restate_values` says."""
+        self.layers[-1].weight.mul_(factor)
+        self.layers[-1].bias.mul_(factor).add_(shift)
+
 
 def both(x: Tensor) -> Tensor:
     """The same rows for both critics: (..., F) -> (2, M, F), without a copy."""
@@ -239,8 +245,7 @@ class SAC(nn.Module):
         Source: PopArt (van Hasselt et al., arXiv 1602.07714), "preserving outputs precisely".
         """
         for critics in (self.q, self.q_target):
-            critics.layers[-1].weight.mul_(factor)
-            critics.layers[-1].bias.mul_(factor).add_(shift)
+            critics.restate(factor, shift)
         if self.range:
             self.range.restate(factor, shift)
 

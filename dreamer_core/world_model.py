@@ -83,6 +83,25 @@ class GaussianReward(nn.Sequential):
         self[-1].bias[0].mul_(factor).add_(shift)
 
 
+class ContinueHead(nn.Sequential):
+    """The continue head: a network that writes the logit that the episode goes on, (..., F) -> (..., 1).
+
+    Args:
+        config: widths and layers. features: size F of a state.
+    """
+
+    def __init__(self, config: WorldModelConfig, features: int) -> None:
+        super().__init__(*nets.mlp(features, config.units, config.head_layers, 1, config.norm))
+
+    def logit(self, features: Tensor) -> Tensor:
+        """(..., F) -> (...)."""
+        return self(features).squeeze(-1)
+
+    def loss(self, logit: Tensor, terminal: Tensor, folded: float = 1.0) -> Tensor:
+        """What each row costs: the target is 0 where the episode ended for good, and `folded` elsewhere. (...), (...) -> (...)."""
+        return nets.bernoulli_nll(logit, (1 - terminal) * folded)
+
+
 def balanced(dyn: Tensor, rep: Tensor, config: WorldModelConfig) -> tuple[Tensor, float]:
     """v1's KL, and its weight."""
     return latents.balanced_kl(dyn, rep, config.kl_balance, config.free_nats), config.kl_scale
@@ -119,7 +138,7 @@ class WorldModel(nn.Module):
         self.rssm = RECURRENCES[config.recurrence](config, config.units, action)
         self.decoder = sense.decoder(config, self.rssm.features, self.shape)
         self.reward = REWARD_HEADS[config.reward_head](config, self.rssm.features)
-        self.cont = nets.mlp(self.rssm.features, config.units, config.head_layers, 1, config.norm)
+        self.cont = ContinueHead(config, self.rssm.features)
         self.squash, self.unsquash = sense.squash(config)
         self.measures = config.standardize and sense.measured  # whether `set_units` is to be called
         self.stored = sense.stored  # the type of number in which observations are kept
@@ -171,7 +190,7 @@ class WorldModel(nn.Module):
 
     def predict_continue(self, features: Tensor) -> Tensor:
         """The logit that the episode goes on after s_t: (..., F) -> (...). With a folded discount, that both do."""
-        return self.cont(features).squeeze(-1)
+        return self.cont.logit(features)
 
     @property
     def folded(self) -> float:
@@ -204,7 +223,7 @@ class WorldModel(nn.Module):
             "observation": nets.squared_error(self.decoder(features), self.standardized(window.observation)),
             # Its mean already: first rows are left out there.
             "reward": self.reward.loss(reward, window.reward, window.first),
-            "continue": nets.bernoulli_nll(self.predict_continue(features), (1 - window.terminal) * self.folded),
+            "continue": self.cont.loss(self.predict_continue(features), window.terminal, self.folded),
             "kl": kl,
         }  # (B, T)
         weights = {"observation": config.observation_scale, "reward": config.reward_scale, "kl": kl_scale}

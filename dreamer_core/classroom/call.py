@@ -316,12 +316,18 @@ def crash(error: BaseException, function: Callable) -> str:
 
 
 def code_of(function: Callable) -> types.CodeType | None:
-    """The code that a learner wrote, below decorators, partials, methods and objects that can be called; None where none is to be seen."""
+    """The code that a learner wrote, below decorators, partials, methods and objects that can be called; None where none is to be seen.
+
+    Of a class it is that of its first method.
+    """
     with contextlib.suppress(Exception):  # it may answer any question with an error
         for _ in range(20):
             kind = type(function)
             if kind is types.FunctionType and not hasattr(function, "__wrapped__"):
                 return function.__code__
+            if isinstance(function, type):
+                function = next(each for each in vars(function).values() if type(each) is types.FunctionType)
+                continue
             if kind is types.FunctionType:
                 function = function.__wrapped__
             elif kind in (types.MethodType, functools.partial):

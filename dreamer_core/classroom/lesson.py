@@ -1,4 +1,4 @@
-"""What a learner types: begin, exercise, hint, solution, progress.
+"""What a learner types: begin, exercise, build, hint, solution, progress.
 
 An exercise that is not attempted, or wrong, is filled in with the course's own version, so that a
 notebook always goes on. One that is right becomes part of the agent, here and in later notebooks.
@@ -11,15 +11,20 @@ import warnings
 from collections.abc import Callable, Iterator
 
 from dreamer_core.classroom import ledger, transplant
-from dreamer_core.classroom.answer import attempted, begun, revive, source_of
+from dreamer_core.classroom.answer import attempted, begun, revive, source_of, untouched
+from dreamer_core.classroom.build import Build
+from dreamer_core.classroom.build_judge import Finding, judge_build, judge_text, takes_class, told
+from dreamer_core.classroom.builds import collect_builds
 from dreamer_core.classroom.call import code_of, kind_of, one_line
 from dreamer_core.classroom.contain import GRACE, Lost, OutOfTime, apart, kept, quiet, time_limit
 from dreamer_core.classroom.exercises import collect
 from dreamer_core.classroom.judge import SECONDS, CourseFault, Verdict, judge, look_and_compare
-from dreamer_core.classroom.paste import pasteable
+from dreamer_core.classroom.lines import lines_of_the_agent
+from dreamer_core.classroom.paste import cell_of, pasteable
 from dreamer_core.classroom.spec import Exercise
 
 EXERCISES = collect()
+BUILDS = collect_builds()
 states: dict[str, str] = {}  # "right" (seen to pass in this kernel), "claimed" (by the ledger) or "wrong"
 hints_given: dict[str, int] = {}
 here: dict[str, str] = {}  # which notebook this kernel has begun
@@ -54,10 +59,10 @@ def begin(notebook: str, trust: bool = False) -> None:
     strangers = []
     for number, entry in entries.items():
         states[number] = "wrong" if entry["state"] == "wrong" else "claimed"
-        if states[number] == "claimed" and number in EXERCISES and entry.get("source"):
+        if states[number] == "claimed" and number in EXERCISES | BUILDS and entry.get("source"):
             if not ledger.is_own(number, entry):
                 strangers.append(number)
-            elif revive_part(EXERCISES[number], "\n".join(entry["source"])):
+            elif revive_part((EXERCISES | BUILDS)[number], "\n".join(entry["source"])):
                 states[number] = "right"
     if strangers:
         print(
@@ -68,6 +73,10 @@ def begin(notebook: str, trust: bool = False) -> None:
     if own:
         minutes = sum(exercise.minutes for exercise in own)
         print(f"Exercises here: {own[0].id} to {own[-1].id}, about {minutes} minutes in all. Skip any of them: the notebook goes on.")
+    larger = [each for each in BUILDS.values() if notebook_of(each.id) == notebook]
+    if larger:
+        listed = ", ".join(f"{each.id} ({each.minutes} min)" for each in larger)
+        print(f"To build here, if you like the long path: {listed}.")
     here["notebook"] = notebook
     mine, solved = sum(part.mine for part in agent_parts()), sum(states.get(number) == "right" for number in EXERCISES)
     told = f"You have solved {solved} of {len(EXERCISES)} exercises. " if solved else ""
@@ -81,17 +90,22 @@ def notebook_of(number: str) -> str:
     return number.split(".")[0].zfill(2)
 
 
-def revive_part(exercise: Exercise, source: str) -> bool:
+def revive_part(exercise: Exercise | Build, source: str) -> bool:
     """Install an earlier answer, if it still stands on its own; returns whether it does."""
-    verdict = judge_alone(exercise, source)
-    if verdict.right:
+    if isinstance(exercise, Build):
+        finding = judge_text(exercise, lambda: revive(exercise, source))
+        right, message = finding.right, reason(finding)
+    else:
+        right, message, *_ = judge_alone(exercise, source)
+    if right:
         try:
             with kept(chance=True), quiet(), time_limit(SECONDS):
-                transplant.install(exercise, revive(exercise, source))
+                made = revive(exercise, source)
+                (transplant.install_build if isinstance(exercise, Build) else transplant.install)(exercise, made)
             return True
         except (OutOfTime, Exception) as error:  # it was read in the child without trouble, and is not the same twice
-            verdict = Verdict(False, f"It stopped with {one_line(error)}.")
-    print(f"Your earlier {exercise.id} ({exercise.title}) does not pass here, so the course's version runs. {verdict.message}")
+            message = f"It stopped with {one_line(error)}."
+    print(f"Your earlier {exercise.id} ({exercise.title}) does not pass here, so the course's version runs. {message}")
     return False
 
 
@@ -227,9 +241,101 @@ def settle(asked: Exercise) -> Callable:
     return transplant.current(asked) if asked.id in transplant.installed else asked.reference
 
 
-def find(number: str) -> Exercise | None:
-    """The exercise of that number; says so if there is none."""
-    found = EXERCISES.get(str(number))
+# --- builds -------------------------------------------------------------------------------------------
+
+
+def build(number: str) -> Callable:
+    """Decorator: check the class or function below, property by property, and return what the notebook goes on with.
+
+    Builds are optional: one that is not attempted stops nothing, in strict mode neither.
+
+    Args:
+        number: the build, as "3.A".
+
+    Raises:
+        Unsolved: in strict mode alone, if it is wrong.
+    """
+
+    def check(made: Callable) -> Callable:
+        asked = BUILDS.get(number)
+        if asked is None:
+            print(f"There is no build {number!r}: progress() lists them all.")
+            return made
+        if other := takes_class(asked, made):
+            print(other)
+            return settle_build(asked)
+        if untouched(made):
+            print(
+                f'· {asked.heading} to build, if you like ({asked.minutes} min); hint("{asked.id}") helps. Without it the notebook goes on.'
+            )
+            return settle_build(asked)
+        try:
+            finding = judge_build(asked, made)
+        except KeyboardInterrupt:
+            print(f"✗ {asked.heading} you stopped the check while your code was running.")
+            return settle_build(asked)
+        if finding.printed:
+            print(f"Your code printed:\n{textwrap.indent(finding.printed.rstrip(), '    ')}")
+        return accept_build(asked, made, finding) if finding.right else refuse_build(asked, finding)
+
+    return check
+
+
+def accept_build(asked: Build, made: Callable, finding: Finding) -> Callable:
+    """Everything holds: count it, install it, and keep its text if it can stand alone."""
+    source, note = source_of(made), ""
+    if not source:
+        note = "Its text could not be read, so it counts in this notebook only."
+    elif not (again := judge_text(asked, lambda: revive(asked, source))).right:
+        source, note = "", f"On its own it does not pass ({reason(again)}), so it counts in this notebook only: take what it needs inside."
+    states[asked.id] = "right"
+    trouble = ledger.record(asked.id, state="right", source=source.splitlines())
+    transplant.install_build(asked, made)
+    if asked.in_agent and asked.runs_with:
+        runs = f"An agent with {asked.runs_with} that you make from here on runs yours."
+    elif asked.in_agent:
+        runs = "An agent that you make from here on runs yours." if asked.is_class else "The agent runs yours from here on."
+    else:
+        runs = "The pictures of the course use yours from here on." if asked.target else "Well done."
+    lines = lines_of_the_agent(EXERCISES, BUILDS)
+    counted = f"{lines.replaced} of the agent's {lines.all} lines now are code of yours in their place." if asked.in_agent else ""
+    print(f"✓ {asked.heading} all {len(finding.lines)} properties hold.\n{told(asked, finding)}")
+    print("  " + " ".join(filter(None, (runs, counted, note, trouble))))
+    return made
+
+
+def refuse_build(asked: Build, finding: Finding) -> Callable:
+    """Say which properties hold and which do not, and go on.
+
+    Raises:
+        Unsolved: in strict mode.
+    """
+    if states.get(asked.id) not in ("right", "claimed"):
+        states[asked.id] = "wrong"
+        ledger.record(asked.id, state="wrong")
+    holds = sum(line.state == "holds" for line in finding.lines)
+    said = f"✗ {asked.heading} {holds} of {len(asked.properties)} properties hold. {finding.message}".rstrip()
+    said += f"\n{told(asked, finding)}"
+    if strict():
+        raise Unsolved(said)
+    stays = "your earlier version stays" if asked.id in transplant.built else "the course's version is used"
+    print(f'{said}\n  For now {stays}, so you can go on. hint("{asked.id}") helps.')
+    return settle_build(asked)
+
+
+def settle_build(asked: Build) -> Callable:
+    """What the notebook goes on with: what the learner built earlier, or the course's own."""
+    return transplant.built[asked.id][1] if asked.id in transplant.built else asked.reference
+
+
+def reason(finding: Finding) -> str:
+    """The first thing that does not hold, in a sentence."""
+    return next((f"{line.name}: {line.sentence}" for line in finding.lines if line.state != "holds"), "")
+
+
+def find(number: str) -> Exercise | Build | None:
+    """The exercise or build of that number; says so if there is none."""
+    found = (EXERCISES | BUILDS).get(str(number))
     if found is None:
         print(f"There is no exercise {number!r}: progress() lists them all.")
     return found
@@ -244,9 +350,10 @@ def hint(number: str) -> None:
 
 
 def solution(number: str) -> None:
-    """The course's own version, as the agent runs it; it can be pasted into the cell below `@exercise`."""
+    """The course's own version, as the agent runs it; it can be pasted into the cell below `@exercise`. Of a build, the whole cell."""
     if asked := find(number):
-        print(pasteable(asked, vars(sys.modules["__main__"])))
+        known = vars(sys.modules["__main__"])
+        print(cell_of(asked, known) if isinstance(asked, Build) else pasteable(asked, known))
 
 
 def progress(all: bool = False, reset: bool = False) -> None:
@@ -257,6 +364,8 @@ def progress(all: bool = False, reset: bool = False) -> None:
         reset: begin anew; your answers are kept in a file with another name.
     """
     if reset:
+        for number in list(transplant.built):
+            transplant.remove_build(BUILDS[number])
         for number in list(transplant.installed):
             transplant.remove(EXERCISES[number])
         states.clear()
@@ -273,12 +382,23 @@ def progress(all: bool = False, reset: bool = False) -> None:
     for asked in shown:
         mark, hard, weighs = marks.get(known.get(asked.id), "·"), dots(asked.difficulty), dots(asked.importance)
         print(f"{mark} {asked.id:<5}{asked.title:<44} difficulty {hard}  importance {weighs} {asked.minutes:>3} min")
+    for asked in BUILDS.values():
+        if all or notebook_of(asked.id) == here.get("notebook", notebook_of(asked.id)):
+            title = f"{asked.title} (build)"
+            mark, hard, weighs = marks.get(known.get(asked.id), "·"), dots(asked.difficulty), dots(asked.importance)
+            print(f"{mark} {asked.id:<5}{title:<44} difficulty {hard}  importance {weighs} {asked.minutes:>3} min")
     done = sum(known.get(number) == "right" for number in EXERCISES)
+    larger = sum(known.get(number) == "right" for number in BUILDS)
     rest = "" if len(shown) == len(EXERCISES) else " in the whole course (progress(all=True) lists them)"
     mine = sum(part.mine for part in agent_parts())
-    if any(known.get(number) == "claimed" for number in EXERCISES):
+    if any(known.get(number) == "claimed" for number in EXERCISES | BUILDS):
         print("?: solved in another notebook, as the file of answers says; not seen to pass in this one.")
     print(f"{done} of {len(EXERCISES)} solved{rest}. The agent in this notebook runs {mine} of your {len(agent_parts())} parts.")
+    if larger:
+        lines = lines_of_the_agent(EXERCISES, BUILDS)
+        print(
+            f"{larger} of {len(BUILDS)} builds stand. {lines.replaced} of the agent's {lines.all} lines have code of yours in their place."
+        )
 
 
 def dots(level: int) -> str:

@@ -7,6 +7,7 @@ import textwrap
 import types
 from typing import Any
 
+from dreamer_core.classroom.build import Build
 from dreamer_core.classroom.spec import Exercise
 
 
@@ -25,6 +26,25 @@ def pasteable(exercise: Exercise, known: dict[str, Any]) -> str:
     first = tree.body[1] if ast.get_docstring(tree) is not None and len(tree.body) > 1 else tree.body[0]
     indent = " " * first.col_offset
     return "\n".join([*lines[: first.lineno - 1], *(indent + statement(name, names[name]) for name in needed), *lines[first.lineno - 1 :]])
+
+
+def cell_of(build: Build, known: dict[str, Any]) -> str:
+    """The whole cell that answers a build with the course's own: imports, the mark, and the text.
+
+    Args:
+        known: the names of the notebook, by which things it knows them.
+    """
+    text = textwrap.dedent(inspect.getsource(build.reference)).rstrip()
+    names = vars(inspect.getmodule(build.reference))
+    read = [node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
+    own = build.reference.__name__
+    needed = [name for name in dict.fromkeys(read) if name in names and name != own and known.get(name) is not names[name]]
+    room = inspect.getmodule(build.reference).__name__
+    imports = "\n".join(
+        f"from {room} import {name}" if isinstance(names[name], (dict, list, tuple, float, int)) else statement(name, names[name])
+        for name in needed
+    )
+    return f'{imports}\n\n\n@build("{build.id}")\n{text}' if imports else f'@build("{build.id}")\n{text}'
 
 
 def without_annotations(text: str, names: dict[str, Any]) -> str:
