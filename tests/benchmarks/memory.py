@@ -8,8 +8,8 @@ Each notebook runs in a kernel of its own, untouched, with nobody's answers, on 
 notebooks/assets/memory.json and into the table of teaching/hub.md, which a test holds against it.
 
 * kernel_mb: the kernel's largest resident memory, as the system kept it (getrusage), in MiB.
-* children_mb: the most that processes below the kernel held for themselves, looked at ten times a second: the one that writes a film, or judges
-  an answer.
+* children_mb: the most that processes below the kernel held for themselves, looked at ten times a second. One of them writes a film, or
+  judges an answer.
 * server_mb: resident memory of the JupyterLab server with one kernel.
 
 A busy machine changes none of these, but it does change times. Those of the page come from `minutes.py`, which waits for a quiet one.
