@@ -40,6 +40,7 @@ OUT = ROOT / "notebooks" / "assets" / "memory.json"
 PAGE = ROOT / "teaching" / "hub.md"
 BEGIN, END = "<!-- measured: written by python tests/benchmarks/memory.py -->", "<!-- end of measured -->"
 MIB = 2**20
+PATIENCE = 3600  # seconds for a cell or a kernel: on a busy machine they take many times their own
 CORES = 2  # of the machine that the course promises to run on
 SYSTEM_MB = 2048  # left to the system, the hub and its proxy
 MACHINES = (8, 16, 32, 64)  # GiB
@@ -95,7 +96,7 @@ def measure(path: Path) -> Use:
     """Run a notebook in the folder it lies in; nothing is written."""
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(ASK))
-    client = NotebookClient(notebook, timeout=600, startup_timeout=600, resources={"metadata": {"path": str(path.parent)}})
+    client = NotebookClient(notebook, timeout=PATIENCE, startup_timeout=PATIENCE, resources={"metadata": {"path": str(path.parent)}})
     watches = []
 
     def started(**_: Any) -> None:
