@@ -110,7 +110,7 @@ def course_page(notebook: Path) -> NotebookNode:
     for cell in book.cells:
         cells.append(cell)
         if cell.cell_type == "markdown":
-            cell.source = cell.source.replace("](../README.md)", "](../contents.md)").replace("](../RESULTS.md", "](../results/index.md")
+            cell.source = re.sub(r"\[[^\]]*\]\(\.\./[^)\s]+\)", lambda found: linked(rooted(found[0], "notebooks"), 1), cell.source)
             continue
         folded(cell)
         still(cell)
@@ -142,6 +142,8 @@ def linked(text: str, depth: int) -> str:
             return found[0]
         if path.startswith("notebooks/") and path.endswith(".ipynb"):
             return f"[{words}]({up}{target})"
+        if path == "README.md":
+            return f"[{words}]({up}contents.md)"
         if path == "RESULTS.md":
             return f"[{words}]({up}results/index.md)"
         if path == "TEACHING.md":

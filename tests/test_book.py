@@ -48,6 +48,17 @@ def test_teachers_find_all_their_pages_and_nobody_the_answers(written):
     assert not told, f"the site tells the answers to the quizzes: {told[:3]}"
 
 
+def test_a_notebooks_links_lead_to_pages_of_the_site(written):
+    """Each target is a source of a page, as it is written."""
+    lost = []
+    for path in (written / "notebooks").glob("*.ipynb"):
+        words = "\n".join(cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown")
+        lost += [f"{path.name}: {target}" for target in re.findall(r"\]\((\.\./[^)#\s]+)", words) if not (path.parent / target).exists()]
+    assert not lost, f"these links of notebooks lead to no page: {lost}"
+    senses = (written / "notebooks" / "13_dreams_in_pixels.ipynb").read_text(encoding="utf-8")
+    assert "](../api/senses.rst)" in senses and "](../contents.md)" in senses
+
+
 @pytest.mark.parametrize(
     "text, expected",
     [
@@ -121,6 +132,7 @@ def test_the_glossary_holds_every_symbol(written):
         ("[03](notebooks/03_rssm.ipynb)", 1, "[03](../notebooks/03_rssm.ipynb)"),
         ("![alt](notebooks/assets/dream.png)", 1, "![alt](../notebooks/assets/dream.png)"),
         ("[all](RESULTS.md)", 0, "[all](results/index.md)"),
+        ("[course](README.md)", 1, "[course](../contents.md)"),
         ("[teachers](TEACHING.md)", 1, "[teachers](../teaching/index.md)"),
         ("[03](teaching/03.md)", 1, "[03](../teaching/03.md)"),
         ("[answers](teaching/answers.md)", 1, "answers"),

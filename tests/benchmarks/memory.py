@@ -106,7 +106,7 @@ def measure(path: Path) -> Use:
 
     client.on_cell_execute = started
     client.execute()
-    peak = int(notebook.cells[-1].outputs[0].text.split()[-1])
+    peak = int("".join(output.text for output in notebook.cells[-1].outputs).split()[-1])  # a line may come in two parts
     return Use(round(peak / MIB), round(watches[0].stop() / MIB))
 
 
