@@ -9,6 +9,8 @@
 # make teaching   write the teacher's pages in teaching/ anew
 # make slides     slides of every notebook, in build/slides; they open without a network
 # make handout  write build/handout: the folder for students, without outputs, and the assignments for nbgrader
+# make wheel  write build/wheel: the package with all that notebooks load, so that a single notebook runs wherever it is installed
+# make links  after the repository's address in pyproject.toml has changed: write it into the notebooks' first cells and the README
 # make book   write the site into site/: the dream in a browser, all notebooks as they are stored, exercises, results, the code
 #
 # make lab TORCH_INDEX=...   take torch from a CPU-only index (see the README)
@@ -53,7 +55,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
 QUIET := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
 
-.PHONY: lab test bench mutants assets notebooks teaching slides handout book clean
+.PHONY: lab test bench mutants assets notebooks teaching slides handout wheel links book clean
 
 lab: $(READY)
 	$(RUN) jupyterlab --notebook-dir=. $(AS_ROOT) notebooks/00_play_in_a_dream.ipynb
@@ -89,6 +91,14 @@ slides: $(READY)
 
 handout: $(READY)
 	$(RUN) dreamer_core.classroom.handout --out build/handout
+
+wheel: $(READY)
+	@# What an earlier build left behind would go along.
+	rm -rf build/lib build/wheel
+	$(RUN) pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel . || $(RUN) pip wheel --quiet --no-deps --wheel-dir build/wheel .
+
+links: $(READY)
+	$(RUN) dreamer_core.classroom.elsewhere
 
 book: $(BOOK_READY)
 	$(VENV)/bin/python book/sources.py build/book/source

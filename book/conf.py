@@ -36,6 +36,7 @@ suppress_warnings = ["mystnb.unknown_mime_type", "ref.python"]  # several classe
 
 # --- pages from docstrings ---------------------------------------------------------------------------
 autodoc_default_options = {"members": True, "undoc-members": False, "show-inheritance": True, "member-order": "bysource"}
+autodoc_mock_imports = ["nbgrader"]  # an extra, which `make book` does not install; grading.autograde imports it
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 autodoc_inherit_docstrings = False

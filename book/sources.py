@@ -1,4 +1,4 @@
-"""Writes what Sphinx makes pages of: notebooks, glossary, exercises, results and the package, each from where it is kept.
+"""Writes what Sphinx makes pages of: notebooks, glossary, exercises, results, teaching and the package, each from where it is kept.
 
     python book/sources.py build/book/source
 
@@ -8,6 +8,7 @@ Nothing is executed, and nothing is written twice: a page that is not up to date
 import argparse
 import html
 import inspect
+import posixpath
 import re
 import shutil
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ LINKS = {
     "Exercises": "exercises.html",
     "Glossary": "glossary.html",
     "Results": "results/index.html",
+    "Teaching": "teaching/index.html",
     "The code": "api/index.html",
 }
 ROOMS = {
@@ -111,7 +113,7 @@ def course_page(notebook: Path) -> NotebookNode:
     for cell in book.cells:
         cells.append(cell)
         if cell.cell_type == "markdown":
-            cell.source = cell.source.replace("](../README.md)", "](../contents.md)").replace("](../RESULTS.md", "](../results/index.md")
+            cell.source = re.sub(r"\[[^\]]*\]\(\.\./[^)\s]+\)", lambda found: linked(rooted(found[0], "notebooks"), 1), cell.source)
             continue
         folded(cell)
         still(cell)
@@ -143,8 +145,14 @@ def linked(text: str, depth: int) -> str:
             return found[0]
         if path.startswith("notebooks/") and path.endswith(".ipynb"):
             return f"[{words}]({up}{target})"
+        if path == "README.md":
+            return f"[{words}]({up}contents.md)"
         if path == "RESULTS.md":
             return f"[{words}]({up}results/index.md)"
+        if path == "TEACHING.md":
+            return f"[{words}]({up}teaching/index.md)"
+        if path.startswith("teaching/") and path in teachers():
+            return f"[{words}]({up}{target})"
         folder = path.rstrip("/").removeprefix("dreamer_core").strip("/")
         if path.startswith("dreamer_core") and (ROOT / path).is_dir():
             return f"[{words}]({up}api/index.md)" if not folder else f"[{words}]({up}api/{folder}.md)"
@@ -169,6 +177,7 @@ def contents() -> dict[str, str]:
         toctree([f"notebooks/{path.stem}" for path in notebooks()], "The course"),
         toctree(["exercises", "glossary"], "Beside it"),
         toctree(["results/index", "project", "api/index"], "Behind it"),
+        toctree(["teaching/index"], "For teachers"),
     ]
     drive = '<p><a class="drive-link" href="index.html">Drive the dream in your browser: no installation, no network</a></p>'
     head = re.sub(r"^!\[", f"{drive}\n\n![", parts.pop(""), count=1, flags=re.MULTILINE)
@@ -249,6 +258,34 @@ def results() -> dict[str, str]:
     return pages
 
 
+# --- teaching ----------------------------------------------------------------------------------------
+
+
+def teachers() -> list[str]:
+    """The teacher's pages by their paths; the answers to the quizzes stay out, for students read the site."""
+    kept = sorted(path for path in (ROOT / "teaching").glob("*.md") if path.stem != "answers")
+    return [path.relative_to(ROOT).as_posix() for path in kept]
+
+
+def rooted(text: str, folder: str) -> str:
+    """A text of a folder with links as they would be in the project's first folder."""
+
+    def link(found: re.Match) -> str:
+        outside = re.match(r"https?:|#", found[2])
+        return found[0] if outside else f"{found[1]}({posixpath.normpath(posixpath.join(folder, found[2]))})"
+
+    return re.sub(r"(\[[^\]]*\])\(([^)\s]+)\)", link, text)
+
+
+def teaching() -> dict[str, str]:
+    """TEACHING.md and the pages beside it."""
+    pages = {name: linked(rooted((ROOT / name).read_text(encoding="utf-8"), "teaching"), 1) for name in teachers()}
+    titles = {name: text.splitlines()[0].removeprefix("# ").removeprefix("For the teacher: ") for name, text in pages.items()}
+    tree = toctree([f"{title} <{Path(name).stem}>" for name, title in titles.items()])
+    pages["teaching/index.md"] = linked((ROOT / "TEACHING.md").read_text(encoding="utf-8"), 1) + "\n\n" + tree + "\n"
+    return pages
+
+
 # --- the package -------------------------------------------------------------------------------------
 
 
@@ -291,7 +328,7 @@ def names_in(names: list[str]) -> list[str]:
 def write(place: Path) -> None:
     """Write every source into an empty folder."""
     shutil.rmtree(place, ignore_errors=True)
-    texts = contents() | results() | api() | {"glossary.md": glossary_page(), "exercises.md": exercises_page()}
+    texts = contents() | results() | teaching() | api() | {"glossary.md": glossary_page(), "exercises.md": exercises_page()}
     for name, text in texts.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_text(text, encoding="utf-8")

@@ -35,6 +35,42 @@ def test_every_notebook_module_and_study_has_a_page_and_nothing_else_stays(writt
     assert not [name for name in names if "exercises." in name and name.startswith("api/")], "the code pages tell the exercises' mistakes"
 
 
+def test_teachers_find_all_their_pages_and_nobody_the_answers(written):
+    """Students read the site, too: what answers.md says of a quiz stands nowhere in it."""
+    pages = {path.name: path.read_text(encoding="utf-8") for path in (written / "teaching").glob("*.md")}
+    kept = {path.name for path in (ROOT / "teaching").glob("*.md")}
+    assert pages.keys() == kept - {"answers.md"} | {"index.md"} and len(kept) > 15
+    assert "](../teaching/03.md)" in pages["index.md"] and "](../notebooks/03_rssm.ipynb)" in pages["03.md"]
+    assert "](../teaching/index.md)" in pages["03.md"] and "](../teaching/quiz.md)" in pages["index.md"]
+    reasons = re.findall(r"\*\*[A-D]\*\* \(.*\)\. (.+)", (ROOT / "teaching" / "answers.md").read_text(encoding="utf-8"))
+    assert len(reasons) >= 5 * len(list((ROOT / "notebooks").glob("*.ipynb")))
+    told = [reason for reason in reasons for path in written.rglob("*.md") if reason in path.read_text(encoding="utf-8")]
+    assert not told, f"the site tells the answers to the quizzes: {told[:3]}"
+
+
+def test_a_notebooks_links_lead_to_pages_of_the_site(written):
+    """Each target is a source of a page, as it is written."""
+    lost = []
+    for path in (written / "notebooks").glob("*.ipynb"):
+        words = "\n".join(cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "markdown")
+        lost += [f"{path.name}: {target}" for target in re.findall(r"\]\((\.\./[^)#\s]+)", words) if not (path.parent / target).exists()]
+    assert not lost, f"these links of notebooks lead to no page: {lost}"
+    senses = (written / "notebooks" / "13_dreams_in_pixels.ipynb").read_text(encoding="utf-8")
+    assert "](../api/senses.rst)" in senses and "](../contents.md)" in senses
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("[book](../notebooks/a.ipynb)", "[book](notebooks/a.ipynb)"),
+        ("[page](03.md) and [file](hub/try.py)", "[page](teaching/03.md) and [file](teaching/hub/try.py)"),
+        ("[web](https://example.org) [place](#marks)", "[web](https://example.org) [place](#marks)"),
+    ],
+)
+def test_links_of_a_folder_are_read_from_there(text, expected):
+    assert sources.rooted(text, "teaching") == expected
+
+
 def test_every_page_is_in_a_list_of_pages(written):
     """Otherwise nobody finds it, and Sphinx complains."""
     listed = {"contents"}
@@ -99,6 +135,11 @@ def test_the_glossary_holds_every_symbol(written):
         ("[03](notebooks/03_rssm.ipynb)", 1, "[03](../notebooks/03_rssm.ipynb)"),
         ("![alt](notebooks/assets/dream.png)", 1, "![alt](../notebooks/assets/dream.png)"),
         ("[all](RESULTS.md)", 0, "[all](results/index.md)"),
+        ("[course](README.md)", 1, "[course](../contents.md)"),
+        ("[teachers](TEACHING.md)", 1, "[teachers](../teaching/index.md)"),
+        ("[03](teaching/03.md)", 1, "[03](../teaching/03.md)"),
+        ("[answers](teaching/answers.md)", 1, "answers"),
+        ("[settings](teaching/hub/try.py)", 1, "settings"),
         ("[`dreamer_core`](dreamer_core)", 0, "[`dreamer_core`](api/index.md)"),
         ("[viz](dreamer_core/viz)", 0, "[viz](api/viz.md)"),
         ("[plan](dreamer_core/study/plan.py)", 1, "[plan](../api/study.plan.rst)"),

@@ -97,6 +97,47 @@ def test_every_dependency_is_pinned_within_its_declared_range():
     assert {CONDA_NAMES.get(name, name) for name in names} >= {requirement.name.lower() for requirement in map(Requirement, wanted)}
 
 
+def test_binder_installs_the_pinned_torch_and_then_all_pins():
+    """Without CUDA, from conda, as environment.yml does; pip must find it good enough."""
+    found = yaml.safe_load((ROOT / ".binder" / "environment.yml").read_text(encoding="utf-8"))
+    own = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    assert found["channels"] == own["channels"]
+    torch = [entry for entry in found["dependencies"] if "torch" in entry]
+    assert torch == [f"pytorch-cpu={pins()['torch']}"] and torch[0] in own["dependencies"]
+    (python,) = (Version(entry.split("=")[1]) for entry in found["dependencies"] if entry.startswith("python="))
+    assert Version("3.11") <= python < Version("3.14")
+    script = ROOT / ".binder" / "postBuild"
+    text = script.read_text(encoding="utf-8")
+    assert text.startswith("#!") and "--requirement requirements.txt" in text and text.rstrip().endswith("--no-deps --editable .")
+    assert sys.platform == "win32" or script.stat().st_mode & 0o100, ".binder/postBuild cannot be executed"
+
+
+def test_a_container_for_editors_is_set_up_by_the_makefile():
+    found = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    assert found["postCreateCommand"] == "make .venv/.ready", "the container is set up by another command than everybody's machine"
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "VENV := .venv\n" in makefile and "READY := $(VENV)/.ready\n" in makefile and "\n$(READY):" in makefile
+    assert found["customizations"]["vscode"]["settings"]["python.defaultInterpreterPath"].endswith("/.venv/bin/python")
+
+
+def test_workflows_run_the_projects_own_commands():
+    """On Linux, macOS and Windows, with the oldest and the newest Python, and with the oldest and the newest dependencies."""
+    tests, site = (yaml.safe_load((ROOT / ".github/workflows" / name).read_text(encoding="utf-8")) for name in ("test.yml", "site.yml"))
+    jobs = tests["jobs"]
+    pinned = jobs["pinned"]["strategy"]["matrix"]
+    assert pinned["os"] == ["ubuntu-latest", "macos-latest"] and jobs["windows"]["runs-on"] == "windows-latest"
+    assert pinned["python"] == ["3.11", "3.12", "3.13"]
+    assert {one["versions"] for one in jobs["ranges"]["strategy"]["matrix"]["include"]} == {"lowest-direct", "highest"}
+    said = {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in (jobs | site["jobs"]).items()}
+    assert said["pinned"] == [".ci/run"] and said["book"] == ["make book"]
+    for name in ("windows", "ranges"):
+        paths = [word for command in said[name] for word in command.split() if (ROOT / word).exists() and word != "."]
+        assert "tests" in paths, f"the job {name} runs no tests"
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    (asked,) = re.findall(r"\[([\w,]+)\]", " ".join(said["ranges"]))
+    assert set(asked.split(",")) <= extras.keys()
+
+
 def test_the_two_commands_are_in_the_readmes_first_screen_and_in_the_makefile():
     head = "\n".join((ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:24])
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
@@ -106,10 +147,12 @@ def test_the_two_commands_are_in_the_readmes_first_screen_and_in_the_makefile():
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "RESULTS.md", "TEACHING.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "RESULTS.md", "TEACHING.md", "teaching/hub.md"])
 def test_links_and_pictures_exist(page):
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
-        assert (ROOT / target).exists(), f"{page} links to {target}, which does not exist"
+        assert target.startswith("https://") or (ROOT / page).parent.joinpath(target).exists(), (
+            f"{page} links to {target}, which does not exist"
+        )
 
 
 def test_the_version_is_the_same_everywhere():

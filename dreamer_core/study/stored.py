@@ -6,16 +6,16 @@
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dreamer_core.assets import ASSETS
 from dreamer_core.errors import DreamerError
 from dreamer_core.study.results import Pair
 from dreamer_core.study.statistics import Estimate, first_at
 
-FOLDER = Path(__file__).parents[2] / "notebooks" / "assets" / "studies"
+FOLDER = ASSETS / "studies"
 
 
 def report(study: str) -> dict[str, Any]:

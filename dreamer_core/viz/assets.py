@@ -13,11 +13,11 @@ Trains v1 with its default settings and seed 0, and with the preset `pixels` and
 import copy
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from dreamer_core.assets import ASSETS
 from dreamer_core.config import Config, preset
 from dreamer_core.trainer import Trainer
 from dreamer_core.viz.dream import dream, dream_figure, play
@@ -25,7 +25,6 @@ from dreamer_core.viz.engine import Mind, pack
 from dreamer_core.viz.show import png
 from dreamer_core.worlds.drawing import drawing
 
-ASSETS = Path(__file__).parents[2] / "notebooks" / "assets"
 NAME = Config().env.partition("-")[0].lower()  # of the files: the world's
 ENV_STEPS = 2000
 AGES = (200, 400, ENV_STEPS)  # before its first learning, which comes at step 400; just after it; grown up

@@ -13,10 +13,11 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from dreamer_core.assets import ASSETS
 from dreamer_core.errors import DreamerError
 from dreamer_core.viz.engine import script
 
-AGES = Path(__file__).parents[2] / "notebooks" / "assets" / "ages.bin"
+AGES = ASSETS / "ages.bin"
 SCRIPTS = ("engine.js", "pendulum.js", "drive_game.js", "drive.js")
 
 

@@ -24,6 +24,9 @@ KINDS = (
     "glossary",
     "results/index",
     "results/speed",
+    "teaching/index",
+    "teaching/03",
+    "teaching/hub",
     "api/rssm",
     "api/index",
     "project",
@@ -75,7 +78,8 @@ def pages(site, folder=None):
 
 def test_all_links_resolve(site):
     read = {path: Page(path.read_text(encoding="utf-8")) for path in pages(site)}
-    assert {path.relative_to(site).parts[0] for path in read if path.parent != site} == {"notebooks", "results", "api", "_modules"}
+    folders = {path.relative_to(site).parts[0] for path in read if path.parent != site}
+    assert folders == {"notebooks", "results", "teaching", "api", "_modules"}
     broken = []
     for path, page in read.items():
         for link in page.links:
@@ -90,7 +94,7 @@ def test_all_links_resolve(site):
     assert not broken, f"{len(broken)} links lead nowhere: {broken[:20]}"
 
 
-@pytest.mark.parametrize("folder", ["", "notebooks", "results", "api", "_modules"])
+@pytest.mark.parametrize("folder", ["", "notebooks", "results", "teaching", "api", "_modules"])
 def test_every_page_opens_without_errors_or_raw_formulas(page, site, folder):
     """No failed request, none to the network, nothing in the console, every formula drawn. (The first folder's pages are under "".)"""
     failed, visited = [], pages(site, folder)
