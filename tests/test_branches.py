@@ -14,6 +14,7 @@ from dreamer_core.agent import Dreamer
 from dreamer_core.config import WrapperConfig
 from dreamer_core.envs import make, make_for
 from dreamer_core.errors import DreamerError
+from dreamer_core.latents import gaussian_stats
 from dreamer_core.viz.branches import branch_out, dreams_from, posterior, recorded, rendered, watched
 from dreamer_core.viz.dream import act_out, play
 from dreamer_core.viz.film import tell
@@ -40,17 +41,30 @@ def lived(agent, episode):
 def test_the_posterior_is_the_belief_the_agent_acts_on(kind):
     agent, env = setting(model=dict(latent=kind))
     episode = act_out(env, 3, np.random.default_rng(0).uniform(-1, 1, (12, 1)).astype(np.float32))
-    found, (h, z) = posterior(agent, episode), lived(agent, episode)
+    (found, _), (h, z) = posterior(agent, episode), lived(agent, episode)
     np.testing.assert_allclose(found.h, h, atol=1e-6)
     np.testing.assert_allclose(found.z, z, atol=1e-6)
     assert found.observation.shape == (13, 3) and found.reward.shape == (13,)
+
+
+def test_a_rows_surprise_is_the_kl_of_posterior_from_prior():
+    """With torch's own divergence of Normals, at the h that the agent itself arrives at; a branch keeps that of its own rows."""
+    agent, env = setting()
+    episode = act_out(env, 3, np.random.default_rng(0).uniform(-1, 1, (12, 1)).astype(np.float32))
+    h, rssm = torch.from_numpy(lived(agent, episode)[0]), agent.model.rssm
+    with torch.no_grad():
+        pair = rssm.posterior(h, agent.model.encode(torch.from_numpy(episode.observation))), rssm.prior(h)
+        normals = [torch.distributions.Normal(*gaussian_stats(params, rssm.latent.min_std)) for params in pair]
+    wanted = torch.distributions.kl_divergence(*normals).sum(-1).numpy()
+    np.testing.assert_allclose(posterior(agent, episode)[1], wanted, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(watched(agent, episode, 4, 9).surprise, wanted[4:10], rtol=1e-4, atol=1e-5)
 
 
 def test_rewards_are_in_the_environments_units():
     """The agent learns rewards times 0.1, so what its head says counts ten times."""
     agent, env = setting(sac=dict(reward_scale=0.1))
     episode = play(agent, env, seed=3)
-    found = posterior(agent, episode)
+    found, _ = posterior(agent, episode)
     features = torch.from_numpy(np.concatenate([found.h, found.z], -1))
     np.testing.assert_allclose(found.reward, 10 * agent.model.predict_reward(features)[0].detach(), rtol=1e-5)
 
@@ -71,7 +85,7 @@ def test_simulation_stops_with_the_episode():
 def test_dreams_given_actions_follow_the_model_step_by_step():
     agent, env = setting()
     episode = play(agent, env, seed=3)
-    belief = posterior(agent, episode)
+    belief, _ = posterior(agent, episode)
     actions = np.array([[0.5], [-1.0]], np.float32)
     torch.manual_seed(5)
     dreams, taken = dreams_from(agent, belief.h[7], episode.observation[7], 2, 4, actions)
@@ -88,7 +102,7 @@ def test_a_dream_begins_with_a_draw_from_the_posterior_and_goes_on_with_draws_fr
     """Standardised by mean and std of the right distribution, z is noise of mean 0 and spread 1."""
     agent, env = setting()
     episode = play(agent, env, seed=3)
-    belief = posterior(agent, episode)
+    belief, _ = posterior(agent, episode)
     dreams, _ = dreams_from(agent, belief.h[7], episode.observation[7], 1, 4000, np.zeros((1, 1), np.float32))
     rssm = agent.model.rssm
     with torch.no_grad():
@@ -103,7 +117,7 @@ def test_a_dream_begins_with_a_draw_from_the_posterior_and_goes_on_with_draws_fr
 def test_without_given_actions_the_agent_acts_in_each_dream():
     agent, env = setting()
     episode = play(agent, env, seed=3)
-    dreams, taken = dreams_from(agent, posterior(agent, episode).h[7], episode.observation[7], 3, 4, None)
+    dreams, taken = dreams_from(agent, posterior(agent, episode)[0].h[7], episode.observation[7], 3, 4, None)
     features = torch.from_numpy(np.concatenate([dreams.h, dreams.z], -1)[:, :3])
     np.testing.assert_allclose(taken, agent.sac.actor.mode(features).detach(), atol=1e-6)
 

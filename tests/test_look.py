@@ -5,26 +5,29 @@ import io
 import re
 import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
 from runs import tiny, train
 
-from dreamer_core.config import Config
+from dreamer_core.config import Config, WrapperConfig
 from dreamer_core.errors import CheckpointError
 from dreamer_core.look import page as pages
 from dreamer_core.look import tensorboard
 from dreamer_core.look.__main__ import main
+from dreamer_core.trainer import read_config
 from dreamer_core.viz.dashboard import read_metrics
+from dreamer_core.viz.show import describe
 
 HEADINGS = ["Settings", "What it reached", "Every part", "A film of one episode", "Look around in it", "What the latent state knows",
-            "What it thinks of each place"]  # fmt: skip
+            "What it thinks of each place", "Where its dreams hold, and whose fault it is"]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     """Few and short dreams."""
-    for name, value in {"FIT": 2, "TEST": 1, "STEPS": 6, "DREAMS": 2, "LATER": 1}.items():
+    for name, value in {"FIT": 2, "TEST": 1, "STEPS": 6, "DREAMS": 2, "LATER": 1, "PLACES": 3, "FAR": 6}.items():
         monkeypatch.setattr(pages, name, value)
 
 
@@ -69,7 +72,24 @@ def test_a_world_without_a_plane_and_a_hidden_velocity_are_told_in_sentences(tmp
     text = pages.page(run(tmp_path / "run"))
     assert "There is no plane of Buoy-v0" in under(text, "What the latent state knows")
     assert "has no plane" in under(text, "What it thinks of each place")
+    assert "has no plane, so there is no map of faults" in under(text, HEADINGS[-1])
     assert "<video" in text and headings(text) == HEADINGS
+
+
+def test_an_agent_that_cannot_tell_its_place_has_no_map_of_faults(tmp_path):
+    """A hidden velocity: the simulator could be put anywhere, but nobody knows where the agent has been."""
+    text = pages.page(run(tmp_path / "run", env="Pendulum-v1", wrappers=WrapperConfig(hide=(2,))))
+    assert "does not tell where on the plane it has been" in under(text, HEADINGS[-1])
+
+
+def test_the_map_of_faults_has_all_that_the_agent_has_seen(pendulum, monkeypatch):
+    """Rows of the run's own replay buffer: as many at least as it took steps."""
+    given = []
+    monkeypatch.setattr(pages, "fault_figure", lambda found, visited: given.append((found, visited)) or describe(plt.figure(), "a", "b"))
+    pages.page(pendulum)
+    ((found, visited),) = given
+    assert found.dream.shape == (3, 3) and found.steps == 6 and visited.shape[1] == 2
+    assert len(visited) >= read_config(pendulum).env_steps, f"{len(visited)} rows were seen"
 
 
 def test_sac_on_real_steps_has_no_dreams_and_the_page_says_so(tmp_path):

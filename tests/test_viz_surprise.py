@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from figures import assert_readable
+from figures import assert_readable, complaints, lines
 from minds import pendulum_agent, without_chance
 from toys import small
 
 from dreamer_core import envs
 from dreamer_core.errors import DreamerError
 from dreamer_core.viz.dream import act_out, held_actions
-from dreamer_core.viz.surprise import meddled, surprise, surprise_figure
+from dreamer_core.viz.surprise import covered_figure, meddled, surprise, surprise_figure
 from dreamer_core.worlds.drawing import whole
 from dreamer_core.worlds.plane import NoPlane
 
@@ -105,3 +105,13 @@ def test_the_figure_marks_the_moment_in_every_panel(env, latent):
     assert_readable(figure)
     with pytest.raises(DreamerError, match="2 labels were given for 3 observations"):
         surprise_figure(found, NAMES[1:])
+
+
+def test_the_surprise_of_several_ways_of_seeing_is_drawn_with_its_highest_value():
+    """Not that of step 0, at which nothing was expected."""
+    curve = np.full(30, 0.5)
+    curve[0], curve[12] = 99, 7.25
+    figure = covered_figure({"nothing covered": curve, "covered": 2 * curve}, (10, 15), "surprise")
+    assert "nothing covered: 7.2 nats at most, at step 12; covered: 14.5 nats at most, at step 12." in figure.alt, figure.alt
+    assert "covered from step 10 to 14" in figure.alt and not complaints(figure)
+    assert {label: x[0] for label, (x, _) in lines(figure.axes[0]).items()} == {"nothing covered": 1, "covered": 1}

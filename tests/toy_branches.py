@@ -24,7 +24,7 @@ def world(random, begin, rows, looks, actions):
         reward[0] = np.nan
     size = len(looks.names)
     seen = states(random, rows, observation=size).observation
-    return World(begin, seen, reward, action, states(random, rows, observation=size), looks, np.ones(size))
+    return World(begin, seen, reward, action, states(random, rows, observation=size), looks, np.ones(size), random.random(rows))
 
 
 def branches(starts=(5, 25, 45), steps=40, count=12, env="Pendulum-v1", **changes):

@@ -21,17 +21,20 @@ from dreamer_core.viz.curves import learning_curve
 from dreamer_core.viz.dashboard import Row, dashboard, read_metrics
 from dreamer_core.viz.dream import Episode, play
 from dreamer_core.viz.explorer import explorer
+from dreamer_core.viz.fault_map import fault_figure, fault_map
 from dreamer_core.viz.film import film
 from dreamer_core.viz.latent_map import latent_figure, latent_map, read_latents
 from dreamer_core.viz.plane import agent_plane, plane_figure
 from dreamer_core.viz.show import picture
-from dreamer_core.worlds.drawing import Drawing, drawing
+from dreamer_core.worlds.drawing import Drawing, drawing, whole
+from dreamer_core.worlds.plane import NoPlane
 from dreamer_core.yardsticks import scales
 
 PAGE = "look.html"  # in a run's folder
 SEED = 30_000  # of the page's own episodes, which no training and no evaluation has
 FIT, TEST = 6, 4  # episodes that probes are fitted on, and held-out ones
 LEAD, STEPS, DREAMS = 8, 60, 32  # rows before the eyes close, steps of dreams, dreams of each kind
+PLACES, FAR = 15, 30  # of the fault map: places along each coordinate, and steps that are looked ahead
 LATER = 3  # the explorer's dreams begin at so many rows of the episode
 STYLE = """
 :root { color-scheme: light dark } body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -127,7 +130,7 @@ def free_nats(config: Config) -> float | None:
 def looked(folder: Path, config: Config) -> Iterator[Looked | str]:
     """The run's newest agent and its world, or the sentence that says why there is none."""
     try:
-        agent = Dreamer.load(folder)
+        agent = Dreamer.load(folder, replay=True)  # with all that it has seen
         drawn, env = drawing(config), envs.make_for(config)
     except DreamerError as error:
         yield f"Nothing is dreamt here: {error}."
@@ -159,6 +162,7 @@ def dreams(found: Looked) -> list[str]:
         section("Look around in it", lambda: explorer(forked(), drawn.labels).data),
         section("What the latent state knows", lambda: known_by_latents(agent, env, age)),
         section("What it thinks of each place", lambda: thoughts(agent, episode, drawn)),
+        section("Where its dreams hold, and whose fault it is", lambda: faults(agent, env, drawn, age)),
     ]
 
 
@@ -179,3 +183,16 @@ def thoughts(agent: Dreamer, episode: Episode, drawn: Drawing) -> str:
     """Values and actions over the world's state plane, with the path of an episode."""
     visited = None if drawn.plane is None else drawn.plane.place(episode.observation)
     return picture(plane_figure(agent_plane(agent), visited=visited)).data
+
+
+def faults(agent: Dreamer, env: gym.Env, drawn: Drawing, age: int) -> str:
+    """How long dreams hold over the world's state plane, beside the world's own instability and all the rows in the replay buffer.
+
+    Raises:
+        NoPlane: the world has no plane, or what the agent sees does not tell its place there.
+    """
+    if drawn.plane is None and whole(agent.config).plane is not None:
+        raise NoPlane("what this agent sees does not tell where on the plane it has been, so there is no map of faults")
+    found = fault_map(agent, env, (PLACES, PLACES), FAR, age=age)
+    seen, _ = agent.replay.newest(len(agent.replay))
+    return picture(fault_figure(found, drawn.plane.place(seen))).data

@@ -42,6 +42,7 @@ class World(NamedTuple):
     posterior: States  # (R, ...)
     drawing: Drawing  # how it looks
     scale: np.ndarray  # (O,), the model's unit of each entry: about one standard deviation of what the first random steps saw
+    surprise: np.ndarray  # (R,), KL of the posterior from the prior, nats: how far the row's observation moved the belief
     pictures: Callable[[], np.ndarray | None] = nothing  # its own pictures of these rows, (R, height, width, 3), made when asked for
 
 
@@ -63,14 +64,19 @@ def read(agent: Dreamer, h: Tensor, z: Tensor) -> States:
 
 
 @torch.no_grad()
-def posterior(agent: Dreamer, episode: Episode) -> States:
-    """The belief in every row of an episode, as the agent holds it when it acts without exploring: (T + 1, ...).
+def posterior(agent: Dreamer, episode: Episode) -> tuple[States, np.ndarray]:
+    """The belief in every row of an episode, as the agent holds it when it acts without exploring, and how much each row surprised it.
 
     z is the most likely one in each row, so nothing here is random.
+
+    Returns:
+        States (T + 1, ...), and KL[q || p] in nats (T + 1,).
     """
-    quiet = torch.zeros_like(agent.model.rssm.latent.noise(1, len(episode.observation)))
+    rssm = agent.model.rssm
+    quiet = torch.zeros_like(rssm.latent.noise(1, len(episode.observation)))
     beliefs = believe(agent, episode, noise=quiet)
-    return read(agent, beliefs.h[0], beliefs.z[0])
+    surprise = rssm.latent.kl(beliefs.posterior, rssm.prior(beliefs.h))[0]
+    return read(agent, beliefs.h[0], beliefs.z[0]), surprise.numpy()
 
 
 @torch.no_grad()
@@ -111,14 +117,16 @@ def watched(agent: Dreamer, episode: Episode, begin: int, end: int, pictures: Ca
         found = pictures()
         return None if found is None else found[rows]
 
+    states, surprise = posterior(agent, episode)
     return World(
         begin=begin,
         observation=episode.observation[rows],
         reward=reward[rows],
         action=np.concatenate([episode.action, unknown])[rows],
-        posterior=States(*(part[rows] for part in posterior(agent, episode))),
+        posterior=States(*(part[rows] for part in states)),
         drawing=drawing(agent.config),
         scale=agent.model.scale.cpu().numpy(),
+        surprise=surprise[rows],
         pictures=shown,
     )
 

@@ -30,7 +30,7 @@ def check_entries(observation: np.ndarray, what: str) -> None:
     EnvError: these observations of one episode are pictures, (R, H, W, C), which no script here draws.
     """
     if observation.ndim > 2:
-        raise EnvError(f"{what} draws worlds whose observations are entries with names, and these are pictures: use dreamer_core.viz.film")
+        raise EnvError(f"{what} draws worlds whose observations are entries with names, and these are pictures: use viz.film or viz.play")
 
 
 def reach(scene: Scene) -> float:
@@ -43,11 +43,19 @@ def placed(part: Part, most: float) -> list[Any]:
     """A part as a list that begins with its kind; its numbers are floats no larger than `most`, and 0 for what is none."""
     found: list[Any] = [type(part).__name__.lower()]
     for value in part:
-        if isinstance(value, (str, bool)):
+        if isinstance(value, tuple):
+            found.append(packed_pixels(value))
+        elif isinstance(value, (str, bool)):
             found.append(value)
         else:
             found.append(0.0 if math.isnan(value) else float(min(max(value, -most), most)))
     return found
+
+
+def packed_pixels(pixels: Sequence) -> dict[str, Any]:
+    """The pixels of a `Picture`: how many rows, columns and channels, and all bytes in this order."""
+    array = np.array(pixels, np.uint8)
+    return {"shape": list(array.shape), "data": base64.b64encode(array.tobytes()).decode()}
 
 
 def plain(scene: Scene) -> dict[str, Any]:

@@ -63,6 +63,16 @@ def act_out(env: gym.Env, seed: int, action: np.ndarray, age: int = 0) -> Episod
     return Episode(np.stack(observations), action[: len(rewards)], np.array(rewards, np.float32), seed, age)
 
 
+def true_states(env: gym.Env, seed: int, episode: Episode) -> np.ndarray:
+    """The simulator's own `state` at each row of an episode that was reset with `seed`: (T + 1, S). A picture does not show all of it."""
+    envs.reset(env, seed, 0)
+    states = [np.array(env.unwrapped.state)]
+    for action in episode.action:
+        env.step(action)
+        states.append(np.array(env.unwrapped.state))
+    return np.stack(states)
+
+
 def held_actions(steps: int, size: int, hold: float, seed: int, discrete: bool = False) -> np.ndarray:
     """Random actions (steps, size) in [-1, 1], each kept for `hold` steps on average: they visit more of the world than an agent does.
 

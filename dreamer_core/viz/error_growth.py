@@ -21,7 +21,7 @@ class Growth(NamedTuple):
     posterior: np.ndarray  # (N, L + 1), of the model that goes on seeing: what decoding alone costs
 
 
-def rms_error(prediction: np.ndarray, real: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def rms_error(prediction: np.ndarray, real: np.ndarray | float, scale: np.ndarray) -> np.ndarray:
     """Root mean square over the entries of an observation, each in its unit: (..., O), (..., O), (O,) -> (...)."""
     return np.sqrt(np.square((prediction - real) / scale).mean(-1))
 

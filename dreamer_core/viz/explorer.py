@@ -17,7 +17,7 @@ from dreamer_core.errors import DreamerError
 from dreamer_core.viz.branches import Branch, States, World
 from dreamer_core.viz.canvas import check_entries, inks, packed_scenes, plain_levers, script
 from dreamer_core.viz.dream import dream_figure
-from dreamer_core.viz.film import describe, filmstrip, tell
+from dreamer_core.viz.film import filmstrip, tell, words
 from dreamer_core.viz.measure import measure
 from dreamer_core.viz.show import COLOURS, check_names, picture
 from dreamer_core.worlds.scene import outline
@@ -106,10 +106,10 @@ def still(branch: Branch, names: Sequence[str]) -> HTML:
     world = branch.world
     if world.drawing.real:
         told = tell(branch)
-        return picture(filmstrip(told), describe(told), "Where scripts may run, this is an explorer to scrub through.")
+        return picture(filmstrip(told), words(told), "Where scripts may run, this is an explorer to scrub through.")
     caption = "Where scripts may run, this is an explorer to scrub through."
-    words = f"Lines of a real episode and a band of dreams that begin after step {branch.start}, one panel for each observation."
-    return picture(dream_figure(world.observation, branch.dreams.observation, branch.start, names), words, caption)
+    alt = f"Lines of a real episode and a band of dreams that begin after step {branch.start}, one panel for each observation."
+    return picture(dream_figure(world.observation, branch.dreams.observation, branch.start, names), alt, caption)
 
 
 def explorer(branches: Sequence[Branch], names: Sequence[str]) -> HTML:

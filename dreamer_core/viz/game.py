@@ -14,7 +14,6 @@ from torch import Tensor
 from dreamer_core import envs
 from dreamer_core.agent import Agent, Dreamer
 from dreamer_core.errors import ConfigError, EnvError
-from dreamer_core.viz.canvas import check_entries
 from dreamer_core.viz.dream import Episode, believe
 from dreamer_core.viz.error_growth import rms_error
 from dreamer_core.viz.measure import measure
@@ -30,8 +29,8 @@ class Frame(NamedTuple):
 
     step: int  # steps since the reset
     action: np.ndarray  # (A,), that led here, as the agent counts it: in [-1, 1], or one-hot where actions are discrete; 0 at the reset
-    world: np.ndarray  # (O,), what the true world shows
-    dreams: np.ndarray  # (K, O), what K dreams show; the first is *the* dream, the others show how sure the model is
+    world: np.ndarray  # (O,), or a picture (H, W, C): what the true world shows
+    dreams: np.ndarray  # (K, O), or (K, H, W, C): what K dreams show; the first is *the* dream, the others show how sure the model is
     reward: float  # of the world; nan where none arrived
     dreamt_reward: float  # the mean that the model predicts in the dream
     drift: float  # from the world to the dream: RMS over the entries, each in the model's unit; nan once the world is over
@@ -77,14 +76,14 @@ class DreamGame:
             raise ConfigError('this agent has no world model to play in: train one with agent = "dreamer"')
         if dreams < 2:
             raise ConfigError(f"a spread needs at least 2 dreams, and dreams is {dreams}")
-        check_entries(episode.observation, "Play")
         self.agent, self.episode, self.seed = agent, episode, seed
         env = envs.make_for(agent.config)
-        sizes = episode.observation.shape[-1], episode.action.shape[-1]
-        if sizes != (env.observation_space.shape[0], env.action_space.shape[0]):
+        shapes = episode.observation.shape[1:], episode.action.shape[1:]
+        if shapes != (env.observation_space.shape, env.action_space.shape):
+            seen, has = (" x ".join(map(str, shape)) for shape in (env.observation_space.shape, shapes[0]))
             raise EnvError(
-                f"this agent lives in {agent.config.env}, where it sees {env.observation_space.shape[0]} numbers and chooses "
-                f"{env.action_space.shape[0]}, and the episode has {sizes[0]} and {sizes[1]}: record one with this agent"
+                f"this agent lives in {agent.config.env}, where it sees {seen} numbers and chooses {env.action_space.shape[0]}, "
+                f"and the episode has {has} and {shapes[1][0]}: record one with this agent"
             )
         self.drawing = drawing(agent.config)
         self.levers: Levers = self.drawing.levers
@@ -212,7 +211,7 @@ class DreamGame:
             dreams=dreamt,
             reward=sight.reward,
             dreamt_reward=self.agent.in_world_units(float(mean)),
-            drift=math.nan if gone else float(rms_error(dreamt[0], sight.observation, self.scale)),
-            uncertainty=float(rms_error(dreamt.std(0, ddof=1), np.zeros_like(dreamt[0]), self.scale)),
+            drift=math.nan if gone else float(rms_error(dreamt[0].ravel(), sight.observation.ravel(), self.scale)),
+            uncertainty=float(rms_error(dreamt.std(0, ddof=1).ravel(), 0.0, self.scale)),
             over=sight.over,
         )

@@ -5,6 +5,7 @@
 
 const KEYS = [["ArrowLeft", "ArrowRight"], ["ArrowDown", "ArrowUp"]]; // less and more of each lever
 const ENDS = [["←", "→"], ["↓", "↑"]];
+const SIGNS = ["−", "+"]; // of a lever that has no keys
 const TURNS = ["↺", "↻"];
 
 const escaped = (text) => text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
@@ -14,8 +15,11 @@ const capital = (text) => text[0].toUpperCase() + text.slice(1);
 const hands = ({ entries, choices }) =>
   choices.length
     ? `<label>Choice <select class="choice">${choices.map((word, n) => `<option value="${n}">${escaped(word)}</option>`).join("")}</select></label>`
-    : entries.map(({ name, turns }, n) => `<label>${escaped(capital(name))} <span aria-hidden="true">${(turns ? TURNS : ENDS[n])[0]}</span>
-        <input class="lever" type="range" min="-1" max="1" step="0.05" value="0"> <span aria-hidden="true">${(turns ? TURNS : ENDS[n])[1]}</span></label>`).join("");
+    : entries.map(({ name, turns }, n) => {
+        const [less, more] = turns ? TURNS : (ENDS[n] ?? SIGNS);
+        return `<label>${escaped(capital(name))} <span aria-hidden="true">${less}</span>
+        <input class="lever" type="range" min="-1" max="1" step="0.05" value="0"> <span aria-hidden="true">${more}</span></label>`;
+      }).join("");
 
 /** What the key for more of a lever, or its slider's right end, does to it: a torque counts anticlockwise. */
 const way = ({ turns }) => (turns ? -1 : 1);
@@ -25,7 +29,8 @@ const keys = ({ entries, choices }) => (choices.length || entries.length < 2 ? "
 const help = ({ entries, choices }) =>
   choices.length
     ? `<kbd>←</kbd> <kbd>→</kbd> the choice before, the next one: it stays chosen`
-    : entries.map(({ name, turns }, n) => ENDS[n].map((end) => `<kbd>${end}</kbd>`).join(" ") + ` ${escaped(name)}${turns ? " anticlockwise, clockwise" : ""}`).join(" · ");
+    : entries.slice(0, KEYS.length).map(({ name, turns }, n) => ENDS[n].map((end) => `<kbd>${end}</kbd>`).join(" ") + ` ${escaped(name)}${turns ? " anticlockwise, clockwise" : ""}`).join(" · ") +
+      (entries.length > KEYS.length ? " · a slider for each of the others" : "");
 
 const page = (facts) => `
   <div class="stage" tabindex="0" role="application" data-lm-suppress-shortcuts="true"
@@ -47,18 +52,16 @@ const page = (facts) => `
   </div>
   <dl class="numbers"></dl>
   <div class="legend">
-    <span data-of="world">the world (also the thin lines in the dream)</span><span data-of="dream">the dream</span>
+    <span data-of="world">the world${facts.pictures ? "" : " (also the thin lines in the dream)"}</span><span data-of="dream">the dream</span>
     <span data-of="others"></span><span data-of="ghost">the other branch</span>
   </div>
-  <div class="charts"><canvas role="img" aria-label="Charts of the last ${facts.window} steps: ${escaped(facts.charts.map(({ label }) => label).join(", "))},
-    reward, drift and uncertainty."></canvas></div>
+  <div class="charts"><canvas role="img" aria-label="Charts of the last ${facts.window} steps: ${escaped([...facts.charts.map(({ label }) => label), "reward, drift and uncertainty"].join(", "))}."></canvas></div>
   <p class="compare" hidden></p>
   <p class="help">${help(facts.levers)} · <kbd>space</kbd> freeze, go on ·
     <kbd>B</kbd> back to where you last froze (the upright dashes in the charts) to try another way; what you did becomes the other branch ·
     <kbd>A</kbd> the trained actor drives, seeing only the dream; any key of yours takes over · <kbd>R</kbd> start again ·
     <kbd>Tab</kbd> to the buttons and sliders</p>
-  <p class="help">Drift: how far the dream is from the world. Uncertainty: how far the dreams are from one another. The unit is the
-    standard deviation of what the model has seen, averaged over all that the agent sees.</p>`;
+  <p class="help">Drift: how far the dream is from the world. Uncertainty: how far the dreams are from one another. ${facts.unit.words}</p>`;
 
 const SILENCE = 3000; // ms without an answer before the page says so
 
@@ -179,8 +182,8 @@ function drawCharts(canvas, game, facts, look) {
       lines: [[(f) => f.reward, world], [(f) => f.dreamt_reward, dream]],
     },
     {
-      title: "drift (solid) and uncertainty (dashed), in standard deviations",
-      always: [0, 0.5],
+      title: `drift (solid) and uncertainty (dashed), ${facts.unit.short}`,
+      always: [0, facts.unit.much],
       lines: [[(f) => f.drift, { colour: look.drift }], [(f) => f.uncertainty, { colour: look.uncertainty, dash: [5, 3], mine: true }]],
     },
   ];
@@ -241,6 +244,7 @@ function mount(el, facts, source) {
   const [sliders, choice, startRow] = [[...root.querySelectorAll(".lever")], find(".choice"), find(".start")];
   if (choice) choice.value = Math.floor((choices.length - 1) / 2); // the middle one: where there are three it often does nothing
   startRow.max = facts.rows - 1;
+  find("[data-of=others]").hidden = facts.pictures; // many pictures over one another show nothing: their spread is in the chart
   find("[data-of=others]").textContent = `${facts.dreams - 1} other dreams, same actions`;
   const done = choices.length ? ["choice"] : entries.map(({ name }) => name);
   const names = [facts.seconds ? "time" : "steps", ...done, "reward", "dreamt reward", "drift", "uncertainty", "speed"];
@@ -277,8 +281,9 @@ function mount(el, facts, source) {
     choices.length
       ? Number(choice.value)
       : entries.map((lever, n) => {
-          const [less, more] = KEYS[n].map((key) => (held.has(key) ? 1 : 0));
-          return way(lever) * (more - less || tapped[n] || Number(sliders[n].value)) || 0; // no minus before a zero
+          const [less, more] = (KEYS[n] ?? ["", ""]).map((key) => (held.has(key) ? 1 : 0)); // some levers have a slider alone
+          const pushed = more - less || tapped[n];
+          return way(lever) * (pushed || Number(sliders[n].value)) || 0; // no minus before a zero
         });
 
   const step = () => {
@@ -439,7 +444,7 @@ function mount(el, facts, source) {
     find(".freeze").firstChild.data = game.frozen ? "Go on " : "Freeze ";
     find(".actor").setAttribute("aria-pressed", game.actor);
     find(".invite.focused").hidden = find(".invite.unfocused").hidden = !game.frozen;
-    find("[data-of=ghost]").hidden = game.ghost.length === 0;
+    find("[data-of=ghost]").hidden = game.ghost.length === 0; // of pictures, its lines in the charts
     startRow.value = nextRow ?? game.row;
     find(".at").textContent = `${nextRow ?? game.row} of ${facts.rows - 1}`;
   };

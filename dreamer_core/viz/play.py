@@ -21,7 +21,7 @@ from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 from dreamer_core.agent import Agent
-from dreamer_core.errors import ConfigError, DreamerError
+from dreamer_core.errors import DreamerError
 from dreamer_core.viz.canvas import inks, plain, plain_levers, script
 from dreamer_core.viz.dream import Episode
 from dreamer_core.viz.game import DreamGame, Frame
@@ -31,15 +31,25 @@ from dreamer_core.worlds.scene import draw, draw_parts, outline, wordless
 WINDOW = 200  # steps that the charts show
 FILM = 70  # steps of the filmstrip
 SLOWEST, FASTEST = 5, 25  # steps a second: a world with a shorter or longer step does not run in its own time
-HANDS = 2  # levers that can be moved at once: one by the keys to the left and right, one by those up and down
 HERE = Path(__file__).parent
+# The unit of drift and uncertainty: in a chart's title, in a sentence, and what is much of it, which the chart always shows.
+ENTRIES = {
+    "short": "in standard deviations",
+    "words": "The unit is the standard deviation of what the model has seen, averaged over all that the agent sees.",
+    "much": 0.5,
+}
+PIXELS = {
+    "short": "as a share of white",
+    "words": "The unit is the way from black to white, averaged over all pixels (root mean square).",
+    "much": 0.1,
+}
 CAPTION = "The actor acts on what it dreams; the world gets the same actions. Run this cell in JupyterLab to drive the dream yourself."
 
 
 class Play(anywidget.AnyWidget):
     """Drive a dream by hand. The last line of a cell: `Play(agent, episode)`.
 
-    In any world with one or two entries of action, or with choices.
+    In any world, also one that is seen in pictures. Each entry of an action has a slider, the first two have keys besides.
 
     Keys: the arrows act, space freezes, B branches from there, A hands over to the actor and
     back, R starts again.
@@ -49,7 +59,7 @@ class Play(anywidget.AnyWidget):
         row: of the episode, to start from.
 
     Raises:
-        EnvError, ConfigError: see `DreamGame`; and the world has more than two levers.
+        EnvError, ConfigError: see `DreamGame`.
     """
 
     _esm = script("play.js")
@@ -58,11 +68,6 @@ class Play(anywidget.AnyWidget):
 
     def __init__(self, agent: Agent, episode: Episode, row: int = 0, dreams: int = 16, seed: int = 0) -> None:
         self.game = DreamGame(agent, episode, dreams, seed)
-        if len(self.game.levers.entries) > HANDS:
-            raise ConfigError(
-                f"the keys move at most {HANDS} entries of an action, and {agent.config.env} has {len(self.game.levers.entries)}: look at "
-                f"its dreams with dreamer_core.viz.film or dreamer_core.viz.explorer, or step them with dreamer_core.viz.game.DreamGame"
-            )
         self.game.reset(row)
         super().__init__(facts=facts_of(self.game))
         self.on_msg(lambda _, message, buffers: self.send(answer(self.game, message)))
@@ -78,7 +83,7 @@ class Play(anywidget.AnyWidget):
 
 def facts_of(game: DreamGame) -> dict[str, Any]:
     """What the browser has to know of a game, once."""
-    seconds = game.drawing.seconds
+    seconds, pictures = game.drawing.seconds, game.episode.observation.ndim == 4
     return {
         "world": game.drawing.world,
         "rows": game.rows,
@@ -87,6 +92,8 @@ def facts_of(game: DreamGame) -> dict[str, Any]:
         "pace": min(max(seconds or 1 / 20, 1 / FASTEST), 1 / SLOWEST),  # of a step on the page
         "levers": plain_levers(game.levers),
         "charts": charts(game),
+        "pictures": pictures,
+        "unit": PIXELS if pictures else ENTRIES,
         "rewards": [float(game.episode.reward.min()), float(game.episode.reward.max())],
         "window": WINDOW,
         "still": f"dream-play-{uuid4().hex}",
@@ -98,7 +105,7 @@ def facts_of(game: DreamGame) -> dict[str, Any]:
 def charts(game: DreamGame) -> list[dict[str, Any]]:
     """What is drawn against the step: the coordinates of the world's plane, or where it has none, the first two entries of what is seen.
 
-    "turn" is how much further an angle is the same again.
+    "turn" is how much further an angle is the same again. Of pictures there is nothing to draw: they have no entries with names.
     """
     plane, seen = game.drawing.plane, game.episode.observation
     if plane is None:
@@ -117,7 +124,7 @@ def charted(game: DreamGame, observation: np.ndarray) -> list[float | None]:
     """An observation (O,) on these charts: a number for each, None where it has no place."""
     plane = game.drawing.plane
     if plane is None:
-        place = observation[:2]
+        place = observation[: len(game.drawing.labels[:2])]
     else:
         place = plane.place(observation) * [180 / math.pi if unit == "rad" else 1 for unit in plane.units]
     return [number(value) for value in place]

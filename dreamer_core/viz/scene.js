@@ -28,6 +28,17 @@ const SceneCanvas = (() => {
     return { x: box.x + (box.width - width) / 2, y: box.y + (box.height - height) / 2, width, height, unit };
   }
 
+  /** Pixels as `packed_pixels` stores them, on a canvas of their own size. */
+  function sheet({ shape: [rows, columns, channels], data }) {
+    const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+    const canvas = Object.assign(document.createElement("canvas"), { width: columns, height: rows });
+    const image = new ImageData(columns, rows);
+    for (let n = 0; n < rows * columns; n++)
+      for (let c = 0; c < 4; c++) image.data[4 * n + c] = c === 3 ? 255 : bytes[channels * n + (channels === 1 ? 0 : c)];
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    return canvas;
+  }
+
   /**
    * Draw a scene into the box it was fitted to. `style`: inks, {body, fixed, mark} to colours; alpha; thickness, of lines as a
    * multiple of their own; dash.
@@ -59,6 +70,10 @@ const SceneCanvas = (() => {
         const [x0, y0, x1, y1, ink] = part;
         pen.fillStyle = inks[ink];
         pen.fillRect(x(x0), y(y1), x(x1) - x(x0), y(y0) - y(y1));
+      } else if (kind === "picture") {
+        const [x0, y0, x1, y1, pixels] = part;
+        pen.imageSmoothingEnabled = false;
+        pen.drawImage(sheet(pixels), x(x0), y(y1), x(x1) - x(x0), y(y0) - y(y1));
       } else {
         const [x0, y0, words, ink] = part;
         Object.assign(pen, { fillStyle: inks[ink], textAlign: "center", textBaseline: "middle", font: "12px system-ui, sans-serif" });
@@ -150,7 +165,8 @@ const SceneCanvas = (() => {
         faint(() => pen.rect(first + n * side + 2, y - side / 2 + 2, side - 4, side - 4));
       });
     } else if (levers.entries.every(({ turns }) => turns)) {
-      action.forEach((torque, n) => arc(pen, x + (n - (action.length - 1) / 2) * 3 * tall, y, 0.8 * tall, torque, faint));
+      const apart = Math.min(3 * tall, (2 * size) / action.length);
+      action.forEach((torque, n) => arc(pen, x + (n - (action.length - 1) / 2) * apart, y, Math.min(0.8 * tall, 0.4 * apart), torque, faint));
     } else if (action.length === 1) {
       faint(() => (pen.moveTo(x - size, y), pen.lineTo(x + size, y), pen.moveTo(x, y - 4), pen.lineTo(x, y + 4)));
       arrow(pen, x, y, x + action[0] * size, y, 5);

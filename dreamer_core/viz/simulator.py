@@ -99,8 +99,8 @@ class Simulator:
 
 
 def same_place(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two observations (O,) are alike to about six digits."""
-    return one.shape == other.shape and bool(np.allclose(one, other, rtol=1e-5, atol=1e-5 * (1 + np.abs(other).max())))
+    """Whether two observations (O,) or (H, W, C) are alike to about six digits."""
+    return one.shape == other.shape and bool(np.allclose(one, other, rtol=1e-5, atol=1e-5 * (1 + float(np.abs(other).max()))))
 
 
 def can_be_copied(env: gym.Env, episode: Episode) -> bool:

@@ -7,10 +7,11 @@
 It is the same KL that trains the model. Here it is a measurement, row by row along an episode.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import gymnasium as gym
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -19,7 +20,7 @@ from dreamer_core import envs
 from dreamer_core.agent import Dreamer
 from dreamer_core.config import Config
 from dreamer_core.viz.dream import BAND, Episode, believe
-from dreamer_core.viz.show import BLUE, GREEN, ORANGE, PURPLE, RED, check_names, describe, stack
+from dreamer_core.viz.show import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, check_names, describe, stack
 from dreamer_core.worlds.drawing import seen_by_agent, whole
 from dreamer_core.worlds.plane import NoPlane
 
@@ -130,4 +131,29 @@ def surprise_figure(found: Surprise, names: Sequence[str], title: str = "") -> F
         caption=f"Orange: what the model expected of each row before it saw it. Green: what it believes once it has. Bands hold 90 % of "
         f"{len(found.expected)} draws. Where the two lie apart, the observation was news, and the KL between them is large (its axis is "
         f"logarithmic). Step 0 is left out of the curve: nothing was expected there.",
+    )
+
+
+def covered_figure(curves: Mapping[str, np.ndarray], covered: tuple[int, int], title: str = "") -> Figure:
+    """Surprise over time, one line for each way of seeing the same episode; the grey rows were covered.
+
+    Args:
+        curves: by name (T + 1,), in nats. covered: first row, and the one after the last.
+    """
+    figure, axis = plt.subplots(figsize=(8, 3), layout="constrained")
+    axis.axvspan(covered[0] - 0.5, covered[1] - 0.5, color=GREY, alpha=0.15, linewidth=0)
+    for (name, curve), ink, style in zip(curves.items(), (GREY, PURPLE, ORANGE), ("-", "-", "--")):
+        axis.plot(np.arange(1, len(curve)), curve[1:], color=ink, linestyle=style, linewidth=1.6, label=name)
+    axis.set(xlabel="step (grey: a part is covered)", ylabel="surprise: KL[q || p] (nats)", xlim=(0, len(curve) - 1), yscale="log")
+    axis.grid(alpha=0.25)
+    figure.legend(loc="outside lower center", fontsize=9, ncols=len(curves))
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    highest = "; ".join(
+        f"{name}: {curve[1:].max():.1f} nats at most, at step {1 + int(curve[1:].argmax())}" for name, curve in curves.items()
+    )
+    return describe(
+        figure,
+        alt=f"Surprise over {len(curve) - 1} steps, covered from step {covered[0]} to {covered[1] - 1}. {highest}.",
+        caption="How far the posterior, which has seen the picture, lies from the prior, which has not. On a logarithmic axis. Step 0 is "
+        "left out: nothing was expected there.",
     )

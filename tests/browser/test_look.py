@@ -8,7 +8,7 @@ from dreamer_core.look import page as pages
 
 
 def test_the_page_opens_from_disk_without_a_request_or_an_error(launch, tmp_path, monkeypatch):
-    for name, value in {"FIT": 2, "TEST": 1, "STEPS": 8, "DREAMS": 4, "LATER": 1}.items():
+    for name, value in {"FIT": 2, "TEST": 1, "STEPS": 8, "DREAMS": 4, "LATER": 1, "PLACES": 3, "FAR": 6}.items():
         monkeypatch.setattr(pages, name, value)
     train(dataclasses.replace(tiny(), env="Pendulum-v1"), tmp_path / "run")
     path = tmp_path / pages.PAGE

@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 from test_play import DISCRETE, anywhere
 from toy_branches import branches
@@ -148,6 +149,44 @@ def test_the_stage_shows_the_world_on_the_left_and_the_dream_on_the_right(page):
         x, y = middle + float(seen[0]) / 2.2 * side, 30 + side / 2 - float(seen[1]) / 2.2 * side
         assert pixel(page, x / width, y / height) == colour, "the point is not where it is said to be"
     assert pixel(page, (width / 4 + 0.6 / 2.2 * side) / width, (30 + side / 2 + 0.6 / 2.2 * side) / height) == "#C46BA0", "the goal"
+    assert page.errors == []
+
+
+def test_a_world_in_pictures_is_driven_and_shown_pixel_for_pixel(page):
+    """Two pixels of the world and two of the dream, found by hand: 32 pixels fill the height between title and action."""
+    game, _ = anywhere("dreamer/PixelPendulum-v0", {})
+    widget = drive(page, game)
+    widget.locator(".stage").focus()
+    assert hold(page, "ArrowLeft") == [1]
+    page.keyboard.press("Space")
+    page.wait_for_function("document.querySelector('.status').textContent.startsWith('Frozen')")
+    width, height = widget.locator(".stage canvas").evaluate("canvas => [canvas.clientWidth, canvas.clientHeight]")
+    side = height - 92  # CSS pixels of a picture
+    brightest = np.unravel_index(game.frame.world[..., 0].argmax(), (32, 32))
+    for seen, middle in ((game.frame.world, width / 4), (np.clip(np.rint(game.frame.dreams[0]), 0, 255), 3 * width / 4)):
+        for row, column in (brightest, (1, 1)):
+            x, y = middle + ((column + 0.5) / 32 - 0.5) * side, 30 + (row + 0.5) / 32 * side
+            grey = int(seen[row, column, 0])
+            assert pixel(page, x / width, y / height) == f"#{grey:02X}{grey:02X}{grey:02X}", f"row {row}, column {column} is not {grey}"
+    assert "in standard deviations" not in widget.inner_text() and "from black to white" in widget.inner_text()
+    assert not widget.get_by_text("other dreams, same actions").is_visible()
+    assert page.errors == []
+
+
+def test_six_levers_have_a_slider_each_and_the_first_two_have_keys(page):
+    game, _ = anywhere("Six-v0", {})
+    widget = drive(page, game)
+    widget.locator(".stage").focus()
+    assert hold(page, "ArrowRight") == [1, 0, 0, 0, 0, 0] and hold(page, "ArrowUp") == [0, 1, 0, 0, 0, 0]
+    page.keyboard.press("Space")
+    page.wait_for_function("document.querySelector('.status').textContent.startsWith('Frozen')")
+    widget.get_by_label("Action 6").focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    widget.get_by_role("button", name="Go on").click()
+    wait_for_step(page, int(widget.get_attribute("data-step")) + 2)
+    assert pushes(page)[-1] == [0, 0, 0, 0, 0, pytest.approx(0.2)]
+    assert "a slider for each of the others" in widget.inner_text()
     assert page.errors == []
 
 
