@@ -122,14 +122,14 @@ def small(env: str = "Pendulum-v1", preset: str = "dropin", seed: int = 0, **set
         settings: sections of the configuration, such as `model=dict(deter=48)`, on top of the small sizes.
     """
     sizes = {
-        "model": dict(deter=32, stoch=8, units=48, lr=4e-3, encoder_layers=1, decoder_layers=1),
-        "replay": dict(batch=16, length=8, capacity=20_000),
+        "model": dict(deter=32, stoch=8, units=48, lr=4e-3, decoder_layers=1, overshoot=0),
+        "replay": dict(length=8, capacity=20_000),
         "imagination": dict(starts=96, start_rows=4),
         "sac": dict(units=48),
         "schedule": dict(
-            pretrain_model=150, pretrain_both=100, model_updates=10, agent_updates=10, sac_updates=4 if preset == "dropin" else 1
+            pretrain_model=120, pretrain_both=60, model_updates=8, agent_updates=8, sac_updates=3 if preset == "dropin" else 1
         ),
-        "evaluation": dict(every=100, episodes=8),
+        "evaluation": dict(every=200, episodes=8),
     }
     sections = {name: sizes.get(name, {}) | settings.get(name, {}) for name in {*sizes, *settings}}
     return from_dict({"preset": preset, "env": env, "seed": seed, "device": "cpu", "env_steps": STEPS} | sections)
