@@ -395,7 +395,7 @@ ALL = (
         sentence="Each row comes with the reward that arrives one row later.",
         symptom="The reward loss stays above its floor while the observation loss falls: the model is asked for what it cannot know yet.",
         cure_hint="LatentReplay.window(replay, start, length): windows in which row t holds the reward that arrived with o_t.",
-        seen="",
+        seen="One row off: github.com/yusukeurakami/dreamer-pytorch, issue 5; asked of RLlib's Dreamer in github.com/ray-project/ray, issue 31009.",
     ),
     Fault(
         name="limit_is_end",
@@ -406,7 +406,7 @@ ALL = (
         sentence="The row at which a time limit stops an episode is stored as an end.",
         symptom="The continue loss never reaches 0, and values are nearer to 0 than the rewards say.",
         cure_hint="ending(terminated, truncated): whether the episode is over, and whether nothing can follow.",
-        seen="",
+        seen="github.com/rail-berkeley/hil-serl, issue 20, and many others since gymnasium gave the two flags names of their own.",
     ),
     Fault(
         name="few_rows",
@@ -416,8 +416,8 @@ ALL = (
         wrong=few_rows,
         sentence="The buffer only ever hands out windows from its first 64 rows.",
         symptom="All losses fall very low, and the return does not move: the model knows few rows by heart.",
-        cure_hint="free_starts(draw, rows, length): starts of windows for numbers drawn from 0 .. rows - 1, moved back where they would not fit.",
-        seen="",
+        cure_hint="free_starts(draw, rows, length): where windows start, for numbers drawn from 0 .. rows - 1; none sticks out at the end.",
+        seen="Another slip of the same kind, a buffer called full too early: github.com/assume-framework/assume, pull request 855.",
     ),
     Fault(
         name="written_one_row_early",
@@ -428,7 +428,7 @@ ALL = (
         sentence="Refreshed states are written to the row before their own.",
         symptom="The first rows of a window fit worse than the later ones, and nothing else looks wrong.",
         cure_hint="recomputed(index, h, z): rows and states of a window that may be stored, all but its first, without gradient.",
-        seen="",
+        seen="A recurrent state read one row off: github.com/google-deepmind/acme, issue 259 (R2D2).",
     ),
     Fault(
         name="seam_ignored",
@@ -439,7 +439,7 @@ ALL = (
         sentence="Where an episode starts in the middle of a window, h is carried over from the episode before.",
         symptom="The KL has peaks at episode starts, where the prior foretells the old episode and the new one comes.",
         cure_hint="RSSM.observe_plain(rssm, h0, embed, action, first, noise): beliefs row by row, h zeroed wherever `first` is 1.",
-        seen="",
+        seen="Found and mended in github.com/epignatelli/navix, pull request 152.",
         plain_loop=True,
     ),
     Fault(
@@ -451,7 +451,7 @@ ALL = (
         sentence="h_t is computed with a_t, the action that leaves row t, in the place of a_{t-1}.",
         symptom="Losses fall, dreams leave reality within a step or two whenever the action changes.",
         cure_hint="RSSM.observe(rssm, h0, embed, action, first, noise): beliefs of a window, h_t from h_{t-1}, z_{t-1} and a_{t-1}.",
-        seen="",
+        seen="Found and mended in github.com/epignatelli/navix, pull request 152: losses fell all the same.",
     ),
     Fault(
         name="mean_over_entries",
@@ -462,7 +462,7 @@ ALL = (
         sentence="The observation's error is averaged over its entries, where it should be summed.",
         symptom="The observation loss looks better than it is, and the KL is lower than it should be: z says less.",
         cure_hint="squared_error(prediction, target): half the squared error, summed over the last axis.",
-        seen="",
+        seen="github.com/AppliedDataSciencePartners/WorldModels, issue 12: means for sums, and z said nothing.",
     ),
     Fault(
         name="heads_read_data",
@@ -473,7 +473,7 @@ ALL = (
         sentence="z is cut from its gradient for the heads too, so only the KL trains the encoder.",
         symptom="The KL falls towards 0 and the observation loss stays where it was: z says nothing.",
         cure_hint="WorldModel.observe(model, window, noise): beliefs of a window whose z carries its gradient.",
-        seen="",
+        seen="A gradient cut before it reaches an encoder: github.com/lucidrains/CoCa-pytorch, issue 6.",
     ),
     Fault(
         name="kl_reversed",
@@ -484,7 +484,7 @@ ALL = (
         sentence="The KL is taken the wrong way round, KL[p || q].",
         symptom="The prior is surer than it may be: its entropy lies too low against the posterior's.",
         cure_hint="gaussian_kl(mean_q, std_q, mean_p, std_p): KL[q || p] in nats, summed over the last axis.",
-        seen="",
+        seen="Prior and posterior exchanged: github.com/juliusfrost/dreamer-pytorch, pull request 78.",
     ),
     Fault(
         name="all_is_free",
@@ -495,7 +495,7 @@ ALL = (
         sentence="So many nats are free that the KL never trains the prior.",
         symptom="The KL loss is a flat line while the measured KL grows; dreams are noise after one step.",
         cure_hint="balanced_kl(kl_dyn, kl_rep, balance, free_nats): both terms clipped below at free_nats, mixed by balance.",
-        seen="",
+        seen="What exactly is free is asked again and again: github.com/danijar/dreamer, issues 44, 53 and 56 (no fault there).",
     ),
     Fault(
         name="same_noise",
@@ -506,7 +506,7 @@ ALL = (
         sentence="Every dream uses one and the same noise in all of its steps.",
         symptom="Dreams from one start spread too far: each is lucky, or unlucky, at every step.",
         cure_hint="imagine(model, actor, h, z, weight, horizon): dreams with fresh noise at every step.",
-        seen="",
+        seen="No public report of exactly this was found; it stands here because it is easily written.",
     ),
     Fault(
         name="also_after_the_end",
@@ -517,7 +517,7 @@ ALL = (
         sentence="Dreams that start on an episode's last row count like all others.",
         symptom="Values at an episode's end wander, since the critic learns from dreams of what cannot happen.",
         cure_hint="dream_starts(h, z, terminal): states of the last row, and a weight that is 0 where the episode is over.",
-        seen="",
+        seen="What prevents it is asked about in github.com/danijar/dreamer, issue 46 (no fault there).",
         ends=True,
     ),
     Fault(
@@ -529,7 +529,7 @@ ALL = (
         sentence="Dreams take the most likely z at each step, and never a sample.",
         symptom="All dreams from one start with the same actions are the same dream.",
         cure_hint="RSSM.dream_step(rssm, h, z, action, noise): the next h, and z sampled from its prior with this noise.",
-        seen="",
+        seen="A dream that does not go on with a fresh sample: github.com/Eclectic-Sheep/sheeprl, issue 272 (in a notebook).",
     ),
     Fault(
         name="target_never_moves",
@@ -540,7 +540,7 @@ ALL = (
         sentence="The target critics are never updated.",
         symptom="The critic's loss falls quickly to its floor, the value stands still, and the return does not rise.",
         cure_hint="ema_update(target, source, polyak): target <- polyak * target + (1 - polyak) * source, in place.",
-        seen="",
+        seen="github.com/thesouther/MARL, issue 8 (the target was loaded with itself); github.com/higgsfield-ai/higgsfield, issue 14.",
     ),
     Fault(
         name="target_copied",
@@ -551,7 +551,7 @@ ALL = (
         sentence="The target critics are a fresh copy of the fast ones after every update.",
         symptom="The critic's loss and value are rough, and the return stumbles after it was good.",
         cure_hint="ema_update(target, source, polyak): target <- polyak * target + (1 - polyak) * source, in place.",
-        seen="",
+        seen="One network under both names: github.com/andri27-ts/Reinforcement-Learning, issue 14.",
     ),
     Fault(
         name="past_the_end",
@@ -562,7 +562,7 @@ ALL = (
         sentence="The critic's target ignores the continue probability, so what follows an end still counts.",
         symptom="Just before an end the critic promises as much as anywhere; the agent does not avoid ends.",
         cure_hint="lambda_return(reward, cont, value, bonus, gamma, lam): returns in which the future is weighted by gamma * cont.",
-        seen="",
+        seen="Continue flags of the wrong rows: github.com/kc-ml2/SimpleDreamer, issue 6.",
         ends=True,
     ),
     Fault(
@@ -574,7 +574,7 @@ ALL = (
         sentence="The log-probability is that of u before tanh, without the term for tanh.",
         symptom="The entropy grows without a bound, and actions saturate at both ends.",
         cure_hint="squashed_log_prob(noise, log_std, pre_tanh): log pi of a = tanh(u), with the log-determinant of tanh.",
-        seen="",
+        seen="github.com/automl/Mighty, pull requests 117 and 118: a typing error switched the term off.",
     ),
     Fault(
         name="entropy_twice",
@@ -585,7 +585,7 @@ ALL = (
         sentence="The actor's loss has an entropy bonus beside the soft value, which holds one already.",
         symptom="The policy stays more random than alpha says.",
         cure_hint="pathwise_actor_loss(q, state, action, alpha, weight): -mean[w (min Q - alpha log pi)], through the action.",
-        seen="",
+        seen="No public report of exactly this was found; it stands here because it is easily written.",
         presets=("dropin",),
     ),
     Fault(
@@ -597,7 +597,7 @@ ALL = (
         sentence="The advantage carries a gradient to the actor.",
         symptom="The policy's entropy drifts away from what alpha asks for.",
         cure_hint="soft_advantage(returns, log_prob, baseline, alpha): R - alpha log pi - b as a number, without gradient.",
-        seen="",
+        seen="github.com/jingw2/neural-combinatorial-optimization-rl, issue 1.",
         presets=("advantage",),
     ),
     Fault(
@@ -609,7 +609,7 @@ ALL = (
         sentence="While acting the encoder is given other units than while learning.",
         symptom="Losses fall and dreams look right, but the real return stays far below the imagined one.",
         cure_hint="see_and_act(model, actor, carry, observation, first, explore): the next belief and action, seen as in training.",
-        seen="",
+        seen="github.com/google-deepmind/mujoco_playground, issue 267: units were left out when the agent was tried.",
     ),
     Fault(
         name="always_drawn",
@@ -620,7 +620,7 @@ ALL = (
         sentence="Evaluation draws z and the action, where it should take the most likely ones.",
         symptom="The same agent, evaluated twice, has two returns.",
         cure_hint="see_and_act(model, actor, carry, observation, first, explore): drawn if explore, else the most likely z and action.",
-        seen="",
+        seen="github.com/rlworkgroup/garage, pull request 1617; github.com/Denys88/rl_games, issue 289.",
     ),
     Fault(
         name="actor_rate_small",
@@ -631,7 +631,7 @@ ALL = (
         sentence="The actor's learning rate is a hundred times too small.",
         symptom="Everything is learned but the policy: good dreams, a critic that fits, and a return that hardly moves.",
         cure_hint="make_optimizer(groups, config): the optimiser, each group with the rate it asks for.",
-        seen="",
+        seen="No public report of exactly this was found; it stands here because it is easily written.",
     ),
     Fault(
         name="model_rate_large",
@@ -642,7 +642,7 @@ ALL = (
         sentence="The world model's learning rate is a hundred times too large.",
         symptom="The world model's losses jump up and stay there.",
         cure_hint="make_optimizer(groups, config): the optimiser, each group with the rate it asks for.",
-        seen="",
+        seen="No public report of exactly this was found; it stands here because it is easily written.",
     ),
     Fault(
         name="gradients_pile_up",
@@ -653,7 +653,7 @@ ALL = (
         sentence="The gradients of earlier steps are never set back to zero.",
         symptom="The norm of every gradient grows from update to update, and losses swing.",
         cure_hint="descend(loss, optimizer, clip_norm): one step along this loss's own gradient, clipped.",
-        seen="",
+        seen="github.com/meta-pytorch/torchforge, pull request 71; github.com/tenstorrent/tt-blacksmith, pull request 711.",
     ),
 )
 
