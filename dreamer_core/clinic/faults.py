@@ -150,10 +150,10 @@ def limit_is_end(right: Callable) -> Callable:
 
 
 def few_rows(right: Callable) -> Callable:
-    """Only the first rows of the buffer are ever drawn."""
+    """Only the oldest rows of the buffer are ever drawn."""
 
     def part(draw, rows, length):
-        return right(draw % 64, rows, length)
+        return right(draw % max(1, rows // 8), rows, length)
 
     return part
 
@@ -395,7 +395,7 @@ ALL = (
         sentence="Each row comes with the reward that arrives one row later.",
         symptom="The reward loss stays above its floor while the observation loss falls: the model is asked for what it cannot know yet.",
         cure_hint="LatentReplay.window(replay, start, length): windows in which row t holds the reward that arrived with o_t.",
-        seen="One row off: github.com/yusukeurakami/dreamer-pytorch, issue 5; asked of RLlib's Dreamer in github.com/ray-project/ray, issue 31009.",
+        seen="One row off: github.com/yusukeurakami/dreamer-pytorch, issue 5; asked in github.com/ray-project/ray, issue 31009.",
     ),
     Fault(
         name="limit_is_end",
@@ -414,7 +414,7 @@ ALL = (
         grade="visible",
         target="dreamer_core.replay:free_starts",
         wrong=few_rows,
-        sentence="The buffer only ever hands out windows from its first 64 rows.",
+        sentence="The buffer only ever hands out windows that start in its oldest eighth.",
         symptom="All losses fall very low, and the return does not move: the model knows few rows by heart.",
         cure_hint="free_starts(draw, rows, length): where windows start, for numbers drawn from 0 .. rows - 1; none sticks out at the end.",
         seen="Another slip of the same kind, a buffer called full too early: github.com/assume-framework/assume, pull request 855.",

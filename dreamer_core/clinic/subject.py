@@ -66,7 +66,7 @@ class Subject:
     def with_fault(cls, fault: Fault, config: Config) -> "Subject":
         """With this one."""
         subject = cls(config)
-        _faults[subject] = fault
+        change_fault(subject, fault)
         return subject
 
     def __repr__(self) -> str:
@@ -74,7 +74,7 @@ class Subject:
 
     def at_work(self) -> AbstractContextManager[None]:
         """A block in which the core runs as it does in this subject."""
-        return contextlib.nullcontext() if self._given is not None else suffering(_faults.get(self))
+        return contextlib.nullcontext() if self._given is not None else suffering(fault_of(self))
 
     def agent(self) -> Dreamer:
         """A trained agent, made at work: the one it was given, or that of a run of `STEPS` steps, trained once."""
@@ -93,6 +93,19 @@ class Subject:
                 updates = recorded(trainer.agent)
                 self._runs[steps] = Run(list(trainer.run()), updates, trainer, trainer.agent)
         return self._runs[steps]
+
+
+def fault_of(subject: Subject) -> Fault | None:
+    """What a subject suffers from; None if it is healthy."""
+    return _faults.get(subject)
+
+
+def change_fault(subject: Subject, fault: Fault | None) -> None:
+    """Let a subject suffer from this, or from nothing; what it did before is forgotten."""
+    _faults.pop(subject, None)
+    if fault is not None:
+        _faults[subject] = fault
+    subject._runs.clear()
 
 
 def _unsaid(sentence: str) -> None:
