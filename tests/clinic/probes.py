@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
+from toys import model_config, random_window, small
 
 from dreamer_core import agent as agents
 from dreamer_core import imagine as dreams
@@ -13,7 +14,6 @@ from dreamer_core.agent import Dreamer
 from dreamer_core.config import ReplayConfig
 from dreamer_core.rssm import RSSM
 from dreamer_core.world_model import WorldModel
-from toys import model_config, random_window, small
 
 
 class Probe(NamedTuple):

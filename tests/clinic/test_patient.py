@@ -1,13 +1,13 @@
 """A patient keeps its secret, asks for a hypothesis before each further look, counts points, and can be cured."""
 
 import pytest
+from toys import SMALL
 
 from dreamer_core.clinic import patient as room
 from dreamer_core.clinic.faults import ALL, FAULTS, right_function
 from dreamer_core.clinic.patient import Patient, admitted, patient
 from dreamer_core.clinic.subject import Subject, change_fault, fault_of, small
 from dreamer_core.errors import ConfigError, Diverged
-from toys import SMALL
 
 
 @pytest.fixture
