@@ -69,6 +69,11 @@ class Subject:
         change_fault(subject, fault)
         return subject
 
+    @property
+    def given(self) -> Dreamer | None:
+        """The agent that it was made of; None if its agents come out of runs."""
+        return self._given
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.config.preset} on {self.config.env}, seed {self.config.seed}>"
 
