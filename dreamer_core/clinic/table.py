@@ -6,14 +6,14 @@ uses every instrument on healthy agents of several seeds and on one agent with e
 numbers to `table.json`; broken off, it goes on where it was. All agents live in the world with an edge
 (`ledge.py`), where every fault can do harm.
 
-An instrument sees a fault if one of its numbers lies outside what healthy agents of the same preset gave, by more
-than they lie apart among themselves. Numbers that are the same in every healthy agent, such as a gradient that is
-exactly 0, may not change at all.
+An instrument sees a fault if one of its numbers lies outside the range that the instrument calls healthy, and outside
+what the healthy agents here gave by more than they lie apart among themselves.
 """
 
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -27,25 +27,28 @@ from dreamer_core.viz.show import RED, describe
 
 STORED = Path(__file__).with_name("table.json")
 EXACT = 1e-6  # numbers nearer to each other than this share of their size are the same
+BROKE = "broke off"  # the number of an instrument that did not come to an end
 
-Numbers = dict[str, dict[str, float]]  # of one subject, by instrument and by name
+# Of one subject: for each instrument its numbers by name, and which of them it calls healthy in no agent.
+Found = dict[str, dict[str, Any]]
 
 
-def stored() -> dict[str, Numbers]:
+def stored() -> dict[str, Found]:
     """What was measured, by the name of the case."""
     return json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
 
 
-def measured(case: Case, known: Numbers) -> Numbers:
-    """The numbers of every instrument that are not known yet."""
+def measured(case: Case, known: Found) -> Found:
+    """What every instrument finds that is not known yet."""
     subject, found = case.subject, dict(known)
     for name, instrument in INSTRUMENTS.items():
         if name not in found:
             try:
-                numbers = instrument.measure(subject).numbers
+                reading = instrument.measure(subject)
+                numbers = {key: float(f"{float(value):.6g}") for key, value in reading.numbers.items()}
+                found[name] = {"numbers": numbers, "off": list(reading.off)}
             except (DreamerError, ValueError, ArithmeticError):  # numbers that are none any more are a symptom too
-                numbers = {"broke off": 1.0}
-            found[name] = {key: float(f"{float(value):.6g}") for key, value in numbers.items()}
+                found[name] = {"numbers": {BROKE: 1.0}, "off": [BROKE]}
     return found
 
 
@@ -58,17 +61,14 @@ def apart(value: float, healthy: list[float]) -> int:
     return int(value > high + room) - int(value < low - room)
 
 
-def seen(numbers: Numbers, healthy: list[Numbers]) -> dict[str, dict[str, int]]:
-    """What is not as in healthy agents: for each instrument its numbers that lie apart, with their side.
-
-    A number that healthy agents do not give at all (the instrument broke off) lies above.
-    """
+def seen(sick: Found, healthy: list[Found]) -> dict[str, dict[str, int]]:
+    """For each instrument the numbers that tell this agent from healthy ones, with their side; one that none of these gives is above."""
     found = {}
-    for instrument, values in numbers.items():
-        sides = {}
-        for name, value in values.items():
-            known = [each[instrument][name] for each in healthy if name in each.get(instrument, {})]
-            sides[name] = apart(value, known) if known else 1
+    for instrument, reading in sick.items():
+        known = {
+            name: [each[instrument]["numbers"][name] for each in healthy if name in each[instrument]["numbers"]] for name in reading["off"]
+        }
+        sides = {name: apart(reading["numbers"][name], values) if values else 1 for name, values in known.items()}
         found[instrument] = {name: side for name, side in sides.items() if side}
     return found
 
