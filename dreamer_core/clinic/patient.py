@@ -24,7 +24,7 @@ from dreamer_core.clinic.faults import ALL, FAULTS, GRADES, ORGANS, Fault
 from dreamer_core.clinic.instruments import INSTRUMENTS, Reading
 from dreamer_core.clinic.subject import Subject, change_fault, fault_of, small
 from dreamer_core.config import Config
-from dreamer_core.errors import Diverged, DreamerError
+from dreamer_core.errors import ConfigError, Diverged, DreamerError
 from dreamer_core.viz.show import show
 
 HEALTHY = "healthy"
@@ -188,7 +188,7 @@ def patient(seed: int, grade: str | None = None) -> Patient:
         ConfigError: there is no such grade.
     """
     if grade is not None and grade not in GRADES:
-        raise DreamerError(f"there is no grade {grade!r}: choose {', '.join(GRADES)}, or leave it out")
+        raise ConfigError(f"there is no grade {grade!r}: choose {', '.join(GRADES)}, or leave it out")
     draw = np.random.default_rng([seed, 0xC11])
     sick = draw.random() >= 1 / 8
     faults = [fault for fault in ALL if grade in (None, fault.grade)]
