@@ -1,14 +1,29 @@
 """Instruments: each answers some questions about a subject, and says which it cannot answer.
 
-The exact ones come first: they ask an untrained agent, on scripted data, for numbers that are known on paper.
+The exact ones ask an untrained agent, on scripted data, for numbers that are known on paper. Others look at a trained
+agent, or at a training run: what they find is noisy, and their ranges are measured.
 """
 
-from dreamer_core.clinic.instruments import acting, actor, critic, divergence, dreams, losses, reach, recurrence, replay, rows, steps
+from dreamer_core.clinic.instruments import (
+    acting,
+    actor,
+    critic,
+    divergence,
+    dreams,
+    losses,
+    reach,
+    recurrence,
+    replay,
+    rows,
+    runs,
+    steps,
+    trained,
+)
 from dreamer_core.clinic.instruments.reading import Instrument, Reading
 
 EXACT: dict[str, Instrument] = {
-    instrument.name: instrument
-    for instrument in (
+    each.name: each
+    for each in (
         rows.ROWS,
         replay.SERVED,
         replay.REFRESHED,
@@ -27,6 +42,8 @@ EXACT: dict[str, Instrument] = {
         steps.STEPS,
     )
 }
-INSTRUMENTS: dict[str, Instrument] = EXACT
+TRAINED: dict[str, Instrument] = {each.name: each for each in (trained.CALIBRATION, trained.FORESIGHT, trained.FROZEN)}
+RUNS: dict[str, Instrument] = {each.name: each for each in (runs.DASHBOARD, runs.LADDER)}
+INSTRUMENTS: dict[str, Instrument] = EXACT | TRAINED | RUNS
 
-__all__ = ["EXACT", "INSTRUMENTS", "Instrument", "Reading"]
+__all__ = ["EXACT", "INSTRUMENTS", "RUNS", "TRAINED", "Instrument", "Reading"]
