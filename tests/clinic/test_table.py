@@ -4,7 +4,7 @@ import pytest
 
 from dreamer_core.clinic import table
 from dreamer_core.clinic.faults import FAULTS
-from dreamer_core.clinic.instruments import INSTRUMENTS
+from dreamer_core.clinic.instruments import EXACT
 from dreamer_core.clinic.symptoms import Case, cases
 from dreamer_core.errors import Diverged
 
@@ -14,9 +14,9 @@ def found():
     return table.table()
 
 
-def test_every_case_is_stored_with_every_instrument():
+def test_every_case_is_stored_with_every_exact_instrument():
     stored = table.stored()
-    missing = {case.name: sorted(INSTRUMENTS.keys() - stored.get(case.name, {}).keys()) for case in cases()}
+    missing = {case.name: sorted(EXACT.keys() - stored.get(case.name, {}).keys()) for case in cases()}
     missing = {name: names for name, names in missing.items() if names}
     assert not missing, f"python -m dreamer_core.clinic.table measures what is missing: {missing}"
 
@@ -73,7 +73,7 @@ def test_what_was_measured_is_kept_and_a_break_down_is_a_reading(monkeypatch):
         raise Diverged("the loss is nan")
 
     monkeypatch.setattr(table, "INSTRUMENTS", {"old": Tool(breaks), "new": Tool(lambda subject: Reading()), "run": Tool(breaks)})
-    found = table.measured(Case(None, "dropin", 0), {"old": {"numbers": {"b": 2.0}, "off": []}})
+    found = table.measured(Case(None, "dropin", 0), {"old": {"numbers": {"b": 2.0}, "off": []}}, ["old", "new", "run"])
     assert found["old"] == {"numbers": {"b": 2.0}, "off": []}, "an instrument was used again"
     assert found["new"] == {"numbers": {"a": 0.333333}, "off": ["a"]}
     assert found["run"] == {"numbers": {table.BROKE: 1.0}, "off": [table.BROKE]}
@@ -82,8 +82,15 @@ def test_what_was_measured_is_kept_and_a_break_down_is_a_reading(monkeypatch):
 def test_the_figure_fills_the_cells_of_what_is_seen(found):
     figure = table.table_figure(found)
     image = figure.axes[0].images[0].get_array()
-    assert image.shape == (len(FAULTS), len(INSTRUMENTS))
+    names = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert set(names) >= set(EXACT) and image.shape == (len(FAULTS), len(names))
     for row, name in enumerate(FAULTS):
-        for column, instrument in enumerate(INSTRUMENTS):
+        for column, instrument in enumerate(names):
             assert (image[row, column] > 0) == bool(found[name][instrument]), (name, instrument)
     assert "kl_reversed by divergence" in figure.alt
+
+
+def test_the_command_refuses_what_does_not_exist(capsys):
+    with pytest.raises(SystemExit) as end:
+        table.main(["scale"])
+    assert end.value.code == 2 and "there is no instrument 'scale'" in capsys.readouterr().err
