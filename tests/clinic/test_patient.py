@@ -18,7 +18,8 @@ def tools(monkeypatch):
     """Instruments that need no agent: one that reads, one whose run breaks down, one that stops."""
 
     class Reading:
-        numbers, healthy, figure, says = {"share": 0.5}, {"share": (0.0, 0.1)}, None, "Half of it is gone."
+        numbers, healthy, off = {"share": 0.5}, {"share": (0.0, 0.1)}, {"share": "high"}
+        figure, says = None, "Half of it is gone."
 
     class Tool:
         quick, sentence, excludes, cannot = True, "A share.", "Nothing.", "Everything."
