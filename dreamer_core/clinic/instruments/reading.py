@@ -66,10 +66,10 @@ class Instrument:
 
 
 @contextmanager
-def apart(subject: Subject, seed: int = 0) -> Iterator[None]:
-    """A block in which the core runs as in this subject, with chance of its own: torch's generator is left as it was found."""
+def apart(subject: Subject) -> Iterator[None]:
+    """A block in which the core runs as in this subject, from the seed of its settings: torch's generator is left as it was found."""
     with subject.at_work(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(subject.config.seed)
         yield
 
 
