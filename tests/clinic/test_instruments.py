@@ -154,6 +154,22 @@ def test_rows_that_fit_no_shift_are_no_number():
     assert math.isnan(rows.rows_late(np.zeros(30), number, np.arange(40.0), np.full(40, True)))
 
 
+@pytest.mark.parametrize(
+    ("wrong", "number"),
+    [
+        (lambda terminated, truncated: (terminated, terminated), "episodes that go on"),
+        (lambda terminated, truncated: (terminated or truncated, terminated and not truncated), "ends stored as ends"),
+        (lambda terminated, truncated: (terminated or truncated, truncated), "time limits stored as ends"),
+    ],
+    ids=["limit ignored", "limit wins", "flags exchanged"],
+)
+def test_wrong_endings_are_told_apart(monkeypatch, wrong, number):
+    from dreamer_core import trainer
+
+    monkeypatch.setattr(trainer, "ending", wrong)
+    assert number in EXACT["rows"].measure(Subject.healthy(KINDS["dropin"])).off
+
+
 def test_a_wrong_action_row_and_a_lost_start_are_seen(monkeypatch):
     from dreamer_core.replay import LatentReplay
 
@@ -194,7 +210,9 @@ def test_the_script_says_what_it_does():
     ends = [world.step(np.zeros(2))[1:4] for _ in range(5)]
     assert ends == [(1.0, False, False), (2.0, False, False), (3.0, False, False), (4.0, False, False), (5.0, True, False)]
     world.reset()
-    assert [world.step(np.zeros(2))[3] for _ in range(7)] == [False] * 6 + [True]
+    assert [world.step(np.zeros(2))[2:4] for _ in range(7)] == [(False, False)] * 6 + [(False, True)]
+    world.reset()
+    assert [world.step(np.zeros(2))[2:4] for _ in range(6)] == [(False, False)] * 5 + [(True, True)]
 
 
 def test_a_given_agents_own_rates_count():

@@ -96,7 +96,7 @@ def in_words(healthy: Range) -> str:
     if math.isinf(low):
         return f"below {high:.3g}"
     middle = (low + high) / 2
-    return f"{middle:.3g}" if high - low <= 0.03 * max(1.0, abs(middle)) else f"{low:.3g} to {high:.3g}"
+    return f"{middle:.3g}" if high - low <= 0.05 * max(1.0, abs(middle)) else f"{low:.3g} to {high:.3g}"
 
 
 def numbers_figure(reading: Reading, says: dict[str, str]) -> Figure:

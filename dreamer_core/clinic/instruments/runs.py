@@ -26,7 +26,15 @@ DASHBOARD_SAYS = {
     "return": "mean return at the end, in units of the world",
 }
 # Measured: see the head of trained.py. What depends on the world has no bound.
-DASHBOARD_HEALTHY: dict[str, Range] = {name: (-INFINITE, INFINITE) for name in DASHBOARD_SAYS}
+DASHBOARD_HEALTHY: dict[str, Range] = {name: (-INFINITE, INFINITE) for name in DASHBOARD_SAYS} | {
+    "observation": (0.0, 0.05),
+    "reward error": (0.0, 0.01),
+    "KL": (0.3, 15.0),
+    "prior too wide by": (0.2, 15.0),
+    "model gradient grows": (0.0, 4.0),
+    "critic gradient grows": (0.0, 6.0),
+    "policy entropy": (-3.0, 1.2),
+}
 
 
 def measure_dashboard(subject: Subject) -> Reading:
