@@ -22,6 +22,7 @@ from dreamer_core.classroom.call import one_line
 from dreamer_core.clinic.cure import judge_cure
 from dreamer_core.clinic.faults import ALL, FAULTS, GRADES, ORGANS, Fault
 from dreamer_core.clinic.instruments import INSTRUMENTS, Reading
+from dreamer_core.clinic.instruments.reading import in_words
 from dreamer_core.clinic.subject import Subject, change_fault, fault_of, small
 from dreamer_core.config import Config
 from dreamer_core.errors import ConfigError, Diverged, DreamerError
@@ -241,9 +242,9 @@ def told(reading: Reading) -> str:
     """A reading as text: each number beside the range of healthy agents, then what it says."""
     rows = []
     for name, value in reading.numbers.items():
-        low, high = reading.healthy.get(name, (-np.inf, np.inf))
-        mark = "" if low <= value <= high else "  <- not as in healthy agents"
-        rows.append(f"  {name:<44} {value:>10.4g}   healthy {low:.4g} to {high:.4g}{mark}")
+        low, high = reading.healthy[name]
+        known = f"healthy {in_words((low, high))}" if np.isfinite([low, high]).any() else ""
+        rows.append(f"  {name:<32} {value:>10.3g}   {known}{'  <- not as in healthy agents' if name in reading.off else ''}".rstrip())
     return "\n".join([*rows, reading.says])
 
 

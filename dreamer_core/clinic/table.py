@@ -1,19 +1,22 @@
 """Which instrument sees which fault: measured, stored, drawn.
 
-    python -m dreamer_core.clinic.table
+    python -m dreamer_core.clinic.table             all instruments (an hour)
+    python -m dreamer_core.clinic.table rows steps  these
 
-uses every instrument on healthy agents of several seeds and on one agent with each fault, and writes their
-numbers to `table.json`; broken off, it goes on where it was. All agents live in the world with an edge
-(`ledge.py`), where every fault can do harm.
+uses instruments on healthy agents of several seeds and on one agent with each fault, and writes their numbers to
+`table.json`; broken off, it goes on where it was. All agents live in the world with an edge (`ledge.py`), where
+every fault can do harm.
 
-An instrument sees a fault if one of its numbers lies outside what healthy agents of the same preset gave, by more
-than they lie apart among themselves. Numbers that are the same in every healthy agent, such as a gradient that is
-exactly 0, may not change at all.
+An instrument sees a fault if one of its numbers lies outside the range that the instrument calls healthy, and outside
+what the healthy agents here gave by more than they lie apart among themselves.
 """
 
 import json
 import math
+import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -27,25 +30,28 @@ from dreamer_core.viz.show import RED, describe
 
 STORED = Path(__file__).with_name("table.json")
 EXACT = 1e-6  # numbers nearer to each other than this share of their size are the same
+BROKE = "broke off"  # the number of an instrument that did not come to an end
 
-Numbers = dict[str, dict[str, float]]  # of one subject, by instrument and by name
+# Of one subject: for each instrument its numbers by name, and which of them it calls healthy in no agent.
+Found = dict[str, dict[str, Any]]
 
 
-def stored() -> dict[str, Numbers]:
+def stored() -> dict[str, Found]:
     """What was measured, by the name of the case."""
     return json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
 
 
-def measured(case: Case, known: Numbers) -> Numbers:
-    """The numbers of every instrument that are not known yet."""
+def measured(case: Case, known: Found, names: Iterable[str]) -> Found:
+    """What these instruments find, where it is not known yet."""
     subject, found = case.subject, dict(known)
-    for name, instrument in INSTRUMENTS.items():
+    for name in names:
         if name not in found:
             try:
-                numbers = instrument.measure(subject).numbers
+                reading = INSTRUMENTS[name].measure(subject)
+                numbers = {key: float(f"{float(value):.6g}") for key, value in reading.numbers.items()}
+                found[name] = {"numbers": numbers, "off": list(reading.off)}
             except (DreamerError, ValueError, ArithmeticError):  # numbers that are none any more are a symptom too
-                numbers = {"broke off": 1.0}
-            found[name] = {key: float(f"{float(value):.6g}") for key, value in numbers.items()}
+                found[name] = {"numbers": {BROKE: 1.0}, "off": [BROKE]}
     return found
 
 
@@ -58,17 +64,14 @@ def apart(value: float, healthy: list[float]) -> int:
     return int(value > high + room) - int(value < low - room)
 
 
-def seen(numbers: Numbers, healthy: list[Numbers]) -> dict[str, dict[str, int]]:
-    """What is not as in healthy agents: for each instrument its numbers that lie apart, with their side.
-
-    A number that healthy agents do not give at all (the instrument broke off) lies above.
-    """
+def seen(sick: Found, healthy: list[Found]) -> dict[str, dict[str, int]]:
+    """For each instrument the numbers that tell this agent from healthy ones, with their side; one that none of these gives is above."""
     found = {}
-    for instrument, values in numbers.items():
-        sides = {}
-        for name, value in values.items():
-            known = [each[instrument][name] for each in healthy if name in each.get(instrument, {})]
-            sides[name] = apart(value, known) if known else 1
+    for instrument, reading in sick.items():
+        known = {
+            name: [each[instrument]["numbers"][name] for each in healthy if name in each[instrument]["numbers"]] for name in reading["off"]
+        }
+        sides = {name: apart(reading["numbers"][name], values) if values else 1 for name, values in known.items()}
         found[instrument] = {name: side for name, side in sides.items() if side}
     return found
 
@@ -92,9 +95,9 @@ def look_alike(found: dict[str, dict[str, dict[str, int]]]) -> list[tuple[str, s
 
 
 def table_figure(found: dict[str, dict[str, dict[str, int]]], title: str = "") -> Figure:
-    """Faults down, instruments across: a filled cell is an instrument that sees the fault, with how many of its numbers."""
+    """Faults down, instruments that were used on all across: a filled cell is one that sees the fault, with how many numbers."""
     faults = [fault for fault in ALL if fault.name in found]
-    names = list(INSTRUMENTS)
+    names = [name for name in INSTRUMENTS if all(name in readings for readings in found.values())]
     counts = np.array([[len(found[fault.name].get(name, {})) for name in names] for fault in faults])
     figure, axis = plt.subplots(figsize=(2.6 + 0.52 * len(names), 1.6 + 0.27 * len(faults)), layout="constrained")
     axis.imshow(np.where(counts > 0, 1.0, 0.0), cmap="Reds", vmin=0, vmax=2.2, aspect="auto")
@@ -118,13 +121,17 @@ def table_figure(found: dict[str, dict[str, dict[str, int]]], title: str = "") -
     )
 
 
-def main() -> None:
-    """Measure what is missing."""
-    found = stored()
+def main(names: list[str]) -> None:
+    """Measure what is missing; exits with 2 and a sentence if there is no such instrument."""
+    unknown = [name for name in names if name not in INSTRUMENTS]
+    if unknown:
+        print(f"error: there is no instrument {unknown[0]!r}; there are: {', '.join(INSTRUMENTS)}", file=sys.stderr)
+        raise SystemExit(2)
+    found, names = stored(), names or list(INSTRUMENTS)
     for case in cases():
         known = found.get(case.name, {})
-        if INSTRUMENTS.keys() - known.keys():
-            found[case.name] = measured(case, known)
+        if set(names) - known.keys():
+            found[case.name] = measured(case, known, names)
             STORED.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
             print(f"{case.name}: measured with {len(found[case.name])} instruments", flush=True)
     for one, two in look_alike(table()):
@@ -132,4 +139,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

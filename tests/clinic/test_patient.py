@@ -1,13 +1,16 @@
 """A patient keeps its secret, asks for a hypothesis before each further look, counts points, and can be cured."""
 
+import sys
+
 import pytest
 from toys import SMALL
 
-from dreamer_core.clinic import patient as room
 from dreamer_core.clinic.faults import ALL, FAULTS, right_function
 from dreamer_core.clinic.patient import Patient, admitted, patient
 from dreamer_core.clinic.subject import Subject, change_fault, fault_of, small
 from dreamer_core.errors import ConfigError, Diverged
+
+room = sys.modules[Patient.__module__]  # `dreamer_core.clinic.patient` is the function of that name
 
 
 @pytest.fixture
@@ -15,7 +18,8 @@ def tools(monkeypatch):
     """Instruments that need no agent: one that reads, one whose run breaks down, one that stops."""
 
     class Reading:
-        numbers, healthy, figure, says = {"share": 0.5}, {"share": (0.0, 0.1)}, None, "Half of it is gone."
+        numbers, healthy, off = {"share": 0.5}, {"share": (0.0, 0.1)}, {"share": "high"}
+        figure, says = None, "Half of it is gone."
 
     class Tool:
         quick, sentence, excludes, cannot = True, "A share.", "Nothing.", "Everything."

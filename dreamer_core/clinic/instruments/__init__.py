@@ -18,6 +18,7 @@ from dreamer_core.clinic.instruments import (
     runs,
     steps,
     trained,
+    twin,
 )
 from dreamer_core.clinic.instruments.reading import Instrument, Reading
 
@@ -43,7 +44,7 @@ EXACT: dict[str, Instrument] = {
     )
 }
 TRAINED: dict[str, Instrument] = {each.name: each for each in (trained.CALIBRATION, trained.FORESIGHT, trained.FROZEN)}
-RUNS: dict[str, Instrument] = {each.name: each for each in (runs.DASHBOARD, runs.LADDER)}
+RUNS: dict[str, Instrument] = {each.name: each for each in (runs.DASHBOARD, twin.TWIN, runs.LADDER)}
 INSTRUMENTS: dict[str, Instrument] = EXACT | TRAINED | RUNS
 
 __all__ = ["EXACT", "INSTRUMENTS", "RUNS", "TRAINED", "Instrument", "Reading"]
