@@ -10,7 +10,6 @@ compared with that. A number that fits no pattern is reported all the same, with
 
 import textwrap
 from collections.abc import Callable
-from typing import NamedTuple
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.classroom.call import one_line
@@ -25,7 +24,11 @@ PATTERNS: dict[str, dict[str, str]] = {
     "reward_row_early": {"rows: reward rows late": "low"},
     "limit_is_end": {"rows: time limits stored as ends": "high"},
     "few_rows": {"served: rows never served": "high", "served: unevenness": "high"},
-    "written_one_row_early": {"refreshed: rows late": "low", "refreshed: first row overwritten": "high", "refreshed: rows not refreshed": "high"},
+    "written_one_row_early": {
+        "refreshed: rows late": "low",
+        "refreshed: first row overwritten": "high",
+        "refreshed: rows not refreshed": "high",
+    },
     "seam_ignored": {"recurrence: across a start": "high", "recurrence: h at a start": "high"},
     "action_of_its_own_row": {"recurrence: action of its own row": "high"},
     "mean_over_entries": {"losses: observation": "low"},
@@ -86,14 +89,22 @@ class Report:
         unknown: sentences about what could not be told. readings: what each instrument found, by its name.
         accusing: for each number that is off, "instrument: number", its side: "low", "high" or "none" (no number).
         stopped: instruments that an error stopped, with the error.
+        remarks: numbers of noisy instruments that lie outside of what healthy agents gave. Too little training does that too, so
+            they accuse nobody.
     """
 
     def __init__(self, readings: dict[str, Reading], stopped: dict[str, str]) -> None:
         self.readings, self.stopped = readings, stopped
-        self.accusing = {f"{name}: {number}": side for name, reading in readings.items() for number, side in reading.off.items()}
+        off = {f"{name}: {number}": (name, side) for name, reading in readings.items() for number, side in reading.off.items()}
+        self.accusing = {number: side for number, (name, side) in off.items() if name in EXACT or side == "none"}
+        self.remarks = [number for number in off if number not in self.accusing]
         self.suspects = suspects(self.accusing)
         self.healthy = not self.accusing and not stopped
-        self.unknown = [sentence for reading in readings.values() for sentence in reading.unknown]
+        silent: dict[str, list[str]] = {}
+        for name, reading in readings.items():
+            for sentence in reading.unknown:
+                silent.setdefault(sentence, []).append(name)
+        self.unknown = [f"{', '.join(names)}: {sentence}" for sentence, names in silent.items()]
         if "ladder" not in readings:
             self.unknown.append("No training run was made: examine(agent, runs=True) takes two minutes more.")
 
@@ -102,18 +113,28 @@ class Report:
         parts = ["Healthy, as far as these instruments see." if self.healthy else "Something is not as in a healthy agent."]
         parts.append(f"Sound ({len(sound)} of {len(self.readings) + len(self.stopped)}): {', '.join(sound) or 'none'}.")
         for name, reading in self.readings.items():
-            if reading.off:
-                found = "; ".join(f"{number} {reading.numbers[number]:.3g} (healthy: {in_words(reading.healthy[number])})" for number in reading.off)
-                parts += [f"{name}: {found}.", f"  Look at {WHERE[name]}."]
+            accusing = [number for number in reading.off if f"{name}: {number}" in self.accusing]
+            if accusing:
+                parts += [f"{name}: {beside(reading, accusing)}.", f"  Look at {WHERE[name]}."]
         parts += [f"{name}: stopped with {error}.\n  Look at {WHERE[name]}." for name, error in self.stopped.items()]
         if self.accusing:
             parts.append("Suspects, the likeliest first:" if self.suspects else "No fault of the clinic's list looks like this.")
             parts += [f"  {name} ({FAULTS[name].organ}): {FAULTS[name].sentence}" for name in self.suspects]
+        for name, reading in self.readings.items():
+            noted = [number for number in reading.off if f"{name}: {number}" in self.remarks]
+            if noted:
+                parts += [f"A remark, since this number is noisy. {name}: {beside(reading, noted)}.", f"  Look at {WHERE[name]}."]
         if self.unknown:
             parts += ["Could not be told:", *(f"  {sentence}" for sentence in self.unknown)]
-        return "\n".join(textwrap.fill(line, 120, subsequent_indent="    ", drop_whitespace=True) for part in parts for line in part.splitlines())
+        lines = [line for part in parts for line in part.splitlines()]
+        return "\n".join(textwrap.fill(line, 120, subsequent_indent="    ") for line in lines)
 
     __repr__ = __str__
+
+
+def beside(reading: Reading, names: list[str]) -> str:
+    """Numbers beside their ranges."""
+    return "; ".join(f"{name} {reading.numbers[name]:.3g} (healthy: {in_words(reading.healthy[name])})" for name in names)
 
 
 def suspects(accusing: dict[str, str]) -> list[str]:

@@ -15,7 +15,7 @@ from dreamer_core.clinic.instruments.specimen import ACTION, specimen
 from dreamer_core.clinic.subject import Subject
 from dreamer_core.paper import actor_critic
 from dreamer_core.trajectories import Trajectories
-from dreamer_core.viz.show import BLUE, GREY, describe
+from dreamer_core.viz.show import BLUE, describe
 
 DENSITY_SAYS = {
     "whole": "probability of all actions together",

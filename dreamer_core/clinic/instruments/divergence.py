@@ -34,7 +34,7 @@ def measure(subject: Subject) -> Reading:
         latent = specimen(subject).model.rssm.latent
         q, p = (torch.randn(7, latent.params).requires_grad_() for _ in range(2))
         dyn, rep = latent.both_kl(q, p)
-        forward, backward = true_kl(q, p, config), true_kl(p, q, config)
+        forward, backward = true_kl(q, p, config), true_kl(p, q, config)  # (7,)
         numbers = {
             "direction": direction((dyn + rep) / 2, forward, backward),
             "prior from its term": reach(dyn, p) / reach(forward, p),
@@ -52,7 +52,8 @@ def measure(subject: Subject) -> Reading:
 
 def direction(value: Tensor, forward: Tensor, backward: Tensor) -> float:
     """Where values lie between the KL one way round, 0, and the other, 1: the least-squares answer over all rows."""
-    return float(((value - backward) * (forward - backward)).sum() / (forward - backward).square().sum())
+    gap = forward - backward
+    return float(((value - backward) * gap).sum().detach() / gap.square().sum().detach())
 
 
 def free_and_weights(config: WorldModelConfig) -> tuple[float, tuple[float, float]]:

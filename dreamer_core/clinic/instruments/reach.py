@@ -54,7 +54,8 @@ REACH = Instrument(
     name="reach",
     quick=True,
     sentence="Gradients from each loss: what reaches the encoder, earlier rows, and the other half of the agent.",
-    excludes="a z that is cut from the heads, a z that is not cut between rows (or is, where it should not be), and an agent that trains its model",
+    excludes="a z that is cut from the heads, a cut of z between rows where the settings want none or none where they want one, and an "
+    "agent that trains its model",
     cannot="whether a gradient that arrives has the right size or sign",
     measure=measure,
 )

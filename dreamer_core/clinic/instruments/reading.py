@@ -1,6 +1,7 @@
 """What an instrument is, what it returns, and how a reading is drawn."""
 
 import math
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,10 +67,10 @@ class Instrument:
 
 
 @contextmanager
-def apart(subject: Subject, seed: int = 0) -> Iterator[None]:
-    """A block in which the core runs as in this subject, with chance of its own: torch's generator is left as it was found."""
+def apart(subject: Subject) -> Iterator[None]:
+    """A block in which the core runs as in this subject, from the seed of its settings: torch's generator is left as it was found."""
     with subject.at_work(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(subject.config.seed)
         yield
 
 
@@ -96,25 +97,25 @@ def in_words(healthy: Range) -> str:
     if math.isinf(low):
         return f"below {high:.3g}"
     middle = (low + high) / 2
-    return f"{middle:.3g}" if high - low <= 0.03 * max(1.0, abs(middle)) else f"{low:.3g} to {high:.3g}"
+    return f"{middle:.3g}" if high - low <= 0.05 * max(1.0, abs(middle)) else f"{low:.3g} to {high:.3g}"
 
 
 def numbers_figure(reading: Reading, says: dict[str, str]) -> Figure:
     """Each number on a line of its own, with its range as a band."""
     count = len(reading.numbers)
-    figure, axes = plt.subplots(count, 1, figsize=(8, 0.62 * count + 0.5), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(count, 1, figsize=(8, 0.7 * count + 0.4), layout="constrained", squeeze=False)
     told = []
     for axis, (name, value) in zip(axes[:, 0], reading.numbers.items()):
         low, high = reading.healthy[name]
         marks = [mark for mark in (low, high, value, 0.0) if math.isfinite(mark)]
-        pad = 0.1 * (max(marks) - min(marks) or 1.0)
+        pad = 0.1 * max(max(marks) - min(marks), 0.5)  # so that 0.000001 is not drawn as far from 0
         left, right = min(marks) - pad, max(marks) + pad
         thin = 0.006 * (right - left)  # so that a range of one number can be seen
         axis.axvspan(max(left, low - thin), min(right, high + thin), color=GREEN, alpha=0.3, linewidth=0)
         if math.isfinite(value):
             axis.plot(value, 0, "o" if name not in reading.off else "X", color=BLUE if name not in reading.off else RED, markersize=8)
         axis.set(xlim=(left, right), ylim=(-1, 1), yticks=[])
-        axis.set_ylabel(says[name], rotation=0, ha="right", va="center", fontsize=9)
+        axis.set_ylabel(textwrap.fill(says[name], 44), rotation=0, ha="right", va="center", fontsize=9)
         axis.tick_params(labelsize=9)
         axis.spines[["left", "right", "top"]].set_visible(False)
         told.append(f"{says[name]} {value:.3g}, healthy {in_words(reading.healthy[name])}")

@@ -1,7 +1,8 @@
 """What stands in which row: a scripted world, run by the real training loop, and the buffer read afterwards.
 
 Every row of the script shows its own number, and its reward is that number too. So each number in a window
-proves where it came from. Episodes end by turns: for good after 5 steps, by a time limit after 7.
+proves where it came from. Episodes end by turns: for good after 5 steps, by a time limit after 7, by both after 6,
+which is an end.
 """
 
 from dataclasses import replace
@@ -24,6 +25,9 @@ STEPS = 60
 SHIFTS = (-2, -1, 0, 1, 2)  # rows that a reward or an action may be off by
 
 
+LOW, HIGH = np.float32([-1, 0]), np.float32([3, 0.5])  # bounds of the script's actions: no two alike, and 0 not in the middle
+
+
 class Row(NamedTuple):
     """What really happened on one row."""
 
@@ -39,7 +43,7 @@ class Script(gym.Env):
     observation_space = Box(0.0, 10_000.0, (3,))
 
     def __init__(self, discrete: bool = False) -> None:
-        self.action_space = Discrete(ACTION) if discrete else Box(-1.0, 1.0, (ACTION,))
+        self.action_space = Discrete(ACTION) if discrete else Box(LOW, HIGH)
         self.rows: list[Row] = []
         self.actions: list[np.ndarray | int | None] = []
         self.episode = -1
@@ -52,8 +56,9 @@ class Script(gym.Env):
     def step(self, action: np.ndarray):
         self.actions[-1] = np.array(action)
         self.step_number += 1
-        terminated = self.episode % 2 == 0 and self.step_number == 5
-        truncated = self.episode % 2 == 1 and self.step_number == 7
+        turn = self.episode % 3
+        terminated = self.step_number == {0: 5, 1: 0, 2: 6}[turn]
+        truncated = self.step_number == {0: 0, 1: 7, 2: 6}[turn]
         reward = float(len(self.rows))
         return self._next(Row(reward, False, terminated, truncated)), reward, terminated, truncated, {}
 
@@ -75,6 +80,7 @@ SAYS = {
     "ends stored as ends": "share of ends that are stored as ends",
     "other rows stored as ends": "share of other rows that are stored as ends",
     "starts marked": "share of rows whose start mark is right",
+    "episodes that go on": "share of episodes that are not reset after their last row",
 }
 HEALTHY: dict[str, Range] = {
     "reward rows late": exactly(0),
@@ -84,6 +90,7 @@ HEALTHY: dict[str, Range] = {
     "ends stored as ends": exactly(1),
     "other rows stored as ends": exactly(0),
     "starts marked": exactly(1),
+    "episodes that go on": exactly(0),
 }
 
 
@@ -101,6 +108,18 @@ def rows_late(held: np.ndarray, number: np.ndarray, true: np.ndarray, known: np.
         if len(same) and same.mean() > 0.95:
             return float(late)
     return float("nan")
+
+
+def in_bounds(action: np.ndarray | int | None, discrete: bool) -> np.ndarray:
+    """An action of the script as the agent counts it, in [-1, 1] or one-hot; zeros for none."""
+    if action is None:
+        return np.zeros(ACTION)
+    return np.eye(ACTION)[int(action)] if discrete else 2 * (action - LOW) / (HIGH - LOW) - 1
+
+
+def mean(values: np.ndarray) -> float:
+    """NaN for none."""
+    return float(np.mean(values)) if len(values) else float("nan")
 
 
 def measure(subject: Subject) -> Reading:
@@ -130,19 +149,21 @@ def measure(subject: Subject) -> Reading:
         action, terminal, first = window.action[:, 1].numpy(), window.terminal[:, 1].numpy(), window.first[:, 1].numpy()
     true = script.rows
     rewards = np.array([row.reward for row in true])
-    late = rows_late(reward, number, rewards, np.array([not row.first for row in true]))
-    left = np.array([np.zeros(ACTION) if a is None else np.eye(ACTION)[int(a)] if discrete else a for a in script.actions])
-    acted = np.array([a is not None for a in script.actions])
-    limits, ends, starts = (np.array([getattr(row, name) for row in true])[number] for name in ("truncated", "terminated", "first"))
-    brought = number[~starts]
+    limits, ends, starts = (np.array([getattr(row, name) for row in true]) for name in ("truncated", "terminated", "first"))
+    limits &= ~ends
+    late = rows_late(reward, number, rewards, ~starts)
+    acted = np.array([action is not None for action in script.actions])
+    left = np.array([in_bounds(action, discrete) for action in script.actions])
+    brought = ~starts[number]
     numbers = {
         "reward rows late": late,
-        "reward size": float(np.median(reward[~starts] / rewards[brought])) if late == 0 else 1.0,
+        "reward size": float(np.median(reward[brought] / rewards[number[brought]])) if late == 0 else 1.0,
         "action rows late": rows_late(action, number, left, acted),
-        "time limits stored as ends": float(terminal[limits].mean()),
-        "ends stored as ends": float(terminal[ends].mean()),
-        "other rows stored as ends": float(terminal[~limits & ~ends].mean()),
-        "starts marked": float((first == starts).mean()),
+        "time limits stored as ends": mean(terminal[limits[number]]),
+        "ends stored as ends": mean(terminal[ends[number]]),
+        "other rows stored as ends": mean(terminal[~(limits | ends)[number]]),
+        "starts marked": mean(first == starts[number]),
+        "episodes that go on": mean(~starts[1:][(limits | ends)[:-1]]),
     }
     reading = numbers_reading(SAYS, HEALTHY, numbers)
     return reading._replace(figure=lambda: figure(true, number, reward, terminal))

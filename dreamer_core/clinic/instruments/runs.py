@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.clinic.instruments.reading import Instrument, Range, Reading, apart, numbers_reading
-from dreamer_core.clinic.subject import STEPS, Subject
-from dreamer_core.viz.dashboard import dashboard
+from dreamer_core.clinic.subject import STEPS, Run, Subject
+from dreamer_core.viz.dashboard import dashboard, panels_of
 from dreamer_core.viz.show import BLUE, GREEN, RED, describe
 from dreamer_core.yardsticks import ladder
 
@@ -26,7 +26,15 @@ DASHBOARD_SAYS = {
     "return": "mean return at the end, in units of the world",
 }
 # Measured: see the head of trained.py. What depends on the world has no bound.
-DASHBOARD_HEALTHY: dict[str, Range] = {name: (-INFINITE, INFINITE) for name in DASHBOARD_SAYS}
+DASHBOARD_HEALTHY: dict[str, Range] = {name: (-INFINITE, INFINITE) for name in DASHBOARD_SAYS} | {
+    "observation": (0.0, 0.05),
+    "reward error": (0.0, 0.01),
+    "KL": (0.3, 15.0),
+    "prior too wide by": (0.2, 15.0),
+    "model gradient grows": (0.0, 4.0),
+    "critic gradient grows": (0.0, 6.0),
+    "policy entropy": (-3.0, 1.2),
+}
 
 
 def measure_dashboard(subject: Subject) -> Reading:
@@ -58,18 +66,19 @@ def measure_dashboard(subject: Subject) -> Reading:
     return reading._replace(figure=lambda: run_figure(run))
 
 
-def run_figure(run) -> Figure:
+def run_figure(run: Run) -> Figure:
     """The dashboard of every update of a run, twenty at a time."""
     rows, seen = [], {}
-    model = agent = 0
     for number, row in enumerate(run.updates):
-        model, agent = model + ("model/observation" in row), agent + ("agent/critic_loss" in row)
         for name, value in row.items():
             seen.setdefault(name, []).append(value)
         if number % 20 == 19:
             rows.append({"updates": number + 1} | {name: float(np.median(values)) for name, values in seen.items()})
             seen = {}
-    return dashboard(rows, free_nats=run.agent.config.model.free_nats, step="updates", label="updates", title="A short run")
+    asked = {panel: parts for panel, parts in panels_of(rows).items() if not any("imagined" in name for name in parts[1])}
+    returns = ", ".join(f"{row['eval_return_mean']:.4g}" for row in run.rows)
+    title = f"A short run; mean returns of its evaluations: {returns}"
+    return dashboard(rows, run.agent.config.model.free_nats, title, asked, step="updates", label="updates")
 
 
 LADDER_SAYS = {rung.name: f"{rung.name} ({rung.tests}): largest miss, over what is allowed" for rung in ladder.RUNGS}

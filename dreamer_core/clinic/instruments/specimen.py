@@ -50,7 +50,7 @@ def taken(agent: Dreamer, *shape: int) -> Tensor:
 
 
 def filled(agent: Dreamer, rows: int, episode: int) -> None:
-    """Add `rows` rows to the agent's buffer, in episodes of so many rows; row number n shows n in its first entry and brings the reward n."""
+    """Add `rows` rows to the agent's buffer, in episodes of so many; row number n shows n in its first entry and brings the reward n."""
     rssm = agent.model.rssm
     for number in range(rows):
         shown = torch.tensor([float(number), float(number % episode), 1.0])

@@ -40,7 +40,7 @@ def measure_calibration(subject: Subject) -> Reading:
         return numbers_reading(CALIBRATION_SAYS, CALIBRATION_HEALTHY, {}, (EMPTY,))
     if agent.config.model.latent != "gaussian":
         return numbers_reading(CALIBRATION_SAYS, CALIBRATION_HEALTHY, {}, ("Only a Gaussian z has standard deviations to count in.",))
-    with apart(subject, subject.config.seed), torch.no_grad():
+    with apart(subject), torch.no_grad():
         window = agent.replay.sample(128, min(16, len(agent.replay)))
         beliefs = agent.model.observe(window)
         inside = window.first[:, 1:] == 0
@@ -58,7 +58,7 @@ FORESIGHT_SAYS = {
     "five steps": "the same for five steps",
     "seeing": "error of decoding what is seen, over that of 'nothing changes' for five steps",
 }
-FORESIGHT_HEALTHY: dict[str, Range] = {"one step": (0.0, 3.0), "five steps": (0.0, 1.2), "seeing": (0.0, 0.8)}
+FORESIGHT_HEALTHY: dict[str, Range] = {"one step": (0.0, 3.0), "five steps": (0.0, 2.0), "seeing": (0.0, 0.8)}
 
 
 def segments(agent: Dreamer, rows: int) -> list[Episode]:
@@ -82,7 +82,7 @@ def measure_foresight(subject: Subject) -> Reading:
     if not found:
         why = EMPTY if len(agent.model.shape) == 1 else "Dreams of pictures are not compared entry by entry."
         return numbers_reading(FORESIGHT_SAYS, FORESIGHT_HEALTHY, {}, (why,))
-    with apart(subject, subject.config.seed):
+    with apart(subject):
         growth: Growth = error_growth(agent, found, [8, 11, 15], AHEAD, 16)
     dream, still, seen = (np.median(part, 0) for part in growth)
     numbers = {"one step": dream[1] / still[1], "five steps": dream[AHEAD] / still[AHEAD], "seeing": seen[AHEAD] / still[AHEAD]}
@@ -95,7 +95,7 @@ FROZEN_SAYS = {
     "bias": "mean of the critic's value minus the discounted sum of the dream, in spreads of those sums",
     "correlation": "correlation of both over start states",
 }
-FROZEN_HEALTHY: dict[str, Range] = {"bias": (-2.0, 2.0), "correlation": (0.0, 1.0)}
+FROZEN_HEALTHY: dict[str, Range] = {"bias": (-4.0, 12.0), "correlation": (0.3, 1.0)}  # values start from hope, so short runs lie above
 STARTS, DREAMS, LONGEST = 64, 8, 150
 
 
@@ -104,7 +104,7 @@ def measure_frozen(subject: Subject) -> Reading:
     agent = subject.agent()
     if len(agent.replay) < ENOUGH:
         return numbers_reading(FROZEN_SAYS, FROZEN_HEALTHY, {}, (EMPTY,))
-    with apart(subject, subject.config.seed), torch.no_grad():
+    with apart(subject), torch.no_grad():
         valued, summed = value_and_sum(agent)
     spread = max(float(summed.std()), 1e-6)
     numbers = {"bias": float((valued - summed).mean()) / spread, "correlation": float(np.corrcoef(valued, summed)[0, 1])}
@@ -149,9 +149,10 @@ def frozen_figure(valued: Tensor, summed: Tensor) -> Figure:
     figure.legend(loc="outside lower center", fontsize=9, ncols=2)
     return describe(
         figure,
-        alt=f"The critic's value against the discounted sum of long dreams, for {len(valued)} states: on average the value is "
+        alt=f"The critic's value against the discounted sum of long dreams, for {len(valued)} states; on average the value is "
         f"{float((valued - summed).mean()):+.2f} away from the sum.",
-        caption="The dream is held still, so the sum is what the value should be. Above the line the critic promises more than the dream pays.",
+        caption="The dream is held still, so the sum is what the value should be. Above the line the critic promises more than the "
+        "dream pays.",
     )
 
 
