@@ -66,7 +66,7 @@ class Patient(Subject):
         """Use an instrument and print what it says; returns its reading, or None if it could not be used.
 
         Args:
-            instrument: its name (`instruments()` lists them). draw: show its figure, if it has one.
+            instrument: its name (`tools()` lists them). draw: show its figure, if it has one.
         """
         if instrument not in INSTRUMENTS:
             print(f"There is no instrument {instrument!r}{meant(instrument, INSTRUMENTS)}. There are: {', '.join(INSTRUMENTS)}.")
@@ -231,7 +231,7 @@ def causes() -> None:
                 print(f"  {fault.name:<24} {fault.sentence}")
 
 
-def instruments() -> None:
+def tools() -> None:
     """Print every instrument: what it measures, what a healthy reading rules out, and what it cannot tell."""
     for name, instrument in INSTRUMENTS.items():
         print(f"{name:<14} {'quick' if instrument.quick else 'slow'}: {instrument.sentence}")
