@@ -97,9 +97,12 @@ def healthy_curves(found: Stored, preset: str, metric: str) -> np.ndarray:
 
 
 def departure(found: Stored, fault: Fault, metric: str) -> float:
-    """How far a fault's curve ends outside the healthy ones, in widths of their range; below 0 if it ends under them, 0 inside."""
+    """How far a fault's curve ends outside the healthy ones, in widths of their range; below 0 if it ends under them, 0 inside.
+
+    0 also where there is no such curve.
+    """
     preset = fault.presets[0]
-    sick = level(curve(found[Case(fault, preset, SEED).name], metric))
+    sick = level(curve(found.get(Case(fault, preset, SEED).name, {}), metric))
     healthy = [level(values) for values in healthy_curves(found, preset, metric)]
     low, high = min(healthy), max(healthy)
     width = max(high - low, 1e-6)
@@ -137,8 +140,8 @@ def symptoms(found: Stored) -> list[Symptom]:
 def unseen(found: Stored) -> list[str]:
     """The faults that no curve shows."""
     shown = {name for symptom in symptoms(found) for name in symptom.causes}
-    broke = {fault.name for fault in ALL if "stopped" in found[Case(fault, fault.presets[0], SEED).name]}
-    return [name for name in FAULTS if name not in shown | broke]
+    recorded = {fault.name for fault in ALL if "env_steps" in found.get(Case(fault, fault.presets[0], SEED).name, {})}
+    return [name for name in FAULTS if name in recorded - shown]
 
 
 def symptoms_figure(found: Stored, shown: list[Symptom], most: int = 3, title: str = "") -> Figure:

@@ -12,7 +12,7 @@ from dreamer_core.clinic.symptoms import HEALTHY_SEEDS, METRICS, Case, departure
 @pytest.fixture
 def found():
     """Healthy runs end between 10 and 12 in every metric; so do all faults, but for three."""
-    curves = {metric: [0.0, 0.0, 10.0] for metric in METRICS}
+    curves = {metric: [0.0, 0.0, 10.0] for metric in METRICS} | {"env_steps": [1, 2, 3]}
     made = {}
     for case in symptoms.cases():
         made[case.name] = dict(curves)
