@@ -119,7 +119,7 @@ def value_and_sum(agent: Dreamer) -> tuple[Tensor, Tensor]:
     alive = window.terminal[:, -1] == 0
     h, z = (part[alive][:STARTS, -1].repeat_interleave(DREAMS, 0) for part in (beliefs.h, beliefs.z))
     own = config.actor_critic == "dreamerv3"
-    gamma = parts.dream_discount * (model.folded if own else 1.0) if own else config.sac.gamma
+    gamma = parts.discount if own else config.sac.gamma
     steps = LONGEST if gamma >= 1 else min(LONGEST, math.ceil(math.log(0.02) / math.log(gamma))) if gamma > 0 else 1
     dream = imagine.imagine(model, parts.actor, h, z, torch.ones(len(h)), steps)
     discount = parts.dream_discount if own else gamma
