@@ -7,6 +7,6 @@ print(examine(agent))       # what is healthy in an agent of yours, and what is 
 from dreamer_core.clinic.examine import Report, examine
 from dreamer_core.clinic.faults import FAULTS
 from dreamer_core.clinic.instruments import INSTRUMENTS
-from dreamer_core.clinic.patient import Patient, causes, patient
+from dreamer_core.clinic.patient import Patient, causes, patient, tools
 
-__all__ = ["FAULTS", "INSTRUMENTS", "Patient", "Report", "causes", "examine", "patient"]
+__all__ = ["FAULTS", "INSTRUMENTS", "Patient", "Report", "causes", "examine", "patient", "tools"]

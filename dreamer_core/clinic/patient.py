@@ -31,6 +31,7 @@ from dreamer_core.viz.show import show
 HEALTHY = "healthy"
 WORLDS = ("Pendulum-v1", "dreamer/PointMass-v0", "dreamer_core.clinic.ledge:Ledge-v0")
 ENDS = WORLDS[2]  # the one in which episodes can end for good
+MINUTES = 12  # that a learner takes for one of the patients in notebook 10
 FULL, A_LOOK, A_MISS = 100, 10, 20  # points: for a diagnosis, and what each look after the first and each wrong answer costs
 
 
@@ -65,7 +66,7 @@ class Patient(Subject):
         """Use an instrument and print what it says; returns its reading, or None if it could not be used.
 
         Args:
-            instrument: its name (`instruments()` lists them). draw: show its figure, if it has one.
+            instrument: its name (`tools()` lists them). draw: show its figure, if it has one.
         """
         if instrument not in INSTRUMENTS:
             print(f"There is no instrument {instrument!r}{meant(instrument, INSTRUMENTS)}. There are: {', '.join(INSTRUMENTS)}.")
@@ -230,7 +231,7 @@ def causes() -> None:
                 print(f"  {fault.name:<24} {fault.sentence}")
 
 
-def instruments() -> None:
+def tools() -> None:
     """Print every instrument: what it measures, what a healthy reading rules out, and what it cannot tell."""
     for name, instrument in INSTRUMENTS.items():
         print(f"{name:<14} {'quick' if instrument.quick else 'slow'}: {instrument.sentence}")

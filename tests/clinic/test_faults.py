@@ -1,14 +1,30 @@
 """Each fault changes what it says, nothing else, and is undone."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
 from clinic.probes import PROBES
-from dreamer_core import optimize
+from dreamer_core import clinic, optimize
 from dreamer_core.classroom import transplant
 from dreamer_core.classroom.lesson import EXERCISES
 from dreamer_core.clinic.faults import ALL, FAULTS, GRADES, ORGANS, suffering
 from dreamer_core.rssm import RSSM
+
+ROOM = Path(clinic.__file__).parent
+
+
+def test_the_clinic_imports_the_other_rooms_and_none_of_them_the_clinic():
+    for path in ROOM.parent.rglob("*.py"):
+        if ROOM not in path.parents:
+            found = re.search(
+                r"^\s*(?:from|import) dreamer_core\.clinic|^\s*from dreamer_core import .*clinic",
+                path.read_text(encoding="utf-8"),
+                re.MULTILINE,
+            )
+            assert not found, f"{path.relative_to(ROOM.parent)} imports the clinic: {found[0].strip()}"
 
 
 def answers():
