@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dreamer_core.agent import Dreamer
 from dreamer_core.classroom.call import one_line
 from dreamer_core.clinic.faults import FAULTS
-from dreamer_core.clinic.instruments import EXACT, RUNS, TRAINED, Instrument, Reading
+from dreamer_core.clinic.instruments import EXACT, RUNS, TRAINED, Reading
 from dreamer_core.clinic.instruments.reading import in_words
 from dreamer_core.clinic.subject import Subject
 from dreamer_core.errors import DreamerError
@@ -165,7 +165,8 @@ def examine(agent: Dreamer, runs: bool = False, report: Callable[[str], None] = 
     subject = Subject.of(agent)
     readings: dict[str, Reading] = {}
     stopped: dict[str, str] = {}
-    asked: dict[str, Instrument] = EXACT | TRAINED | (RUNS if runs else {})
+    # A healthy twin says nothing here: it would run the same functions as the agent.
+    asked = EXACT | TRAINED | ({name: each for name, each in RUNS.items() if name != "twin"} if runs else {})
     for name, instrument in asked.items():
         report(name)
         try:
