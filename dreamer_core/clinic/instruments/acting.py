@@ -15,12 +15,14 @@ from dreamer_core.clinic.subject import Subject
 from dreamer_core.trainer import evaluate
 
 SEEN_SAYS = {
+    "unit of observations": "measured unit of observations, over their standard deviation",
     "other units": "largest distance between what the encoder reads while acting and while learning",
     "h off": "how far h is from one step of the recurrence, or from 0 at an episode's start",
     "drawn while exploring": "how far two explorations from one state differ",
     "beyond the bounds": "how far an action goes beyond 1",
 }
 SEEN_HEALTHY: dict[str, Range] = {
+    "unit of observations": exactly(1, 0.01),
     "other units": exactly(0),
     "h off": exactly(0, 1e-4),
     "drawn while exploring": POSITIVE,
@@ -42,12 +44,13 @@ def read_by(module: nn.Module, call) -> Tensor:
 def measure_seen(subject: Subject) -> Reading:
     """The same observations while acting and while learning, in units that are not 1."""
     with apart(subject), torch.no_grad():
-        agent = specimen(subject)
+        agent, numbers = specimen(subject), {}
         model = agent.model
         window = scripted_window(agent, batch=16, rows=2)
         window = window._replace(observation=3 + 5 * window.observation)
         if model.measures:
             model.set_units(window.observation.flatten(0, 1))
+            numbers["unit of observations"] = float((model.scale / window.observation.flatten(0, 1).std(0)).mean())
         shown, first = window.observation[:, 0], (torch.arange(16) < 8).float()
         carry = Carry(torch.randn(16, model.rssm.deter), torch.randn(16, model.rssm.latent.size), window.action[:, 0])
         found: list[Carry] = []
@@ -55,7 +58,7 @@ def measure_seen(subject: Subject) -> Reading:
         learning = read_by(model.encoder, lambda: model.observe(window))
         h = model.rssm.step(*carry) * (1 - first[:, None])
         explored = [agent.policy(carry, shown, first, explore=True) for _ in range(2)]
-        numbers = {
+        numbers |= {
             "other units": float((acting - learning.reshape(16, 2, -1)[:, 0].view_as(acting)).abs().max()),
             "h off": float((found[0].h - h).abs().max()),
             "drawn while exploring": apart_by(*explored),
