@@ -125,3 +125,11 @@ def test_runs_are_made_if_asked_for(monkeypatch):
     assert report.healthy, "a noisy number accuses nobody"
     assert report.remarks == ["dashboard: x", "ladder: x"] and "A remark, since this number is noisy" in str(report)
     assert not any("No training run" in sentence for sentence in report.unknown)
+
+
+def test_a_world_that_is_not_here_is_no_illness():
+    agent = Dreamer(small(LEDGE), 2, 1)
+    agent.config.env = "NoSuchWorld-v0"
+    report = examine(agent)
+    assert report.healthy, str(report)
+    assert any("No episode could be played" in sentence for sentence in report.unknown)

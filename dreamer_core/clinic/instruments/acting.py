@@ -12,6 +12,7 @@ from dreamer_core.agent import Carry, Dreamer
 from dreamer_core.clinic.instruments.reading import POSITIVE, Instrument, Range, Reading, apart, exactly, numbers_reading
 from dreamer_core.clinic.instruments.specimen import OBSERVATION, scripted_window, specimen, specimen_config
 from dreamer_core.clinic.subject import Subject
+from dreamer_core.errors import EnvError
 from dreamer_core.trainer import evaluate
 
 SEEN_SAYS = {
@@ -88,14 +89,26 @@ def measure_repeated(subject: Subject) -> Reading:
         carry = Carry(torch.randn(16, rssm.deter), torch.randn(16, rssm.latent.size), scripted_window(agent, 16, 1).action[:, 0])
         shown, first = torch.randn(16, OBSERVATION), torch.zeros(16)
         numbers = {"beliefs and actions": apart_by(*(agent.policy(carry, shown, first, explore=False) for _ in range(2)))}
-        with ExitStack() as opened:
-            worlds = [envs.make_for(subject.config) for _ in range(EPISODES)]
-            opened.callback(envs.close, worlds, lambda sentence: None)
-            player = subject.given or in_its_world(subject, worlds[0])
-            seed = subject.config.evaluation.seed
-            one, other = (evaluate(player, worlds, seed).returns for _ in range(2))
+        try:
+            one, other = twice(subject)
+        except EnvError as error:
+            return numbers_reading(REPEATED_SAYS, REPEATED_HEALTHY, numbers, (f"No episode could be played: {error}.",))
         numbers["returns"] = float(np.abs(one - other).max() / (1 + np.abs(one).max()))
     return numbers_reading(REPEATED_SAYS, REPEATED_HEALTHY, numbers)
+
+
+def twice(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+    """The returns of the same episodes, played twice in the subject's world: (EPISODES,) each.
+
+    Raises:
+        EnvError: that world cannot be made here.
+    """
+    with ExitStack() as opened:
+        worlds = [envs.make_for(subject.config) for _ in range(EPISODES)]
+        opened.callback(envs.close, worlds, lambda sentence: None)
+        player = subject.given or in_its_world(subject, worlds[0])
+        seed = subject.config.evaluation.seed
+        return evaluate(player, worlds, seed).returns, evaluate(player, worlds, seed).returns
 
 
 def in_its_world(subject: Subject, env) -> Dreamer:
