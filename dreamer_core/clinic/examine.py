@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dreamer_core.agent import Dreamer
 from dreamer_core.classroom.call import one_line
 from dreamer_core.clinic.faults import FAULTS
-from dreamer_core.clinic.instruments import EXACT, RUNS, TRAINED, Instrument, Reading
+from dreamer_core.clinic.instruments import EXACT, RUNS, TRAINED, Reading
 from dreamer_core.clinic.instruments.reading import in_words
 from dreamer_core.clinic.subject import Subject
 from dreamer_core.errors import DreamerError
@@ -67,10 +67,10 @@ WHERE: dict[str, str] = {
     "noise": "imagine and RSSM.dream_step, gaussian_sample or categorical_sample",
     "starts": "dream_starts and Dreamer.dream",
     "target": "ema_update, and polyak in the settings",
-    "returns": "lambda_return and backup, SAC.returns",
+    "returns": "lambda_return and backup, SAC.returns, alive_weight",
     "density": "squashed_log_prob, tanh_normal_log_prob, Actor.sample",
     "objective": "pathwise_actor_loss, or soft_baseline, soft_advantage and score_actor_loss",
-    "seen": "see_and_act, WorldModel.encode and set_units",
+    "seen": "see_and_act, WorldModel.encode and set_units, observation_units",
     "repeated": "see_and_act: what it does where explore is False",
     "steps": "make_optimizer, SAC.make_optimizer and descend",
     "calibration": "the KL and its weight: does it train the prior?",
@@ -165,7 +165,8 @@ def examine(agent: Dreamer, runs: bool = False, report: Callable[[str], None] = 
     subject = Subject.of(agent)
     readings: dict[str, Reading] = {}
     stopped: dict[str, str] = {}
-    asked: dict[str, Instrument] = EXACT | TRAINED | (RUNS if runs else {})
+    # A healthy twin says nothing here: it would run the same functions as the agent.
+    asked = EXACT | TRAINED | ({name: each for name, each in RUNS.items() if name != "twin"} if runs else {})
     for name, instrument in asked.items():
         report(name)
         try:

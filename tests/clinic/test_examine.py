@@ -1,5 +1,6 @@
 """`examine`: never a false alarm, and the fault among the first two suspects."""
 
+import sys
 from dataclasses import replace
 
 import pytest
@@ -9,8 +10,9 @@ from dreamer_core.agent import Dreamer, ModelFree
 from dreamer_core.classroom import transplant
 from dreamer_core.classroom.lesson import EXERCISES
 from dreamer_core.clinic import examine
-from dreamer_core.clinic.examine import PATTERNS, suspects
+from dreamer_core.clinic.examine import PATTERNS, Report, suspects
 from dreamer_core.clinic.faults import ALL, FAULTS, suffering
+from dreamer_core.clinic.instruments import RUNS, Reading
 from dreamer_core.clinic.subject import small
 from dreamer_core.config import Config, from_dict, preset
 from dreamer_core.errors import DreamerError
@@ -108,3 +110,26 @@ def test_what_could_not_be_told_is_told():
     report = examine(Dreamer(small(LEDGE), 2, 1))
     assert any("empty replay buffer" in sentence for sentence in report.unknown)
     assert any("No training run" in sentence for sentence in report.unknown)
+
+
+def test_runs_are_made_if_asked_for(monkeypatch):
+    """The two runs, in the place of which something quick stands here; the twin is no use to an agent of one's own."""
+    asked = []
+
+    def pretend(name):
+        return replace(RUNS[name], measure=lambda subject: asked.append(name) or Reading({"x": 9.0}, {"x": (0.0, 1.0)}, None, "Off."))
+
+    monkeypatch.setattr(sys.modules[Report.__module__], "RUNS", {name: pretend(name) for name in RUNS})
+    report = examine(Dreamer(small(LEDGE), 2, 1), runs=True)
+    assert asked == ["dashboard", "ladder"]
+    assert report.healthy, "a noisy number accuses nobody"
+    assert report.remarks == ["dashboard: x", "ladder: x"] and "A remark, since this number is noisy" in str(report)
+    assert not any("No training run" in sentence for sentence in report.unknown)
+
+
+def test_a_world_that_is_not_here_is_no_illness():
+    agent = Dreamer(small(LEDGE), 2, 1)
+    agent.config.env = "NoSuchWorld-v0"
+    report = examine(agent)
+    assert report.healthy, str(report)
+    assert any("No episode could be played" in sentence for sentence in report.unknown)

@@ -134,7 +134,7 @@ def test_a_density_of_u_has_too_little_probability(readings):
 
 
 def test_every_instrument_is_in_the_tables():
-    assert set(WHERE) == set(INSTRUMENTS) == set(EXACT | TRAINED | RUNS)
+    assert set(WHERE) | {"twin"} == set(INSTRUMENTS) == set(EXACT | TRAINED | RUNS)
     for instrument in INSTRUMENTS.values():
         assert instrument.sentence and instrument.excludes and instrument.cannot, instrument.name
 
@@ -183,6 +183,22 @@ def test_a_wrong_action_row_and_a_lost_start_are_seen(monkeypatch):
     found = EXACT["rows"].measure(Subject.of(Dreamer(KINDS["dropin"], 2, 1)))
     assert found.numbers["action rows late"] == 1
     assert found.off["starts marked"] == "low"
+
+
+def test_weights_that_forget_earlier_ends_and_units_that_are_squares_are_seen(monkeypatch):
+    from dreamer_core import trajectories, world_model
+
+    monkeypatch.setattr(trajectories, "alive_weight", lambda cont: torch.cat([torch.ones_like(cont[:, :1]), cont[:, :-1]], 1))
+    assert list(EXACT["returns"].measure(Subject.healthy(KINDS["dropin"])).off) == ["weights off"]
+    monkeypatch.setattr(world_model, "observation_units", lambda rows: (rows.mean(0), rows.var(0)))
+    assert list(EXACT["seen"].measure(Subject.healthy(KINDS["dropin"])).off) == ["unit of observations"]
+
+
+def test_a_dream_that_acts_without_chance_is_seen(monkeypatch):
+    from dreamer_core.sac import Actor
+
+    monkeypatch.setattr(Actor, "draw", lambda self, state: self(state)[0])
+    assert EXACT["noise"].measure(Subject.healthy(KINDS["dropin"])).off == {"action spread": "low"}
 
 
 def test_a_target_that_wanders_is_seen(monkeypatch):

@@ -12,15 +12,18 @@ from dreamer_core.agent import Carry, Dreamer
 from dreamer_core.clinic.instruments.reading import POSITIVE, Instrument, Range, Reading, apart, exactly, numbers_reading
 from dreamer_core.clinic.instruments.specimen import OBSERVATION, scripted_window, specimen, specimen_config
 from dreamer_core.clinic.subject import Subject
+from dreamer_core.errors import EnvError
 from dreamer_core.trainer import evaluate
 
 SEEN_SAYS = {
+    "unit of observations": "measured unit of observations, over their standard deviation",
     "other units": "largest distance between what the encoder reads while acting and while learning",
     "h off": "how far h is from one step of the recurrence, or from 0 at an episode's start",
     "drawn while exploring": "how far two explorations from one state differ",
     "beyond the bounds": "how far an action goes beyond 1",
 }
 SEEN_HEALTHY: dict[str, Range] = {
+    "unit of observations": exactly(1, 0.01),
     "other units": exactly(0),
     "h off": exactly(0, 1e-4),
     "drawn while exploring": POSITIVE,
@@ -42,12 +45,13 @@ def read_by(module: nn.Module, call) -> Tensor:
 def measure_seen(subject: Subject) -> Reading:
     """The same observations while acting and while learning, in units that are not 1."""
     with apart(subject), torch.no_grad():
-        agent = specimen(subject)
+        agent, numbers = specimen(subject), {}
         model = agent.model
         window = scripted_window(agent, batch=16, rows=2)
         window = window._replace(observation=3 + 5 * window.observation)
         if model.measures:
             model.set_units(window.observation.flatten(0, 1))
+            numbers["unit of observations"] = float((model.scale / window.observation.flatten(0, 1).std(0)).mean())
         shown, first = window.observation[:, 0], (torch.arange(16) < 8).float()
         carry = Carry(torch.randn(16, model.rssm.deter), torch.randn(16, model.rssm.latent.size), window.action[:, 0])
         found: list[Carry] = []
@@ -55,7 +59,7 @@ def measure_seen(subject: Subject) -> Reading:
         learning = read_by(model.encoder, lambda: model.observe(window))
         h = model.rssm.step(*carry) * (1 - first[:, None])
         explored = [agent.policy(carry, shown, first, explore=True) for _ in range(2)]
-        numbers = {
+        numbers |= {
             "other units": float((acting - learning.reshape(16, 2, -1)[:, 0].view_as(acting)).abs().max()),
             "h off": float((found[0].h - h).abs().max()),
             "drawn while exploring": apart_by(*explored),
@@ -85,14 +89,26 @@ def measure_repeated(subject: Subject) -> Reading:
         carry = Carry(torch.randn(16, rssm.deter), torch.randn(16, rssm.latent.size), scripted_window(agent, 16, 1).action[:, 0])
         shown, first = torch.randn(16, OBSERVATION), torch.zeros(16)
         numbers = {"beliefs and actions": apart_by(*(agent.policy(carry, shown, first, explore=False) for _ in range(2)))}
-        with ExitStack() as opened:
-            worlds = [envs.make_for(subject.config) for _ in range(EPISODES)]
-            opened.callback(envs.close, worlds, lambda sentence: None)
-            player = subject.given or in_its_world(subject, worlds[0])
-            seed = subject.config.evaluation.seed
-            one, other = (evaluate(player, worlds, seed).returns for _ in range(2))
+        try:
+            one, other = twice(subject)
+        except EnvError as error:
+            return numbers_reading(REPEATED_SAYS, REPEATED_HEALTHY, numbers, (f"No episode could be played: {error}.",))
         numbers["returns"] = float(np.abs(one - other).max() / (1 + np.abs(one).max()))
     return numbers_reading(REPEATED_SAYS, REPEATED_HEALTHY, numbers)
+
+
+def twice(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+    """The returns of the same episodes, played twice in the subject's world: (EPISODES,) each.
+
+    Raises:
+        EnvError: that world cannot be made here.
+    """
+    with ExitStack() as opened:
+        worlds = [envs.make_for(subject.config) for _ in range(EPISODES)]
+        opened.callback(envs.close, worlds, lambda sentence: None)
+        player = subject.given or in_its_world(subject, worlds[0])
+        seed = subject.config.evaluation.seed
+        return evaluate(player, worlds, seed).returns, evaluate(player, worlds, seed).returns
 
 
 def in_its_world(subject: Subject, env) -> Dreamer:

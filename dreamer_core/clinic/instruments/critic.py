@@ -63,12 +63,14 @@ RETURNS_SAYS = {
     "discount": "weight of the next value, over what the settings say",
     "by hand": "largest distance of a return from the same one added up by hand",
     "bootstrap after an end": "the same as the first, in the actor-critic's own returns",
+    "weights off": "how far the weight of a dream's step is from the probability that the dream gets there",
 }
 RETURNS_HEALTHY: dict[str, Range] = {
     "worth after an end": exactly(0),
     "discount": exactly(1),
     "by hand": exactly(0, 1e-3),
     "bootstrap after an end": exactly(0),
+    "weights off": exactly(0, 1e-4),
 }
 
 
@@ -90,6 +92,9 @@ def measure_returns(subject: Subject) -> Reading:
         numbers["discount"] = float((last["on"] * value[:, -1]).sum() / value[:, -1].square().sum() / gamma) if gamma else 1.0
         found = returns.lambda_return(reward, cont, value, bonus, gamma, lam)
         numbers["by hand"] = float((found - added_up(reward, cont, value, bonus, gamma, lam)).abs().max())
+        dream = Trajectories(torch.randn(5, 5, 2), torch.randn(5, 4, 1), reward, cont, torch.rand(5))
+        reached = torch.stack([dream.weight * cont[:, :t].prod(1) for t in range(4)], 1)  # (N, H), the product of no factor is 1
+        numbers["weights off"] = float((dream.steps().weight - reached.flatten()).abs().max())
         if config.actor_critic == "sac" and gamma > 0:
             numbers["bootstrap after an end"] = own_returns(specimen(subject))
         else:

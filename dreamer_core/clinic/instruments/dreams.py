@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dreamer_core import imagine
@@ -11,6 +11,7 @@ from dreamer_core.clinic.instruments.reading import Instrument, Range, Reading, 
 from dreamer_core.clinic.instruments.specimen import scripted_window, specimen
 from dreamer_core.clinic.subject import Subject
 from dreamer_core.config import WorldModelConfig
+from dreamer_core.paper.actor_critic import CategoricalActor, NormalActor
 from dreamer_core.rssm import Beliefs
 from dreamer_core.viz.show import COLOURS, describe
 
@@ -19,6 +20,7 @@ COPIES, STEPS = 512, 4
 NOISE_SAYS = {
     "spread": "standard deviation of z's noise between dreams from one start",
     "memory": "correlation of z's noise between two steps",
+    "action spread": "standard deviation of the action's noise between them",
     "actions remembered": "correlation of the action's noise between two steps",
     "step off": "how far a dreamt h is from that of its state and action",
     "reward row off": "how far a dreamt reward is from that of the state it arrives with",
@@ -27,42 +29,29 @@ NOISE_SAYS = {
 NOISE_HEALTHY: dict[str, Range] = {
     "spread": (0.85, 1.15),
     "memory": (-0.2, 0.2),
+    "action spread": (0.85, 1.15),
     "actions remembered": (-0.25, 0.25),
     "step off": exactly(0, 1e-4),
     "reward row off": exactly(0, 1e-4),
 }
 
 
-class Recorded:
-    """An actor as it is, that keeps every sample it drew."""
-
-    def __init__(self, actor) -> None:
-        self.actor, self.drawn = actor, []
-
-    def draw(self, state: Tensor) -> Tensor:
-        """A sample of the actor: (..., F) -> (..., A)."""
-        self.drawn.append(self.actor.draw(state))
-        return self.drawn[-1]
-
-    def __getattr__(self, name: str):
-        return getattr(self.actor, name)
-
-
 def measure_noise(subject: Subject) -> Reading:
     """Dream many times from one start, and solve each state for the noise that made it."""
     with apart(subject), torch.no_grad():
         agent = specimen(subject)
-        rssm, actor = agent.model.rssm, Recorded(agent.sac.actor)
+        rssm, actor = agent.model.rssm, agent.sac.actor
         h, z = (torch.randn(1, size).expand(COPIES, -1) for size in (rssm.deter, rssm.latent.size))
         dream = imagine.imagine(agent.model, actor, h, z, torch.ones(COPIES), STEPS)
         hs, zs = dream.state.split([rssm.deter, rssm.latent.size], -1)  # (N, H + 1, ...)
         noise = centred(noise_of(zs[:, 1:], rssm.prior(hs[:, 1:]), subject.config.model))  # (N, H, Z)
         steps = [rssm.step(hs[:, t], zs[:, t], actor.squash(dream.pre_tanh[:, t])) - hs[:, t + 1] for t in range(STEPS)]
         reward = agent.model.predict_reward(dream.state[:, 1:])[0]
-        actions = centred(torch.stack(actor.drawn, 1)) if actor.drawn else torch.zeros(COPIES, STEPS, 1)
+        actions = centred(action_noise(actor, dream.state[:, :-1], dream.pre_tanh))  # (N, H, A)
         numbers = {
             "spread": float(noise[:, 0].square().mean().sqrt()),
             "memory": correlation(noise[:, 0], noise[:, 1]),
+            "action spread": float(actions[:, 0].square().mean().sqrt()),
             "actions remembered": correlation(actions[:, 0], actions[:, 1]),
             "step off": float(torch.stack(steps).abs().max()),
             "reward row off": float((reward - dream.reward).abs().max()),
@@ -78,6 +67,15 @@ def noise_of(z: Tensor, prior: Tensor, config: WorldModelConfig) -> Tensor:
         return (z - probs) / (probs * (1 - probs)).sqrt()
     mean, raw = prior.chunk(2, -1)
     return (z - mean) / (F.softplus(raw) + config.min_std)
+
+
+def action_noise(actor: nn.Module, state: Tensor, drawn: Tensor) -> Tensor:
+    """The noise with which samples of an actor were drawn, in standard deviations of its policy: (..., F), (..., A) -> (..., A)."""
+    if isinstance(actor, CategoricalActor):
+        probs = F.softmax(actor.net(state), -1)
+        return (drawn - probs) / (probs * (1 - probs)).sqrt()
+    mean, spread = actor(state)
+    return (drawn - mean) / (spread if isinstance(actor, NormalActor) else torch.exp(spread))
 
 
 def centred(x: Tensor) -> Tensor:

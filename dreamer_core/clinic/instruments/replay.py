@@ -63,8 +63,8 @@ def served_figure(served: Tensor) -> Figure:
     return describe(
         figure,
         alt=f"How often each of {len(served)} rows was served: {int(served.min())} to {int(served.max())} times; {never} rows never.",
-        caption="All rows should come up about as often as the dashed mean. At the oldest edge it is less, since fewer windows reach there; "
-        "at the newest it is more, since windows that would stick out are moved back.",
+        caption="All rows should come up about as often as the dashed mean: less at the oldest edge, which fewer windows reach, and "
+        "more at the newest, since windows that would stick out are moved back.",
     )
 
 
