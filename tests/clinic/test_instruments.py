@@ -100,6 +100,15 @@ def test_the_pattern_of_a_fault_shows(readings, name):
             assert found.off.get(what) == side, f"{name} should show in {number} ({side}), which is {found.numbers[what]}"
 
 
+def test_noise_of_a_categorical_z_is_told_as_well():
+    """Without chance each z is the likeliest class: there is no spread between dreams from one start."""
+    found = {
+        name: EXACT["noise"].measure(Subject.with_fault(FAULTS[name], KINDS["categorical"])).off for name in ("no_chance", "same_noise")
+    }
+    assert found["no_chance"].get("spread") == "low", found
+    assert found["same_noise"] == {"memory": "high"}, found
+
+
 def test_what_a_fault_does_to_a_number_is_what_paper_says(readings):
     right = {
         ("reward_row_early", "rows", "reward rows late"): -1,
