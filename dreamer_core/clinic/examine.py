@@ -67,7 +67,7 @@ WHERE: dict[str, str] = {
     "noise": "imagine and RSSM.dream_step, gaussian_sample or categorical_sample",
     "starts": "dream_starts and Dreamer.dream",
     "target": "ema_update, and polyak in the settings",
-    "returns": "lambda_return and backup, SAC.returns, alive_weight",
+    "returns": "lambda_return and backup, SAC.returns, alive_weight, twin_critic_loss",
     "density": "squashed_log_prob, tanh_normal_log_prob, Actor.sample",
     "objective": "pathwise_actor_loss, or soft_baseline, soft_advantage and score_actor_loss",
     "seen": "see_and_act, WorldModel.encode and set_units, observation_units",

@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from dreamer_core.agent import Dreamer
+from dreamer_core.classroom import transplant
+from dreamer_core.classroom.lesson import EXERCISES
 from dreamer_core.clinic.examine import PATTERNS, WHERE
 from dreamer_core.clinic.faults import ALL, FAULTS, suffering
 from dreamer_core.clinic.instruments import EXACT, INSTRUMENTS, RUNS, TRAINED, critic, reading, replay, rows, runs, steps
@@ -201,6 +203,29 @@ def test_weights_that_forget_earlier_ends_and_units_that_are_squares_are_seen(mo
     assert list(EXACT["returns"].measure(Subject.healthy(KINDS["dropin"])).off) == ["weights off"]
     monkeypatch.setattr(world_model, "observation_units", lambda rows: (rows.mean(0), rows.var(0)))
     assert list(EXACT["seen"].measure(Subject.healthy(KINDS["dropin"])).off) == ["unit of observations"]
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "accused"),
+    [
+        ("dreamer_core.agent:dream_starts", "any_end", "starts: weight elsewhere"),
+        ("dreamer_core.sac:twin_critic_loss", "weight_ignored", "returns: critic loss"),
+        ("dreamer_core.rssm:RSSM.observe_plain", "posterior_of_the_old_h", "recurrence: posterior off"),
+        ("dreamer_core.agent:see_and_act", "not_squashed", "seen: beyond the bounds"),
+        ("dreamer_core.latents:gaussian_kl", "half_log", "divergence: direction"),
+    ],
+)
+def test_learners_mistakes_that_are_no_fault_of_the_list_are_seen(target, name, accused):
+    (exercise,) = (each for each in EXERCISES.values() if each.target == target)
+    (mistake,) = (each for each in exercise.mistakes if each.name == name)
+    instrument, number = accused.split(": ")
+    right = transplant.current(exercise)
+    transplant.swap(exercise, mistake.wrong)
+    try:
+        found = EXACT[instrument].measure(Subject.healthy(KINDS["dropin"]))
+    finally:
+        transplant.swap(exercise, right)
+    assert number in found.off, f"{name} in {target} was not seen: {found.numbers}"
 
 
 def test_a_dream_that_acts_without_chance_is_seen(monkeypatch):

@@ -63,7 +63,7 @@ def measure_seen(subject: Subject) -> Reading:
             "other units": float((acting - learning.reshape(16, 2, -1)[:, 0].view_as(acting)).abs().max()),
             "h off": float((found[0].h - h).abs().max()),
             "drawn while exploring": apart_by(*explored),
-            "beyond the bounds": float((found[0].action.abs().max() - 1).clamp(min=0)),
+            "beyond the bounds": max(0.0, *(float(each.action.abs().max()) - 1 for each in (*found, *explored))),
         }
     return numbers_reading(SEEN_SAYS, SEEN_HEALTHY, numbers)
 

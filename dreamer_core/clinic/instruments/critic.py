@@ -63,6 +63,7 @@ RETURNS_SAYS = {
     "discount": "weight of the next value, over what the settings say",
     "by hand": "largest distance of a return from the same one added up by hand",
     "bootstrap after an end": "the same as the first, in the actor-critic's own returns",
+    "critic loss": "the critic's loss, over the one by hand",
     "weights off": "how far the weight of a dream's step is from the probability that the dream gets there",
 }
 RETURNS_HEALTHY: dict[str, Range] = {
@@ -70,6 +71,7 @@ RETURNS_HEALTHY: dict[str, Range] = {
     "discount": exactly(1),
     "by hand": exactly(0, 1e-3),
     "bootstrap after an end": exactly(0),
+    "critic loss": exactly(1),
     "weights off": exactly(0, 1e-4),
 }
 
@@ -96,7 +98,9 @@ def measure_returns(subject: Subject) -> Reading:
         reached = torch.stack([dream.weight * cont[:, :t].prod(1) for t in range(4)], 1)  # (N, H), the product of no factor is 1
         numbers["weights off"] = float((dream.steps().weight - reached.flatten()).abs().max())
         if config.actor_critic == "sac" and gamma > 0:
-            numbers["bootstrap after an end"] = own_returns(specimen(subject))
+            agent = specimen(subject)
+            numbers["bootstrap after an end"] = own_returns(agent)
+            numbers["critic loss"] = own_loss(agent)
         else:
             unknown = ("The returns of DreamerV3's actor-critic are looked at in their function alone.",)
     return numbers_reading(RETURNS_SAYS, RETURNS_HEALTHY, numbers, unknown)
@@ -126,6 +130,18 @@ def own_returns(agent: Dreamer) -> float:
         found.append(agent.sac.returns(Trajectories(state, drawn, reward, cont, torch.ones(n))) - reward)
     on, over = found
     return float((on * over).sum() / on.square().sum())
+
+
+def own_loss(agent: Dreamer) -> float:
+    """SAC's critic loss on random dreams over the weighted squared errors of both critics, added up by hand."""
+    state, drawn = torch.randn(7, 3, agent.model.rssm.features), torch.randn(7, 2, agent.action)
+    goal, weight = torch.randn(7, 2), torch.rand(7, 2)
+    batch = Trajectories(state, drawn, goal, torch.ones(7, 2), torch.ones(7))
+    with torch.no_grad():
+        loss, _ = agent.sac.critic_loss(batch, goal, weight)
+        one, other = agent.sac.q(state[:, :-1], torch.tanh(drawn))
+        by_hand = (weight * ((one - goal) ** 2 + (other - goal) ** 2)).sum() / 14
+    return float(loss / by_hand)
 
 
 TARGET = Instrument(

@@ -125,6 +125,7 @@ def measure_starts(subject: Subject) -> Reading:
         agent = specimen(subject)
         window = scripted_window(agent, batch=6)
         window.terminal[::2, -1] = 1
+        window.terminal[1, 2], window.first[1, 3] = 1, 1  # an end in the middle does not end what comes after it
         beliefs = Beliefs(*(part.detach() for part in agent.model.observe(window)))
         dream = agent.dream((window, beliefs))
         rows = window.first.shape[1]

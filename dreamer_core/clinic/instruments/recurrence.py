@@ -12,6 +12,7 @@ SAYS = {
     "action of its own row": "gradient of h of a row in the action that leaves the row",
     "first h": "gradient of the last h in the first",
     "across a start": "gradient of h after an episode's start in what came before it",
+    "posterior off": "how far a row's posterior is from that of its own h and observation",
     "h at a start": "largest entry of h on an episode's first row",
 }
 HEALTHY: dict[str, Range] = {
@@ -19,6 +20,7 @@ HEALTHY: dict[str, Range] = {
     "action of its own row": exactly(0, 1e-12),
     "first h": (1e-12, float("inf")),
     "across a start": exactly(0, 1e-12),
+    "posterior off": exactly(0, 1e-4),
     "h at a start": exactly(0, 1e-6),
 }
 
@@ -43,6 +45,10 @@ def measure(subject: Subject) -> Reading:
         numbers["action before"] = reach(beliefs.h[:, 3], actions[2])
         numbers["action of its own row"] = reach(beliefs.h[:, 3], actions[3])
         numbers["first h"] = reach(beliefs.h[:, -1], window.h)
+        with torch.no_grad():
+            plain = model.observe(window)  # without gradients the plain loop runs
+            own = [model.rssm.posterior(each.h, model.encode(window.observation)) for each in (beliefs, plain)]
+            numbers["posterior off"] = max(float((a - b.posterior).abs().max()) for a, b in zip(own, (beliefs, plain)))
         seam = torch.zeros_like(window.first)
         seam[:, 3] = 1
         after = model.observe(window._replace(first=seam)).h
