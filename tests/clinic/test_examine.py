@@ -98,7 +98,8 @@ def test_numbers_that_are_none_accuse():
     agent = Dreamer(small(LEDGE), 2, 1)
     with torch.no_grad():
         agent.sac.actor.net[-1].bias.fill_(torch.nan)
-    assert not examine(agent).healthy
+    report = examine(agent)
+    assert not report.healthy and report.accusing == {"steps: broken weights": "high"}, str(report)
 
 
 def test_an_agent_without_a_world_model_is_turned_away():

@@ -18,9 +18,12 @@ SAYS = {
         for part in ("model", "actor", "critic")
     },
     "old gradient kept": "share of a step's gradient that is still there in the next step",
+    "broken weights": "weights of this agent that are no finite number",
     "clipped to": "norm of a very long gradient after clipping, over the longest that the settings allow",
 }
-HEALTHY: dict[str, Range] = {name: exactly(1, 0.05) for name in SAYS} | {"old gradient kept": exactly(0, 1e-6)}
+HEALTHY: dict[str, Range] = {name: exactly(1, 0.05) for name in SAYS} | {
+    name: exactly(0, 1e-6) for name in ("old gradient kept", "broken weights")
+}
 
 
 def halves(agent: Dreamer) -> dict[str, tuple[nn.Module, str, float]]:
@@ -64,6 +67,8 @@ def measure(subject: Subject) -> Reading:
             descend(1e6 * clip * slope(params), agent.optimizers["model"], clip)
             numbers["clipped to"] = torch.tensor([norm(param) for param in params]).norm().item() / clip
     if subject.given is not None:
+        weights = [value for module in subject.given.modules.values() for value in module.parameters()]
+        numbers["broken weights"] = float(sum((~value.detach().isfinite()).sum() for value in weights))
         for name, (module, optimizer, rate) in halves(subject.given).items():
             numbers[f"{name} rate"] = began_with(subject.given, module, optimizer) / rate
     return numbers_reading(SAYS, HEALTHY, numbers)
