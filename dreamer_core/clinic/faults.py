@@ -614,7 +614,7 @@ ALL = (
     Fault(
         name="always_drawn",
         organ="acting and evaluating",
-        grade="invisible",
+        grade="misleading",
         target="dreamer_core.agent:see_and_act",
         wrong=always_drawn,
         sentence="Evaluation draws z and the action, where it should take the most likely ones.",
