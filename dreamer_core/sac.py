@@ -292,7 +292,7 @@ class SAC(nn.Module):
             baseline = soft_baseline(q, action.log_prob, self.alpha)
         advantage = soft_advantage(returns, log_prob, baseline, self.alpha)
         if self.config.normalize_advantage:
-            self.advantage_std.lerp_(advantage.std(unbiased=False), 0.05 if self.updates else 1.0)
+            self.advantage_std.lerp_(advantage.detach().std(unbiased=False), 0.05 if self.updates else 1.0)
             advantage = advantage / self.advantage_std.clamp(min=1e-3)
         return score_actor_loss(advantage, log_prob, weight), log_prob.detach().mean()
 

@@ -35,9 +35,9 @@ class Entry(NamedTuple):
 
 
 ENTRIES = (
-    Entry("o_t", "observation", "window.observation", "(B, T, O)", ("00", "01", "03", "05", "06", "11", "13", "14")),
+    Entry("o_t", "observation", "window.observation", "(B, T, O)", ("00", "01", "03", "05", "06", "10", "11", "13", "14")),
     Entry("a_t", "action that leaves row t, in [-1, 1]", "window.action", "(B, T, A)", ("00", "01", "03", "05", "06", "11", "14")),
-    Entry("r_t", "reward that arrives with row t", "window.reward", "(B, T)", ("00", "01", "04", "05", "06", "11", "14")),
+    Entry("r_t", "reward that arrives with row t", "window.reward", "(B, T)", ("00", "01", "04", "05", "06", "10", "11", "14")),
     Entry(r"\text{first}_t", "1 where an episode starts: no reward there, and h is 0", "window.first", "(B, T)", ("01", "04", "05", "06")),
     Entry(
         r"\text{terminal}_t",
@@ -51,13 +51,13 @@ ENTRIES = (
     Entry("h_0", "the h a window starts from, as stored", "window.h", "(B, D)", ("05", "06")),
     Entry(r"\text{age}", "updates since each stored state was computed", "replay.age(update)", "(R,)", ("06",)),
     Entry("e_t", "what the encoder makes of the observation", "embed", "(B, T, E)", ("03", "05", "13")),
-    Entry("h_t", "memory: what follows from the past", "beliefs.h", "(B, T, D)", ("00", "03", "05", "06", "07", "11", "13")),
+    Entry("h_t", "memory: what follows from the past", "beliefs.h", "(B, T, D)", ("00", "03", "05", "06", "07", "10", "11", "13")),
     Entry(
         "z_t",
         "what this row brings, or in a dream may bring: a sample",
         "beliefs.z",
         "(B, T, Z)",
-        ("00", "03", "05", "06", "07", "11", "13"),
+        ("00", "03", "05", "06", "07", "10", "11", "13"),
     ),
     Entry("s_t", "state (h, z): what every head reads", "beliefs.features", "(B, T, F)", ("00", "03", "04", "05", "07", "13")),
     Entry(
@@ -112,7 +112,7 @@ ENTRIES = (
         "both target critics: an average of Q over time",
         "sac.q_target(batch.state[:, :-1], torch.tanh(batch.pre_tanh))",
         "(2, N, H)",
-        ("02", "08", "09"),
+        ("02", "08", "09", "10"),
     ),
     Entry("R_t", "return: what the critics are fitted to", "sac.returns(batch)", "(N, H)", ("02", "08", "09")),
     Entry("b(s_t)", "baseline: the soft value, E[Q] + alpha entropy", "soft_baseline(q, log_prob, alpha)", "(N, H)", ("08",)),
