@@ -60,7 +60,9 @@ def reads(replay: Any, index: Tensor, episode: int, kind: str, told: str) -> Non
     """
     for name, size in SIZES.items():
         found = shaped(replay.read(name, index), (*index.shape, *size), f'`read("{name}", index)` of {tuple(index.shape)} rows')
-        agrees(found.float(), wanted(name, index, episode), f"{kind} {name}", f"{told}, `read` does not give the `{name}` that `add` was told.")
+        agrees(
+            found.float(), wanted(name, index, episode), f"{kind} {name}", f"{told}, `read` does not give the `{name}` that `add` was told."
+        )
 
 
 def counted(replay: Any, rows: int, stored: int) -> None:

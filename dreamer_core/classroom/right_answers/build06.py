@@ -1,7 +1,5 @@
 """A right answer to the build of notebook 06, written differently from the core's."""
 
-from collections import deque
-
 import torch
 
 from dreamer_core.errors import NotEnoughData
@@ -12,6 +10,8 @@ class Diary(Replay):
     """A queue of rows, each a dictionary, from which the oldest falls out: there are no slots."""
 
     def __init__(self, config, observation, action, deter, stoch, device="cpu", stored=torch.float32):
+        from collections import deque
+
         self.days, self.width = deque(maxlen=config.capacity), action
 
     def __len__(self):
