@@ -162,7 +162,8 @@ def check_draw(made: Any) -> None:
         hold(
             asked[0][:2] == (4, length),
             "other windows",
-            f"imagination.starts is 4, imagination.start_rows 3, and {rows} rows are stored: 4 windows of {length} rows are wanted. You asked "
+            f"imagination.starts is 4, imagination.start_rows 3, and {rows} rows are stored: 4 windows of {length} rows are wanted. You "
+            "asked "
             f"for {asked[0][0]} of {asked[0][1]}.",
         )
         hold(not asked[0][2], "fresh", "`fresh=True` is for the world model alone: it uses the online queue up.")
@@ -214,6 +215,7 @@ def check_weight(made: Any) -> None:
         agent = Sleeper(last=last)
         window, beliefs = handed(agent)
         weight = dreamt(made, agent, (window, beliefs)).weight
+        hold(bool((weight != 1).any()), "every start", "Every start weighs 1, though an episode has ended for good at one of them.")
         agrees(
             weight,
             1 - window.terminal[:, 3 - last :].flatten(),
@@ -293,7 +295,8 @@ def check_chance(made: Any) -> None:
     hold(
         len(set(used)) == len(used),
         "shared noise",
-        f"In 8 dreams of 3 steps, {len(used)} samples of z were made from {len(set(used))} draws of noise. Draw anew for every step and dream.",
+        f"In 8 dreams of 3 steps, {len(used)} samples of z were made from {len(set(used))} draws of noise. Draw anew "
+        "for every step and dream.",
     )
     hold(len(used) == 24, "samples", f"8 dreams of 3 steps make 24 samples of z. You made {len(used)}.")
 
@@ -376,15 +379,18 @@ DREAM = Build(
     ),
     hints=(
         (
-            "Four parts, one after the other: windows and beliefs; the starts h, z and weight; the loop; the readings. Get the shapes right "
+            "Four parts, one after the other: windows and beliefs; the starts h, z and weight; the loop; the readings. Get the shapes "
+            "right "
             "first: N = starts * last dreams. Everything happens under torch.no_grad()."
         ),
         (
-            "Windows: self.replay.sample(config.starts, min(config.start_rows, len(self.replay))) with config = self.config.imagination, then "
+            "Windows: self.replay.sample(config.starts, min(config.start_rows, len(self.replay))) with config = "
+            "self.config.imagination, then "
             "self.model.observe(window). Starts: part[:, -config.last:].flatten(0, 1) of beliefs.h, beliefs.z and 1 - window.terminal."
         ),
         (
-            "Loop, with state = torch.cat([h, z], -1): u = self.sac.actor.draw(state); h, z = rssm.dream_step(h, z, self.sac.actor.squash(u), "
+            "Loop, with state = torch.cat([h, z], -1): u = self.sac.actor.draw(state); h, z = rssm.dream_step(h, z, "
+            "self.sac.actor.squash(u), "
             "rssm.latent.noise(len(h))). Keep states (H + 1 of them) and u. Stack along axis 1. Rewards and ends come from state[:, 1:]."
         ),
     ),
@@ -530,7 +536,8 @@ def measured(made: Any, agent: Any, count: int = 3) -> Any:
         hold(
             value.shape == (4, STEPS + 1),
             "shape",
-            f"Of 2 episodes, 2 starts and {STEPS} steps, `{name}` has the shape {value.shape}; it should be (4, {STEPS + 1}): one line for each "
+            f"Of 2 episodes, 2 starts and {STEPS} steps, `{name}` has the shape {value.shape}; it should be (4, {STEPS + 1}): one line "
+            "for each "
             f"start, steps 0 to {STEPS}.",
         )
         hold(bool(np.isfinite(value).all()), "finite", f"`{name}` holds NaN or an infinite number.")
@@ -636,16 +643,18 @@ def check_mean(made: Any) -> None:
     torch.manual_seed(4)
     once, again = (measured(made, watcher(lucky=True), count=1).dream for _ in range(2))
     hold(not np.allclose(once, again), "no luck", "Two calls with count = 1 give the same dream: draw z from the prior, with fresh noise.")
-    found = measured(made, watcher(lucky=True), count=1500)
+    found, other = (measured(made, watcher(lucky=True), count=6000) for _ in range(2))
+    steady = np.allclose(found.dream, other.dream, atol=0.12)
+    hold(steady, "one run", "Two calls with count = 6000 differ as much as single dreams do. Are all `count` runs in the mean?")
     for episode, start, dream, seen in zip(*zip(*cases()), found.dream, found.posterior):
         real = episode.observation[start : start + STEPS + 1]
         # The world is linear, so the mean of many dreams is the dream without chance.
         calm = errors_by_hand([decoded_by_hand(s) for s in dream_by_hand(episode, start, STEPS, chance=0.0)], real)
         open_eyes = [decoded_by_hand(s) for s in watched_by_hand(episode, 0.0)[start : start + STEPS + 1]]
         told = "With `count` runs, the prediction is their mean: average the decoded observations, then take the error."
-        agrees(torch.tensor(dream), torch.tensor(calm, dtype=torch.float32), "mean", told, within=0.06)
+        agrees(torch.tensor(dream), torch.tensor(calm, dtype=torch.float32), "mean", told, within=0.08)
         calm_eyes = errors_by_hand(open_eyes, real)
-        agrees(torch.tensor(seen), torch.tensor(calm_eyes, dtype=torch.float32), "mean of posterior", told, within=0.06)
+        agrees(torch.tensor(seen), torch.tensor(calm_eyes, dtype=torch.float32), "mean of posterior", told, within=0.08)
 
 
 def check_ends(made: Any) -> None:
@@ -720,16 +729,19 @@ GROWTH = Build(
     ),
     hints=(
         (
-            "Begin with `persistence`: it needs no model. For each episode and each start, rows start .. start + steps are what happened, and "
+            "Begin with `persistence`: it needs no model. For each episode and each start, rows start .. start + steps are what "
+            "happened, and "
             "row `start` is the prediction for all of them. Return it three times and look at the list."
         ),
         (
             "Filter the whole episode once, `count` times side by side: observation.expand(count, ...), agent.model.encode, then "
-            "rssm.observe(h0, embed, action, first) with h0 = rssm.initial(count)[0] and zeros for first. No action leaves the last row: add a "
+            "rssm.observe(h0, embed, action, first) with h0 = rssm.initial(count)[0] and zeros for first. No action leaves the last "
+            "row: add a "
             "row of zeros. `posterior` decodes beliefs.features, rows start .. start + steps, and takes the mean over the runs."
         ),
         (
-            "The dream: h, z = beliefs.h[:, start], beliefs.z[:, start]; then for t from start to start + steps - 1: h, z = rssm.dream_step(h, "
+            "The dream: h, z = beliefs.h[:, start], beliefs.z[:, start]; then for t from start to start + steps - 1: h, z = "
+            "rssm.dream_step(h, "
             "z, action[:, t], rssm.latent.noise(count)). Keep all states, the first as well. Decode, average over the runs, then rms_error."
         ),
     ),
