@@ -437,7 +437,7 @@ class LastWindowWins(Plain):
 
 class AgeNotReset(Plain):
     def mark(self, slots, update):
-        pass
+        return slots, update
 
 
 class AgesBySlot(Plain):
