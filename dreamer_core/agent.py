@@ -17,7 +17,7 @@ from dreamer_core.errors import CheckpointError
 from dreamer_core.imagine import imagine
 from dreamer_core.optimize import descend, make_optimizer
 from dreamer_core.paper.actor_critic import DreamerV3ActorCritic
-from dreamer_core.replay import LatentReplay, Window
+from dreamer_core.replay import LatentReplay, Replay, Window
 from dreamer_core.returns import hoped_value, one_step_spread
 from dreamer_core.rssm import Beliefs
 from dreamer_core.sac import SAC, Actor
@@ -46,7 +46,7 @@ class Agent:
     sac: SAC
     modules: dict[str, nn.Module]
     optimizers: dict[str, torch.optim.Optimizer]
-    replay: LatentReplay
+    replay: Replay
     device: torch.device
     grad_steps = 0
 
@@ -354,7 +354,7 @@ class Dreamer(Agent):
         """Choose the units of rewards, and of observations again whenever the rows ever added have doubled (a full buffer stays full)."""
         self.measure_rewards()
         if self.model.measures and self.replay.count >= 2 * int(self.model.measured):
-            self.model.set_units(self.replay.data["observation"][: len(self.replay)], self.replay.count)
+            self.model.set_units(self.replay.read("observation", self.replay.kept()), self.replay.count)
 
     def learn_model(self) -> dict[str, Tensor]:
         """One update of the world model; refreshed states go back into the buffer."""

@@ -100,7 +100,78 @@ class Window(NamedTuple):
         return Window(*(part[:, start:stop] for part in self[:5]), self.h, self.index[:, start:stop])
 
 
-class LatentReplay:
+class Replay:
+    """What a buffer of rows can do for the agent, whatever it keeps them in: units of rewards, real transitions, checkpoints.
+
+    A class made of this one stores the rows. It has `__len__`, `add`, `set_action`, `read` and `window`, as `LatentReplay` has
+    them, and counts rows in `add`. How they lie in memory is its own affair.
+    """
+
+    FIELDS = ("observation", "action", "reward", "first", "terminal", "h", "z", "written")
+
+    count = 0  # rows ever added, which is the number of the next row
+    served = 0  # rows that went through the online queue
+    reward_unit = 1.0  # rewards are handed out in this unit
+    reward_rows = 0  # rows ever added when it was last chosen; 0: never yet
+
+    def kept(self) -> Tensor:
+        """The numbers of all rows that are stored, (rows,), in the order of a full ring's slots: row n stands at n % rows."""
+        rows = len(self)
+        return torch.arange(self.count - rows, self.count).roll(self.count % max(1, rows))
+
+    def arrivals(self) -> tuple[Tensor, Tensor]:
+        """The rewards (R,) of all rows that brought one, as they came, and whether the episode went on there: 1, or 0 at an end."""
+        rows = self.kept()
+        arrived = self.read("first", rows) == 0
+        return self.read("reward", rows)[arrived], 1 - self.read("terminal", rows)[arrived]
+
+    def newest(self, rows: int) -> tuple[np.ndarray, np.ndarray]:
+        """Observations (rows, O) and rewards (rows,) of the newest rows, oldest first, as they came."""
+        index = torch.arange(self.count - rows, self.count)
+        return self.read("observation", index).cpu().numpy(), self.read("reward", index).cpu().numpy()
+
+    def transitions(self, batch: int) -> Window:
+        """`batch` windows of two rows that do not cross an episode's start: one real transition each.
+
+        Raises:
+            NotEnoughData: no transition is stored.
+        """
+        index = torch.arange(self.count - len(self), self.count)
+        inside = self.read("first", index).cpu() == 0
+        inside[:1] = False  # its predecessor was overwritten
+        ends = index[inside]
+        if len(ends) == 0:
+            raise NotEnoughData("no transition is stored yet: take at least one step in the environment first")
+        return self.window(ends[torch.randint(len(ends), (batch,))] - 1, 2)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Filled rows (copies, as `read` gives them), the row count and the unit of rewards, for a checkpoint."""
+        rows = self.kept()
+        state = {"count": torch.tensor(self.count), "served": torch.tensor(self.served)} | self.unit()
+        return {name: self.read(name, rows) for name in self.FIELDS} | state
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """The inverse of `state_dict`, for an empty buffer: the rows are added again, one after the other."""
+        rows, count = len(state["first"]), int(state["count"])
+        self.count, self.served = count - rows, int(state.get("served", 0))
+        self.load_unit(state)
+        for n in range(self.count, count):
+            row = {name: state[name][n % rows] for name in self.FIELDS}
+            action, written = row.pop("action"), row.pop("written")
+            flags = {name: bool(row.pop(name)) for name in ("first", "terminal")}
+            self.add(reward=float(row.pop("reward")), update=int(written), **flags, **row)
+            self.set_action(action)
+
+    def unit(self) -> dict[str, Tensor]:
+        """The unit of rewards, and how many rows it was chosen from."""
+        return {"reward_unit": torch.tensor(self.reward_unit, dtype=torch.float64), "reward_rows": torch.tensor(self.reward_rows)}
+
+    def load_unit(self, state: dict[str, Tensor]) -> None:
+        """The inverse of `unit`; what was stored before there was one has the unit 1."""
+        self.reward_unit, self.reward_rows = float(state.get("reward_unit", 1)), int(state.get("reward_rows", 0))
+
+
+class LatentReplay(Replay):
     """A ring of rows, with the newest `capacity` kept.
 
     Rewards are stored as they come and handed out in units of `reward_unit`.
@@ -114,8 +185,6 @@ class LatentReplay:
         ConfigError: the memory does not hold so many rows.
     """
 
-    FIELDS = ("observation", "action", "reward", "first", "terminal", "h", "z", "written")
-
     def __init__(
         self,
         config: ReplayConfig,
@@ -127,10 +196,6 @@ class LatentReplay:
         stored: torch.dtype = torch.float32,
     ) -> None:
         self.config = config
-        self.count = 0  # rows ever added; row number n lives at n % capacity
-        self.served = 0  # rows that went through the online queue
-        self.reward_unit = 1.0
-        self.reward_rows = 0  # rows ever added when that was last chosen; 0: never yet
         shapes = {"observation": shape_of(observation), "action": (action,), "h": (deter,), "z": (stoch,)}
         types = {"observation": stored}
         row = sum(entries(shapes.get(name, ())) * types.get(name, torch.float32).itemsize for name in self.FIELDS)  # bytes
@@ -160,6 +225,10 @@ class LatentReplay:
     def set_action(self, action: Tensor) -> None:
         """The action (A,) that left the newest row."""
         self.data["action"][(self.count - 1) % self.config.capacity] = action
+
+    def read(self, name: str, index: Tensor) -> Tensor:
+        """A copy of one of the FIELDS in the rows of these numbers: index (...) -> (..., size of that field)."""
+        return self.data[name][(index % self.config.capacity).to(self.data[name].device)]
 
     def sample(self, batch: int, length: int, fresh: bool = False) -> Window:
         """`batch` windows of `length` rows, which start from their stored h or from zero as `start` says.
@@ -196,16 +265,9 @@ class LatentReplay:
     def window(self, start: Tensor, length: int) -> Window:
         """The windows that begin at the given row numbers (B,), each with the stored h of its first row."""
         index = start[:, None] + torch.arange(length)  # (B, T)
-        at = (index % self.config.capacity).to(self.data["h"].device)
-        rows = {name: self.data[name][at] for name in self.FIELDS[:5]}
+        rows = {name: self.read(name, index) for name in self.FIELDS[:5]}
         rows["reward"] = rows["reward"] / self.reward_unit
-        return Window(**rows, h=self.data["h"][at[:, 0]], index=index)
-
-    def arrivals(self) -> tuple[Tensor, Tensor]:
-        """The rewards (R,) of all rows that brought one, as they came, and whether the episode went on there: 1, or 0 at an end."""
-        rows = slice(len(self))
-        arrived = self.data["first"][rows] == 0
-        return self.data["reward"][rows][arrived], 1 - self.data["terminal"][rows][arrived]
+        return Window(**rows, h=self.read("h", index[:, 0]), index=index)
 
     def write_back(self, index: Tensor, h: Tensor, z: Tensor, update: int) -> None:
         """Store refreshed states: index (B, T), h (B, T, D), z (B, T, Z).
@@ -216,7 +278,7 @@ class LatentReplay:
         A row in several windows takes the states of one of them (`writers`).
         """
         if not self.config.write_back_zero:
-            starts_episode = self.data["first"][(index[:, 0] % self.config.capacity).to(h.device)] == 1  # where zero is the right h
+            starts_episode = self.read("first", index[:, 0]) == 1  # where zero is the right h
             exact = starts_episode | (h[:, 0] != 0).any(-1)  # (B,)
             index, h, z = index[exact.to(index.device)], h[exact], z[exact]
         index, h, z = recomputed(index, h, z)
@@ -226,46 +288,6 @@ class LatentReplay:
         self.data["z"][at] = z.transpose(0, 1).flatten(0, 1)[chosen.to(h.device)]
         self.data["written"][at] = float(update)
 
-    def newest(self, rows: int) -> tuple[np.ndarray, np.ndarray]:
-        """Observations (rows, O) and rewards (rows,) of the newest rows, oldest first."""
-        at = (torch.arange(self.count - rows, self.count) % self.config.capacity).to(self.data["h"].device)
-        return self.data["observation"][at].cpu().numpy(), self.data["reward"][at].cpu().numpy()
-
     def age(self, update: int) -> Tensor:
         """How many updates ago each stored state was computed, oldest row first (rows,)."""
         return ages(self.data["written"], self.count, update)
-
-    def transitions(self, batch: int) -> Window:
-        """`batch` windows of two rows that do not cross an episode's start: one real transition each.
-
-        Raises:
-            NotEnoughData: no transition is stored.
-        """
-        oldest = self.count - len(self)
-        index = torch.arange(oldest, self.count)
-        inside = self.data["first"][index % self.config.capacity].cpu() == 0
-        inside[:1] = False  # its predecessor was overwritten
-        ends = index[inside]
-        if len(ends) == 0:
-            raise NotEnoughData("no transition is stored yet: take at least one step in the environment first")
-        return self.window(ends[torch.randint(len(ends), (batch,))] - 1, 2)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Filled rows, the row count and the unit of rewards, for a checkpoint."""
-        state = {"count": torch.tensor(self.count), "served": torch.tensor(self.served)} | self.unit()
-        return {name: value[: len(self)].clone() for name, value in self.data.items()} | state
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """The inverse of `state_dict`."""
-        self.count, self.served = int(state["count"]), int(state.get("served", 0))
-        self.load_unit(state)
-        for name, value in self.data.items():
-            value[: len(self)] = state[name]
-
-    def unit(self) -> dict[str, Tensor]:
-        """The unit of rewards, and how many rows it was chosen from."""
-        return {"reward_unit": torch.tensor(self.reward_unit, dtype=torch.float64), "reward_rows": torch.tensor(self.reward_rows)}
-
-    def load_unit(self, state: dict[str, Tensor]) -> None:
-        """The inverse of `unit`; what was stored before there was one has the unit 1."""
-        self.reward_unit, self.reward_rows = float(state.get("reward_unit", 1)), int(state.get("reward_rows", 0))

@@ -315,11 +315,14 @@ def test_a_restored_buffer_is_the_same(rows):
     """Before the ring is full, when it just is, and after it went round."""
     replay = numbered_replay(rows, capacity=8, episode=4)
     replay.reward_unit, replay.reward_rows = 1 / 3, 4
+    refresh(replay, rows - 4, 3, update=7)
     state = {name: value.clone() for name, value in replay.state_dict().items()}
     other = numbered_replay(0, capacity=8)
     other.load_state_dict(state)
     assert len(other) == len(replay) and other.count == replay.count
     assert (other.reward_unit, other.reward_rows) == (1 / 3, 4), "the unit of rewards, to the last bit"
+    for name in replay.FIELDS:
+        assert torch.equal(other.data[name], replay.data[name]), f"the {name} of the rows"
     for buffer in (replay, other):
         buffer.add(observation=torch.ones(1), reward=0.0, first=False, terminal=False, h=torch.zeros(2), z=torch.zeros(1))
     draws = []

@@ -62,7 +62,7 @@ def main() -> None:
     trainer, rows = trained(config, watch)
     trainer.agent.save(ASSETS / f"{NAME}.safetensors")
     (ASSETS / f"{NAME}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    seen = trainer.agent.replay.data["observation"][: len(trainer.agent.replay)]
+    seen = trainer.agent.replay.read("observation", trainer.agent.replay.kept())
     np.save(ASSETS / f"{NAME}_seen.npy", seen.numpy().astype(np.float16))
     (ASSETS / "ages.bin").write_bytes(pack(minds))
     episode = play(trainer.agent, trainer.evaluation_envs[0], seed=20_003)

@@ -50,13 +50,13 @@ def rerun(agent: Dreamer) -> Rerun:
     """
     replay = agent.replay
     index = torch.arange(replay.count - len(replay), replay.count)
-    starts = replay.data["first"][index % replay.config.capacity].nonzero()
+    starts = replay.read("first", index).nonzero()
     if len(starts) == 0:
         raise NotEnoughData("the replay buffer holds no episode from its first row on, so nothing can be re-run: use a larger capacity")
     left_out = int(starts[0])
     # One long window: the `first` flags start h anew at each episode.
     window = replay.window(index[left_out : left_out + 1], len(index) - left_out)
-    stored = replay.data["h"][window.index[0] % replay.config.capacity]
+    stored = replay.read("h", window.index[0])
     return Rerun(window.index[0], stored, *(agent.model.observe(window).h[0] for _ in range(2)))
 
 
