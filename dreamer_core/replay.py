@@ -151,12 +151,17 @@ class Replay:
         return {name: self.read(name, rows) for name in self.FIELDS} | state
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """The inverse of `state_dict`, for an empty buffer: the rows are added again, one after the other."""
-        rows, count = len(state["first"]), int(state["count"])
-        self.count, self.served = count - rows, int(state.get("served", 0))
+        """The inverse of `state_dict`, for an empty buffer."""
+        self.served = int(state.get("served", 0))
         self.load_unit(state)
+        self.refill({name: state[name] for name in self.FIELDS}, int(state["count"]))
+
+    def refill(self, rows: dict[str, Tensor], count: int) -> None:
+        """Put the newest of `count` rows back, whatever the layout: one after the other. `rows` holds row n at n % rows."""
+        stored = len(rows["first"])
+        self.count = count - stored
         for n in range(self.count, count):
-            row = {name: state[name][n % rows] for name in self.FIELDS}
+            row = {name: values[n % stored] for name, values in rows.items()}
             action, written = row.pop("action"), row.pop("written")
             flags = {name: bool(row.pop(name)) for name in ("first", "terminal")}
             self.add(reward=float(row.pop("reward")), update=int(written), **flags, **row)
@@ -212,6 +217,12 @@ class LatentReplay(Replay):
 
     def __len__(self) -> int:
         return min(self.count, self.config.capacity)
+
+    def refill(self, rows: dict[str, Tensor], count: int) -> None:
+        """The same in one go: this ring lies as a saved buffer does."""
+        self.count = count
+        for name, value in self.data.items():
+            value[: len(self)] = rows[name]
 
     def add(self, *, observation: Tensor, reward: float, first: bool, terminal: bool, h: Tensor, z: Tensor, update: int = 0) -> None:
         """Append a row; `set_action` fills in the action once it is known."""

@@ -7,7 +7,7 @@ import torch
 from toys import model_config, numbered_replay, random_window
 
 from dreamer_core.errors import NotEnoughData
-from dreamer_core.replay import writers
+from dreamer_core.replay import Replay, writers
 from dreamer_core.world_model import WorldModel
 
 
@@ -330,6 +330,18 @@ def test_a_restored_buffer_is_the_same(rows):
         torch.manual_seed(1)
         draws.append(buffer.sample(20, 3))
     assert all(torch.equal(left, right) for left, right in zip(*draws)), "the restored buffer draws something else"
+
+
+@pytest.mark.parametrize("rows", [5, 8, 13])
+def test_a_buffer_of_another_layout_is_refilled_row_by_row(rows):
+    replay = numbered_replay(rows, capacity=8, episode=4)
+    refresh(replay, rows - 4, 3, update=7)
+    state = replay.state_dict()
+    other = numbered_replay(0, capacity=8)
+    Replay.refill(other, {name: state[name] for name in replay.FIELDS}, int(state["count"]))
+    assert other.count == replay.count
+    for name in replay.FIELDS:
+        assert torch.equal(other.data[name], replay.data[name]), f"the {name} of the rows"
 
 
 def test_a_saved_buffer_does_not_change_afterwards():

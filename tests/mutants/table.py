@@ -652,7 +652,8 @@ MUTANTS = {
         Mutant("drop-in SAC", "one transition for the whole batch", "return self.window(ends[torch.randint(len(ends), (batch,))] - 1, 2)", "return self.window(ends[torch.randint(len(ends), (1,))].expand(batch) - 1, 2)"),
         Mutant("runs", "a full ring is saved from its oldest row on", "torch.arange(self.count - rows, self.count).roll(self.count % max(1, rows))", "torch.arange(self.count - rows, self.count)"),
         Mutant("runs", "the restored buffer is one row short", "        for n in range(self.count, count):\n", "        for n in range(self.count, count - 1):\n"),
-        Mutant("runs", "the number of rows ever added is not restored", "rows, count = len(state[\"first\"]), int(state[\"count\"])", "rows = count = len(state[\"first\"])"),
+        Mutant("runs", "the number of rows ever added is not restored", "self.refill({name: state[name] for name in self.FIELDS}, int(state[\"count\"]))", "self.refill({name: state[name] for name in self.FIELDS}, len(state[\"first\"]))"),
+        Mutant("runs", "the oldest row is not put back", "            value[: len(self)] = rows[name]\n", "            value[1 : len(self)] = rows[name][1:]\n"),
         Mutant("runs", "a restored row has the action of none", "            self.set_action(action)\n", ""),
         Mutant("runs", "restored states count as written at update 0", "update=int(written), **flags", "**flags"),
         Mutant("online queue", "the queue runs though it was not asked for", "        if fresh and self.config.online:\n", "        if fresh:\n"),
@@ -662,7 +663,7 @@ MUTANTS = {
         Mutant("online queue", "the queue fills the whole batch with its first chunk", "            start[: len(queued)] = queued\n", "            start[:] = queued[0] if len(queued) else start\n"),
         Mutant("online queue", "what the queue served is not kept", "            queued, self.served = fresh_chunks(", "            queued, _ = fresh_chunks("),
         Mutant("online queue", "the place in the queue is not saved", "\"served\": torch.tensor(self.served)", "\"served\": torch.tensor(0)"),
-        Mutant("online queue", "the place in the queue is not restored", "self.count, self.served = count - rows, int(state.get(\"served\", 0))", "self.count, self.served = count - rows, self.served"),
+        Mutant("online queue", "the place in the queue is not restored", "        self.served = int(state.get(\"served\", 0))\n", ""),
     ],
     "agent.py": [
         Mutant("schedule", "rounds are counted from the first step on", "return max(0, config.env_steps // config.schedule.every - config.schedule.prefill // config.schedule.every)", "return max(0, config.env_steps // config.schedule.every)"),
