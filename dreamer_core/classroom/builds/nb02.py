@@ -1,7 +1,9 @@
 """Notebook 02: the actor, both critics, and an update of SAC."""
 
 import copy
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +13,9 @@ from torch.nn import functional as F
 from dreamer_core.classroom.build import Build, Property, agrees, hold, shaped, slope
 from dreamer_core.classroom.spec import Mistake
 from dreamer_core.config import SACConfig
-from dreamer_core.sac import Action, Actor, TwinQ, ema_update, squashed_log_prob
+from dreamer_core.returns import alive_weight
+from dreamer_core.sac import SAC, Action, Actor, TwinQ, ema_update, squashed_log_prob
+from dreamer_core.trajectories import Trajectories
 
 FEATURES, MOTORS = 5, 2
 LEADS = ((6,), (3, 4), (1,), ())  # what may stand before the last axis
@@ -826,4 +830,529 @@ CRITICS = Build(
     ),
 )
 
-BUILDS = [ACTOR, CRITICS]
+
+# --- 2.C the update ---------------------------------------------------------------------------------
+
+NARROW = -9.0  # a log std so small that a sample is its mean, but for a ten-thousandth: then every step can be foretold
+NAMES = ("critic_loss", "actor_loss", "q_mean", "return_mean", "entropy", "actor_grad_norm", "critic_grad_norm")
+
+
+class Scene(NamedTuple):
+    """A small SAC whose weights are all different, rows to learn from, and an optimiser whose step is the gradient itself."""
+
+    sac: SAC
+    batch: Trajectories
+    optimizer: torch.optim.Optimizer
+
+
+def scene(rows: int = 8, horizon: int = 1, **settings: Any) -> Scene:
+    """Plain SAC with settings of its own; no entropy and hardly any chance, unless they are asked for."""
+    usual = {"units": 8, "layers": 1, "gamma": 0.9, "polyak": 0.75, "clip_norm": 1e9, "alpha": 0.0}
+    config = SACConfig(**(usual | {"log_std_min": NARROW, "log_std_max": NARROW, "alpha_final": settings.get("alpha", 0.0)} | settings))
+    sac = SAC(config, FEATURES, MOTORS)
+    with torch.no_grad():
+        for parameter in sac.parameters():
+            parameter.normal_(std=0.5)
+    return Scene(sac, some_rows(rows, horizon), gradient_itself(sac))
+
+
+def even(at: Scene) -> Scene:
+    """The same, in which every trajectory counts alike."""
+    return at._replace(batch=at.batch._replace(weight=torch.ones_like(at.batch.weight)))
+
+
+def some_rows(rows: int, horizon: int) -> Trajectories:
+    """N trajectories of H steps in which no two numbers are alike."""
+    cont, weight = 0.3 + 0.7 * torch.rand(rows, horizon), 0.5 + torch.rand(rows)
+    state, pre_tanh = torch.randn(rows, horizon + 1, FEATURES), 0.8 * torch.randn(rows, horizon, MOTORS)
+    return Trajectories(state, pre_tanh, torch.randn(rows, horizon), cont, weight)
+
+
+def gradient_itself(sac: SAC) -> torch.optim.Optimizer:
+    """Gradient descent with the rate 1, in the two groups that `SAC.make_optimizer` makes."""
+    return torch.optim.SGD([{"params": list(sac.actor.parameters())}, {"params": list(sac.q.parameters())}], lr=1.0)
+
+
+class Step(NamedTuple):
+    """What an update has done: steps downhill (before less after), the target as it is now, and the report."""
+
+    actor: Tensor
+    critics: Tensor
+    target: Tensor
+    report: dict
+
+
+def flat(module: nn.Module) -> Tensor:
+    """All weights in a row."""
+    return torch.cat([each.detach().flatten() for each in module.parameters()])
+
+
+def done(made: Callable, at: Scene) -> Step:
+    """One call of the learner's update."""
+    sac = at.sac
+    actor, critics = flat(sac.actor), flat(sac.q)
+    report = made(sac, at.batch, at.optimizer)
+    hold(report is not None, "nothing", "The update gives None. It returns its metrics, a dict.")
+    hold(
+        isinstance(report, dict),
+        "no dict",
+        f"The update gives a {type(report).__name__}. It returns its metrics, a dict from name to number.",
+    )
+    return Step(actor - flat(sac.actor), critics - flat(sac.q), flat(sac.q_target), report)
+
+
+def uphill(loss: Tensor, module: nn.Module) -> Tensor:
+    """The gradient of a loss for all weights of a module, in a row."""
+    return torch.cat([each.flatten() for each in slope(loss, *module.parameters())])
+
+
+def alike(one: Tensor, other: Tensor) -> bool:
+    """Equal but for the chance that is left."""
+    return float((one - other).norm()) <= 0.02 * float(other.norm()) + 1e-5
+
+
+def is_step(step: Tensor, wanted: Tensor, others: dict[str, tuple[Tensor, str]], kind: str, sentence: str) -> None:
+    """Nothing if a step is the wanted one; else the first of the other steps that it is.
+
+    Args:
+        others: by kind, steps that are wrong in a known way, with a sentence.
+
+    Raises:
+        Wrong: it is another.
+    """
+    if not alike(step, wanted):
+        for name, (other, said) in others.items():
+            hold(not alike(step, other), name, said)
+        hold(False, kind, sentence)
+
+
+def smaller(q: Tensor) -> Tensor:
+    """The smaller of two critics."""
+    return q.amin(0)
+
+
+def expected_log_prob(mean: Tensor, log_std: Tensor) -> Tensor:
+    """E[log pi] of a narrow policy: at its mean, less 1/2 for each motor's squared noise."""
+    return density(mean, log_std, mean) - 0.5 * MOTORS
+
+
+@torch.no_grad()
+def one_step_target(
+    at: Scene, critics: nn.Module | None = None, pick: Callable = smaller, alpha: float = 0.0, gamma: float = 0.9
+) -> Tensor:
+    """r + gamma c V in the states reached, (N, H), by the learner's own policy."""
+    reached = at.batch.state[:, 1:]
+    mean, log_std = at.sac.actor(reached)
+    value = pick((critics or at.sac.q_target)(reached, torch.tanh(mean))) - alpha * expected_log_prob(mean, log_std)
+    return at.batch.reward + gamma * at.batch.cont * value
+
+
+def whole_weight(batch: Trajectories) -> Tensor:
+    """(N, H)."""
+    return batch.weight[:, None] * alive_weight(batch.cont)
+
+
+def critics_step(at: Scene, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """The gradient that fits both fast critics to a target."""
+    weight = whole_weight(at.batch) if weight is None else weight
+    q = at.sac.q(at.batch.state[:, :-1], torch.tanh(at.batch.pre_tanh))
+    return uphill(((q - target).square() * weight).mean((1, 2)).sum(), at.sac.q)
+
+
+def climb(
+    at: Scene, critics: nn.Module | None = None, pick: Callable = smaller, alpha: float = 0.0, weight: Tensor | None = None
+) -> Tensor:
+    """What a narrow policy descends: -mean[w (min Q(s, tanh(mean)) - alpha log pi)]."""
+    state, weight = at.batch.state[:, :-1], whole_weight(at.batch) if weight is None else weight
+    mean, log_std = at.sac.actor(state)
+    value = pick((critics or at.sac.q_target)(state, torch.tanh(mean))) - alpha * density(mean, log_std, mean)
+    return -(value * weight).mean()
+
+
+def check_target(made: Callable) -> None:
+    """What the fast critics regress on, without entropy."""
+    at = even(scene())
+    sac, unended = at.sac, at._replace(batch=at.batch._replace(cont=torch.ones_like(at.batch.cont)))
+    others = {
+        "fast bootstrap": (
+            one_step_target(at, sac.q),
+            "The target asks the fast critics. v1 asks the target critics, self.q_target, and them alone.",
+        ),
+        "larger": (
+            one_step_target(at, pick=lambda q: q.amax(0)),
+            "The target takes the larger of both values. It is the smaller one that counts.",
+        ),
+        "mean": (
+            one_step_target(at, pick=lambda q: q.mean(0)),
+            "The target takes the mean of both values. It is the smaller one that counts.",
+        ),
+        "cont": (one_step_target(unended), "`batch.cont` plays no part in the target: what ended has no future."),
+        "gamma": (one_step_target(at, gamma=1.0), "The future in the target is not discounted by config.gamma."),
+        "reward alone": (at.batch.reward, "The target is the reward alone: what follows is missing."),
+    }
+    right = critics_step(at, one_step_target(at))
+    steps = {kind: (critics_step(at, target), said) for kind, (target, said) in others.items()}
+    steps["reached"] = (
+        right + uphill(climb(at, sac.q), sac.q),
+        "The actor's loss moves the fast critics as well: it asks self.q, and shall ask self.q_target.",
+    )
+    steps["still"] = (torch.zeros_like(right), "The critics do not move at all.")
+    is_step(
+        done(made, at).critics,
+        right,
+        steps,
+        "critic step",
+        "The fast critics do not step towards the one-step target. Write it out: one action in each state reached, the smaller "
+        "target critic, backup; then twin_critic_loss of exercise 2.5.",
+    )
+
+
+def check_soft_target(made: Callable) -> None:
+    """The same with entropy: once, with its sign."""
+    at = even(scene(rows=1500, alpha=0.5))
+    others = {
+        "no entropy": (0.0, "The target holds no entropy: V is the *soft* value, exercise 2.3."),
+        "entropy sign": (-0.5, "The target's entropy has the wrong sign: a less likely action is worth more, Q - alpha log pi."),
+        "entropy twice": (1.0, "The target counts the entropy of the state reached twice."),
+    }
+    right = critics_step(at, one_step_target(at, alpha=0.5))
+    steps = {kind: (critics_step(at, one_step_target(at, alpha=alpha)), said) for kind, (alpha, said) in others.items()}
+    sentence = "With an entropy weight of 0.5 the critics step elsewhere than towards the soft target. See first that `target` holds."
+    is_step(done(made, at).critics, right, steps, "soft target", sentence)
+    at = even(scene(rows=1500, alpha=0.0, alpha_final=1.0, alpha_updates=4))
+    at.sac.updates.fill_(2)
+    right, fixed = (critics_step(at, one_step_target(at, alpha=alpha)) for alpha in (0.5, 0.0))
+    steps = {"alpha fixed": (fixed, "The entropy weight is config.alpha for ever. It may move while the agent learns: use self.alpha.")}
+    is_step(done(made, at).critics, right, steps, "alpha", "The entropy weight of the target is not self.alpha.")
+
+
+def check_actor_step(made: Callable) -> None:
+    """What the actor climbs."""
+    at = even(scene(alpha=0.5))
+    right = uphill(climb(at, alpha=0.5), at.sac.actor)
+    others = {
+        "actor still": (torch.zeros_like(right), "The actor does not move: its sample carries no gradient, or its loss is not in the sum."),
+        "downhill": (-right, "The actor goes the wrong way: the loss is *minus* what it wants more of."),
+        "fast actor": (
+            uphill(climb(at, at.sac.q, alpha=0.5), at.sac.actor),
+            "The actor climbs the fast critics. In v1 it climbs self.q_target.",
+        ),
+        "actor larger": (
+            uphill(climb(at, pick=lambda q: q.amax(0), alpha=0.5), at.sac.actor),
+            "The actor climbs the larger of both values. It is the smaller one that counts.",
+        ),
+        "actor mean": (
+            uphill(climb(at, pick=lambda q: q.mean(0), alpha=0.5), at.sac.actor),
+            "The actor climbs the mean of both values. It is the smaller one that counts.",
+        ),
+        "actor without entropy": (uphill(climb(at), at.sac.actor), "The actor does not care for its entropy: it climbs Q - alpha log pi."),
+        "actor entropy sign": (
+            uphill(climb(at, alpha=-0.5), at.sac.actor),
+            "The actor's entropy has the wrong sign: it climbs Q - alpha log pi, so a less likely action counts more.",
+        ),
+    }
+    is_step(
+        done(made, at).actor,
+        right,
+        others,
+        "actor step",
+        "The actor's step is not the gradient of min Q - alpha log pi, at an action drawn anew in each state.",
+    )
+
+
+def check_weights(made: Callable) -> None:
+    """How much each step counts, for critics and actor, where the target is the reward alone."""
+    at = scene(horizon=3, gamma=0.0)
+    batch = at.batch
+    wrong = {
+        "unweighted": (
+            torch.ones_like(batch.cont),
+            "`batch.weight` and the chance that a trajectory still runs play no part in the {}' loss.",
+        ),
+        "alive alone": (alive_weight(batch.cont), "`batch.weight` plays no part in the {}' loss."),
+        "weight alone": (
+            batch.weight[:, None].expand_as(batch.cont),
+            "The {}' loss counts steps after the end as well: alive_weight(batch.cont) is missing.",
+        ),
+    }
+    target, whole = batch.reward, whole_weight(batch)
+    critics = {f"critics {kind}": (critics_step(at, target, weight), said.format("critics")) for kind, (weight, said) in wrong.items()}
+    critics["critics divided"] = (
+        critics_step(at, target, whole / whole.mean()),
+        "The critics' loss is divided by the sum of the weights. The mean is the plain one, as in exercise 2.5.",
+    )
+    actor = {
+        f"actor {kind}": (uphill(climb(at, weight=weight), at.sac.actor), said.replace("{}' loss", "actor's loss"))
+        for kind, (weight, said) in wrong.items()
+    }
+    right = critics_step(at, target), uphill(climb(at), at.sac.actor)
+    step = done(made, at)
+    is_step(
+        step.critics, right[0], critics, "critics weights", "With trajectories of three steps the critics' step is not the weighted one."
+    )
+    is_step(step.actor, right[1], actor, "actor weights", "With trajectories of three steps the actor's step is not the weighted one.")
+
+
+def check_descent(made: Callable, make: Callable[..., Scene]) -> None:
+    """Old gradients are forgotten, each half is clipped for itself, and the rows stay as they are."""
+    at = make()
+    before = [each.clone() for each in at.batch]
+    spoilt = at._replace(sac=copy.deepcopy(at.sac))
+    spoilt = spoilt._replace(optimizer=gradient_itself(spoilt.sac))
+    for group in spoilt.optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.full_like(parameter, 3.0)
+    clean, other = done(made, at), done(made, spoilt)
+    unchanged = all(torch.equal(a, b) for a, b in zip(before, at.batch))
+    hold(unchanged, "rows changed", "The update changes its batch in place. Other updates still need it.")
+    hold(
+        alike(clean.critics, other.critics) and alike(clean.actor, other.actor),
+        "old gradients",
+        "Gradients of an earlier update are added to those of this one: call optimizer.zero_grad() first (descend does).",
+    )
+    at = make(clip_norm=0.05)
+    step = done(made, at)
+    sizes = float(step.actor.norm()), float(step.critics.norm())
+    hold(min(sizes) > 0, "no step", f"The {'actor' if sizes[0] == 0 else 'critics'} did not step at all.")
+    hold(
+        max(sizes) < 0.0501,
+        "not clipped",
+        f"With clip_norm = 0.05 the steps have the norms {sizes[0]:.3g} (actor) and {sizes[1]:.3g} (critics): gradients are not clipped.",
+    )
+    hold(
+        min(sizes) > 0.0499,
+        "clipped together",
+        f"With clip_norm = 0.05 the steps have the norms {sizes[0]:.3g} (actor) and {sizes[1]:.3g} (critics). Each half is clipped for itself: "
+        "a large gradient of the critics must not shrink the actor's.",
+    )
+
+
+def check_average(made: Callable, make: Callable[..., Scene]) -> None:
+    """The target follows, after the step."""
+    at = make()
+    old, fast = flat(at.sac.q_target), flat(at.sac.q)
+    step = done(made, at)
+    new = fast - step.critics
+    others = {
+        "no average": (old, "The target critics stay as they were: ema_update is missing, or has nothing to do."),
+        "average too early": (0.75 * old + 0.25 * fast, "The target critics follow before the fast ones have taken their step."),
+        "average turned": (0.25 * old + 0.75 * new, "polyak is how much of the *target* stays: 0.75 stays here, and 0.25 is new."),
+        "copied": (new, "The target critics are a copy of the fast ones. They follow slowly: ema_update with config.polyak."),
+    }
+    is_step(
+        step.target, 0.75 * old + 0.25 * new, others, "average", "The target critics do not follow by config.polyak, once in each update."
+    )
+
+
+def check_report(made: Callable) -> None:
+    """The metrics, and the counter, where the target is the reward alone."""
+    at = scene(rows=1500, alpha=0.3, gamma=0.0)
+    clipped = at._replace(sac=copy.deepcopy(at.sac))
+    clipped.sac.config.clip_norm = 0.05
+    with torch.no_grad():
+        q = at.sac.q(at.batch.state[:, :-1], torch.tanh(at.batch.pre_tanh)).mean()
+        entropy = -expected_log_prob(*at.sac.actor(at.batch.state[:, :-1])).mean()
+    step = done(made, at)
+    report = step.report
+    has_names(report)
+    counted(at.sac, 1)
+    agrees(float(report["q_mean"]), float(q), "q_mean", "`q_mean` is the mean of both fast critics before the step.", 1e-3)
+    agrees(float(report["return_mean"]), float(at.batch.reward.mean()), "return_mean", "`return_mean` is the mean of the targets.", 1e-3)
+    sentence = "`entropy` is minus the mean of log pi of the actions drawn for the actor's loss."
+    agrees(float(report["entropy"]), float(entropy), "entropy", sentence, 0.2)
+    check_norms(step, done(made, clipped._replace(optimizer=gradient_itself(clipped.sac))))
+
+
+def check_norms(step: Step, clipped: Step) -> None:
+    """The norms reported are those before clipping: of the whole step that is taken without."""
+    for name, whole in (("actor_grad_norm", step.actor.norm()), ("critic_grad_norm", step.critics.norm())):
+        for report in (step.report, clipped.report):
+            off = abs(float(report[name]) - float(whole))
+            said = f"`{name}` is the norm of that gradient before clipping, {float(whole):.3g} here. Yours is {float(report[name]):.3g}."
+            hold(off < 0.05 * float(whole) + 1e-6, name, said)
+
+
+def has_names(report: dict) -> None:
+    """All metrics are there, one number each."""
+    missing = [name for name in NAMES if name not in report]
+    hold(not missing, "names", f"The metrics lack {', '.join(map(repr, missing))}.")
+    for name in NAMES:
+        shaped(torch.as_tensor(report[name]), (), f"The metric {name!r}")
+        hold(
+            not getattr(report[name], "requires_grad", False),
+            "attached",
+            f"The metric {name!r} still carries a gradient, and would keep all of this update's tensors alive: detach it.",
+        )
+
+
+def counted(sac: SAC, before: int) -> None:
+    """`self.updates` has risen by one."""
+    hold(
+        isinstance(sac.updates, Tensor) and int(sac.updates) == before,
+        "counter",
+        f"After one update `self.updates` is {sac.updates}, it should be {before} in a tensor: self.updates += 1. alpha's schedule reads it.",
+    )
+
+
+def check_bandit(made: Callable) -> None:
+    """A hundred and twenty updates on a world of one step: the best action is 0.5 and 0.5."""
+    torch.manual_seed(4)
+    sac = SAC(SACConfig(units=16, layers=1, polyak=0.7, alpha=0.01, alpha_final=0.01, actor_lr=5e-2, critic_lr=5e-2), FEATURES, MOTORS)
+    optimizer = sac.make_optimizer()
+    for _ in range(120):
+        batch = some_rows(64, 1)
+        away = (torch.tanh(batch.pre_tanh) - 0.5).square().sum(-1)
+        made(sac, batch._replace(reward=-away, cont=torch.zeros(64, 1)), optimizer)
+    with torch.no_grad():
+        off = float((sac.actor.mode(torch.randn(50, FEATURES)) - 0.5).abs().mean())
+    hold(off < 0.2, "does not learn", f"After 120 updates in a world of one step, whose best action is 0.5, the actor is off by {off:.2f}.")
+
+
+def updating(
+    bootstrap: str = "q_target",
+    climbs: str = "q_target",
+    entropy: bool = True,
+    cont: bool = True,
+    pick: Callable = smaller,
+    attached: bool = True,
+    weighted: bool = True,
+    together: bool = False,
+    forgets: bool = True,
+    average: str = "after",
+    counts: bool = True,
+) -> Callable:
+    """An update that is right but for what the arguments say."""
+
+    def update(self, batch, optimizer):
+        weight = batch.weight[:, None] * alive_weight(batch.cont) if weighted else torch.ones_like(batch.cont)
+        with torch.no_grad():
+            reached = batch.state[:, 1:]
+            following = self.actor.sample(reached)
+            value = pick(getattr(self, bootstrap)(reached, torch.tanh(following.pre_tanh)))
+            value = value - self.alpha * following.log_prob if entropy else value
+            target = batch.reward + self.config.gamma * (batch.cont if cont else 1) * value
+        q = self.q(batch.state[:, :-1], torch.tanh(batch.pre_tanh))
+        critic_loss = ((q - target).square() * weight).mean((1, 2)).sum()
+        state = batch.state[:, :-1]
+        with torch.set_grad_enabled(attached):
+            action = self.actor.sample(state)
+        best = pick(getattr(self, climbs)(state, torch.tanh(action.pre_tanh))) - self.alpha * action.log_prob
+        actor_loss = -(best * weight).mean()
+        if forgets:
+            optimizer.zero_grad()
+        (critic_loss + actor_loss).backward()
+        halves = [list(self.actor.parameters()), list(self.q.parameters())]
+        norms = [torch.cat([each.grad.flatten() for each in half if each.grad is not None] or [torch.zeros(1)]).norm() for half in halves]
+        for group in [halves[0] + halves[1]] if together else halves:
+            nn.utils.clip_grad_norm_(group, self.config.clip_norm)
+        if average == "before":
+            ema_update(self.q_target, self.q, self.config.polyak)
+        optimizer.step()
+        if average == "after":
+            ema_update(self.q_target, self.q, self.config.polyak)
+        if counts:
+            self.updates += 1
+        numbers = critic_loss, actor_loss, q.mean(), target.mean(), -action.log_prob.mean(), *norms
+        return {name: number.detach() for name, number in zip(NAMES, numbers)}
+
+    return update
+
+
+def clips_by_norm(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether gradients are clipped as v1 does, and not by the paper's rule."""
+    return all(group["clip"].keywords["config"].clip == "norm" for group in optimizer.param_groups if "clip" in group)
+
+
+def plain_sac(self: SAC, batch: Trajectories, optimizer: torch.optim.Optimizer) -> bool:
+    """Whether SAC learns from one soft step and climbs the critic's slope."""
+    config = self.config
+    one_step = config.actor_grad == "pathwise" and config.lam == 0 and config.soft
+    return one_step and not config.return_range and clips_by_norm(optimizer)
+
+
+UPDATE = Build(
+    id="2.C",
+    title="The whole update",
+    minutes=45,
+    difficulty=2,
+    importance=3,
+    reference=SAC.update,
+    target="dreamer_core.sac:SAC.update",
+    suits=plain_sac,
+    properties=(
+        Property("target", "The fast critics step towards r + gamma c min Q of the target critics.", check_target),
+        Property("entropy", "The target is soft, with the entropy weight of now.", check_soft_target),
+        Property("actor", "The actor climbs min Q - alpha log pi of the target critics.", check_actor_step),
+        Property("weights", "Each step counts by its weight and by the chance that it is reached.", check_weights),
+        Property("descent", "Old gradients are forgotten, each half is clipped for itself.", partial(check_descent, make=scene)),
+        Property("average", "The target critics follow after the step.", partial(check_average, make=scene)),
+        Property("report", "The metrics are right, and the update is counted.", check_report),
+        Property("learning", "It learns.", check_bandit),
+    ),
+    hints=(
+        (
+            "It is the notebook's own update_on_rows with other names. The rows are a batch (N, H) now: state[:, :-1] is where the actions "
+            "were taken, state[:, 1:] what they reached; pre_tanh is u. Begin with the target and the critics' loss."
+        ),
+        (
+            "Under torch.no_grad(): following = self.actor.sample(batch.state[:, 1:]); value = soft_value(self.q_target(..., "
+            "torch.tanh(following.pre_tanh)).amin(0), following.log_prob, self.alpha); target = backup(batch.reward, batch.cont, value, "
+            "gamma). The weight is batch.weight[:, None] * alive_weight(batch.cont)."
+        ),
+        (
+            "The actor: action = self.actor.sample(state), with gradient; value as above at self.q_target; loss -(value * weight).mean(). "
+            "Then actor_norm, critic_norm = descend(critic_loss + actor_loss, optimizer, self.config.clip_norm); ema_update(self.q_target, "
+            "self.q, self.config.polyak); self.updates += 1; and a dict of seven numbers, each detached."
+        ),
+    ),
+    mistakes=(
+        Mistake(
+            "fast_bootstrap",
+            updating(bootstrap="q"),
+            "The target is made of the fast critics. v1 reads the target critics, here and everywhere.",
+        ),
+        Mistake(
+            "fast_actor",
+            updating(climbs="q"),
+            "The actor climbs the fast critics, and so its loss also bends *them*, towards praising what it does. It climbs self.q_target.",
+        ),
+        Mistake("hard_target", updating(entropy=False), "The target leaves the entropy out. V is the soft value: Q - alpha log pi."),
+        Mistake(
+            "cont_ignored",
+            updating(cont=False),
+            "`cont` plays no part. Where the world ended for good nothing follows: multiply the future by it.",
+        ),
+        Mistake(
+            "larger_of_two",
+            updating(pick=lambda q: q.amax(0)),
+            "The larger of both critics counts, so every error upward is believed: amin, not amax.",
+        ),
+        Mistake(
+            "actor_cut",
+            updating(attached=False),
+            "The actor's own action is drawn without gradient, so nothing reaches the actor. Only the target's action is data.",
+        ),
+        Mistake(
+            "unweighted",
+            updating(weighted=False),
+            "No step is weighted. Multiply by batch.weight[:, None] * alive_weight(batch.cont) in both losses.",
+        ),
+        Mistake(
+            "clipped_together",
+            updating(together=True),
+            "Both halves are clipped as one. Clip the actor's gradient and the critics' apart: descend does, group by group.",
+        ),
+        Mistake("old_gradients", updating(forgets=False), "optimizer.zero_grad() is missing: each update repeats all earlier ones."),
+        Mistake(
+            "average_before", updating(average="before"), "The target critics follow before the step, so they are always one update late."
+        ),
+        Mistake(
+            "no_average",
+            updating(average="never"),
+            "The target critics never move. Then Q learns about one step, and never about the next.",
+        ),
+        Mistake("not_counted", updating(counts=False), "self.updates stays where it is: add 1, for the schedule of alpha reads it."),
+    ),
+)
+
+BUILDS = [ACTOR, CRITICS, UPDATE]

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from dreamer_core.sac import Action
+from dreamer_core.returns import alive_weight
+from dreamer_core.sac import Action, squashed_sample
 
 
 class TwoHeads(nn.Module):
@@ -83,4 +84,42 @@ class TwoTowers(nn.Module):
             out.bias.data += shift
 
 
-RIGHT = {"2.A": [TwoHeads], "2.B": [TwoTowers]}
+def halves_apart(self, batch, optimizer):
+    """Two backward passes, clipping and averaging by hand, noise drawn here."""
+    settings, alpha = self.config, self.alpha
+    here, there = batch.state[:, :-1], batch.state[:, 1:]
+    counts = alive_weight(batch.cont) * batch.weight.unsqueeze(1)
+
+    def soft_q(critics, state):
+        mean, log_std = self.actor(state)
+        u, log_prob = squashed_sample(mean, log_std, torch.randn(mean.shape))
+        one, other = critics(state, u.tanh())
+        return torch.minimum(one, other) - alpha * log_prob, log_prob
+
+    with torch.no_grad():
+        goal = batch.reward + settings.gamma * batch.cont * soft_q(self.q_target, there)[0]
+    one, other = self.q(here, batch.pre_tanh.tanh())
+    fit = (counts * (one - goal) ** 2).mean() + (counts * (other - goal) ** 2).mean()
+    wish, log_prob = soft_q(self.q_target, here)
+    regret = (-wish * counts).mean()
+
+    optimizer.zero_grad()
+    regret.backward()
+    fit.backward()
+    norms = [torch.nn.utils.clip_grad_norm_(list(part.parameters()), settings.clip_norm) for part in (self.actor, self.q)]
+    optimizer.step()
+    for slow, fast in zip(self.q_target.parameters(), self.q.parameters()):
+        slow.data.add_((1 - settings.polyak) * (fast.data - slow.data))
+    self.updates.add_(1)
+    return {
+        "critic_loss": fit.detach(),
+        "actor_loss": regret.detach(),
+        "q_mean": (one + other).detach().mean() / 2,
+        "return_mean": goal.mean(),
+        "entropy": -log_prob.detach().mean(),
+        "actor_grad_norm": norms[0],
+        "critic_grad_norm": norms[1],
+    }
+
+
+RIGHT = {"2.A": [TwoHeads], "2.B": [TwoTowers], "2.C": [halves_apart]}
