@@ -1122,8 +1122,8 @@ def check_descent(made: Callable, make: Callable[..., Scene]) -> None:
     hold(
         min(sizes) > 0.0499,
         "clipped together",
-        f"With clip_norm = 0.05 the steps have the norms {sizes[0]:.3g} (actor) and {sizes[1]:.3g} (critics). Each half is clipped for itself: "
-        "a large gradient of the critics must not shrink the actor's.",
+        f"With clip_norm = 0.05 the steps have the norms {sizes[0]:.3g} (actor) and {sizes[1]:.3g} (critics). Each half is clipped for "
+        "itself: a large gradient of the critics must not shrink the actor's.",
     )
 
 
@@ -1190,7 +1190,7 @@ def counted(sac: SAC, before: int) -> None:
     hold(
         isinstance(sac.updates, Tensor) and int(sac.updates) == before,
         "counter",
-        f"After one update `self.updates` is {sac.updates}, it should be {before} in a tensor: self.updates += 1. alpha's schedule reads it.",
+        f"After one update `self.updates` is {sac.updates}, it should be {before} in a tensor: self.updates += 1. self.alpha reads it.",
     )
 
 
