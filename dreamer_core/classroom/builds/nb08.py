@@ -127,6 +127,8 @@ def check_returns(made: Callable) -> None:
         right = mixed_return(at, lam)
         wanted = critics_step(at, right)
         steps = {kind: (critics_step(at, returns), said) for kind, (returns, said) in others.items() if not torch.allclose(returns, right)}
+        evenly = critics_step(at, right, torch.ones_like(right))
+        steps["unweighted"] = (evenly, "The returns are right, but each step of the dream counts alike: the property `weights` says more.")
         steps["critics still"] = (torch.zeros_like(wanted), "The critics do not move at all.")
         sentence = f"With lambda = {lam} the critics do not step towards the lambda-return of exercise 8.2, bootstrapped by self.q_target."
         is_step(done(made, at).critics, wanted, steps, "critic step", sentence)
@@ -138,15 +140,17 @@ def check_entropy(made: Callable) -> None:
         at = dream(rows=2000, horizon=4, lam=lam, alpha=0.0, alpha_final=2.0, alpha_updates=4, log_std_min=-0.7, log_std_max=-0.7)
         at.sac.updates.fill_(2)  # so that the entropy weight of now is 1
         with torch.no_grad():
-            for parameter in [*at.sac.actor.parameters(), *at.sac.q_target.parameters()]:
+            for parameter in at.sac.parameters():
                 parameter.zero_()
             u = drawn(at, at.batch.state[:, :-1])
             entropy = -float(density(*at.sac.actor(at.batch.state[:, :-1]), u).mean())
-            at.sac.q_target.lines.bias.fill_(0.9 * entropy / (1 - 0.9))
+            for critics in (at.sac.q, at.sac.q_target):
+                critics.lines.bias.fill_(0.9 * entropy / (1 - 0.9))
         for_ever = at.batch._replace(pre_tanh=u, reward=torch.zeros(2000, 4), cont=torch.ones(2000, 4))
         got, wanted = float(done(made, at._replace(batch=for_ever)).report["return_mean"]), 0.9 * entropy / (1 - 0.9)
         world = f"In a world that pays nothing but the entropy {entropy:.2f} of each step, every lambda gives the return {wanted:.2f}. "
-        hold(got > wanted - 0.3, "entropy lost", f"{world}Yours, with lambda = {lam}, is {got:.2f}: some later step's entropy is left out.")
+        lost, what = ("value not soft", "the soft value of the state reached") if lam == 0 else ("entropy lost", "some step on the way")
+        hold(got > wanted - 0.3, lost, f"{world}Yours, with lambda = {lam}, is {got:.2f}: the entropy of {what} is left out.")
         hold(got < wanted + 0.3, "entropy twice", f"{world}Yours, with lambda = {lam}, is {got:.2f}: some step's entropy is counted twice.")
 
 
@@ -159,7 +163,7 @@ def drawn(at: Scene, state: Tensor) -> Tensor:
 
 def check_advantage(made: Callable) -> None:
     """What the actor follows, without entropy."""
-    at = even(dream(gamma=0.0))
+    at = even(dream(horizon=1, gamma=0.0))
     returns, sac = at.batch.reward, at.sac
     right = scored(at, returns - ground(at))
     others = {
@@ -189,7 +193,7 @@ def check_baseline(made: Callable) -> None:
     hold(
         asked >= 7 * 15,
         "samples",
-        f"With config.baseline_samples = 7 and 15 steps, the baseline asks about 105 actions; self.q_target was asked about {asked} in all.",
+        f"With config.baseline_samples = 7 and 15 steps, the baseline asks about 105 actions. self.q_target was asked for {asked} in all.",
     )
     at = even(dream(rows=30, horizon=1, push=1.0, baseline_samples=4000, gamma=0.0))
     state = at.batch.state[:, :-1]
@@ -250,7 +254,7 @@ def check_weights(made: Callable) -> None:
 def check_spread(made: Callable) -> None:
     """With normalize_advantage, advantages are divided by a running standard deviation."""
     for before, kept in ((0, None), (3, 2.0)):
-        at = even(dream(rows=60, gamma=0.0, normalize_advantage=True))
+        at = even(dream(rows=60, horizon=1, gamma=0.0, normalize_advantage=True))
         at.sac.updates.fill_(before)
         advantage = at.batch.reward - ground(at)
         own = advantage.std(unbiased=False)
@@ -277,15 +281,14 @@ def check_spread(made: Callable) -> None:
         }
         if kept is None:
             del others["own spread"]
-        is_step(
-            done(made, at).actor, scored(at, advantage / spread), others, "spread", "The advantage is not divided by its running spread."
-        )
+        right = scored(at, advantage / spread)
+        is_step(done(made, at).actor, right, others, "spread", "The advantage is not divided by its running spread.")
         sentence = "self.advantage_std holds the running spread, for the next update."
         agrees(float(at.sac.advantage_std), float(spread), "spread not kept", sentence, 0.02)
     at = dream(gamma=0.0, normalize_advantage=True)
     alike = at._replace(batch=at.batch._replace(reward=ground(at)))
     finite = bool(done(made, alike).actor.isfinite().all())
-    hold(finite, "no spread", "Where all advantages are 0, their spread is 0 and the step is NaN: divide by no less than 0.001.")
+    hold(finite, "no spread", "Where all advantages are 0, their spread is 0 and the step is NaN: divide by 0.001 at least.")
 
 
 def check_report(made: Callable) -> None:
@@ -416,7 +419,7 @@ UPDATE: Build = Build(
     hints=(
         (
             "The cell under exercise 8.4 computes returns, baseline and advantage of a batch of dreams already. Begin with it: `dreams` is "
-            "`batch`, `sac` is `self`, 1.0 is config.lam, 4 is config.baseline_samples. log_prob needs its gradient, so it moves out of no_grad."
+            "`batch`, `sac` is `self`, 1.0 is config.lam, 4 is config.baseline_samples. log_prob needs its gradient: out of no_grad."
         ),
         (
             "Under torch.no_grad(): bonus = zeros, bonus[:, :-1] = -alpha * log_prob[:, 1:]; value = self.target_value(reached, "
