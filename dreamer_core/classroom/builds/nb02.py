@@ -938,12 +938,17 @@ def expected_log_prob(mean: Tensor, log_std: Tensor) -> Tensor:
 
 @torch.no_grad()
 def one_step_target(
-    at: Scene, critics: nn.Module | None = None, pick: Callable = smaller, alpha: float = 0.0, gamma: float = 0.9
+    at: Scene,
+    critics: nn.Module | None = None,
+    pick: Callable = smaller,
+    alpha: float = 0.0,
+    gamma: float = 0.9,
+    squash: Callable = torch.tanh,
 ) -> Tensor:
     """r + gamma c V in the states reached, (N, H), by the learner's own policy."""
     reached = at.batch.state[:, 1:]
     mean, log_std = at.sac.actor(reached)
-    value = pick((critics or at.sac.q_target)(reached, torch.tanh(mean))) - alpha * expected_log_prob(mean, log_std)
+    value = pick((critics or at.sac.q_target)(reached, squash(mean))) - alpha * expected_log_prob(mean, log_std)
     return at.batch.reward + gamma * at.batch.cont * value
 
 
@@ -952,20 +957,30 @@ def whole_weight(batch: Trajectories) -> Tensor:
     return batch.weight[:, None] * alive_weight(batch.cont)
 
 
-def critics_step(at: Scene, target: Tensor, weight: Tensor | None = None) -> Tensor:
+def critics_step(at: Scene, target: Tensor, weight: Tensor | None = None, squash: Callable = torch.tanh) -> Tensor:
     """The gradient that fits both fast critics to a target."""
     weight = whole_weight(at.batch) if weight is None else weight
-    q = at.sac.q(at.batch.state[:, :-1], torch.tanh(at.batch.pre_tanh))
+    q = at.sac.q(at.batch.state[:, :-1], squash(at.batch.pre_tanh))
     return uphill(((q - target).square() * weight).mean((1, 2)).sum(), at.sac.q)
 
 
+def left_open(u: Tensor) -> Tensor:
+    """What stands in the place of tanh where it was forgotten."""
+    return u
+
+
 def climb(
-    at: Scene, critics: nn.Module | None = None, pick: Callable = smaller, alpha: float = 0.0, weight: Tensor | None = None
+    at: Scene,
+    critics: nn.Module | None = None,
+    pick: Callable = smaller,
+    alpha: float = 0.0,
+    weight: Tensor | None = None,
+    squash: Callable = torch.tanh,
 ) -> Tensor:
     """What a narrow policy descends: -mean[w (min Q(s, tanh(mean)) - alpha log pi)]."""
     state, weight = at.batch.state[:, :-1], whole_weight(at.batch) if weight is None else weight
     mean, log_std = at.sac.actor(state)
-    value = pick((critics or at.sac.q_target)(state, torch.tanh(mean))) - alpha * density(mean, log_std, mean)
+    value = pick((critics or at.sac.q_target)(state, squash(mean))) - alpha * density(mean, log_std, mean)
     return -(value * weight).mean()
 
 
@@ -988,10 +1003,16 @@ def check_target(made: Callable) -> None:
         ),
         "cont": (one_step_target(unended), "`batch.cont` plays no part in the target: what ended has no future."),
         "gamma": (one_step_target(at, gamma=1.0), "The future in the target is not discounted by config.gamma."),
+        "target of u": (one_step_target(at, squash=left_open), "The target asks for u. Critics are asked for the action, tanh(u)."),
         "reward alone": (at.batch.reward, "The target is the reward alone: what follows is missing."),
     }
     right = critics_step(at, one_step_target(at))
     steps = {kind: (critics_step(at, target), said) for kind, (target, said) in others.items()}
+    of_u = critics_step(at, one_step_target(at), squash=left_open)
+    steps["critics of u"] = (
+        of_u,
+        "The fast critics are asked for u, which `batch.pre_tanh` holds. Critics are asked for the action, tanh(u).",
+    )
     steps["reached"] = (
         right + uphill(climb(at, sac.q), sac.q),
         "The actor's loss moves the fast critics as well: it asks self.q, and shall ask self.q_target.",
@@ -1045,6 +1066,10 @@ def check_actor_step(made: Callable) -> None:
             uphill(climb(at, pick=lambda q: q.mean(0), alpha=0.5), at.sac.actor),
             "The actor climbs the mean of both values. It is the smaller one that counts.",
         ),
+        "actor of u": (
+            uphill(climb(at, alpha=0.5, squash=left_open), at.sac.actor),
+            "The actor asks the critics for u. Critics are asked for the action, tanh(u).",
+        ),
         "actor without entropy": (uphill(climb(at), at.sac.actor), "The actor does not care for its entropy: it climbs Q - alpha log pi."),
         "actor entropy sign": (
             uphill(climb(at, alpha=-0.5), at.sac.actor),
@@ -1088,9 +1113,19 @@ def check_weights(made: Callable) -> None:
     right = critics_step(at, target), uphill(climb(at), at.sac.actor)
     step = done(made, at)
     is_step(
-        step.critics, right[0], critics, "critics weights", "With trajectories of three steps the critics' step is not the weighted one."
+        step.critics,
+        right[0],
+        critics,
+        "critics weights",
+        "With trajectories of three steps the critics' step is not the weighted one. See first that `target` holds.",
     )
-    is_step(step.actor, right[1], actor, "actor weights", "With trajectories of three steps the actor's step is not the weighted one.")
+    is_step(
+        step.actor,
+        right[1],
+        actor,
+        "actor weights",
+        "With trajectories of three steps the actor's step is not the weighted one. See first that `actor` holds.",
+    )
 
 
 def check_descent(made: Callable, make: Callable[..., Scene]) -> None:
@@ -1177,7 +1212,7 @@ def has_names(report: dict) -> None:
     missing = [name for name in NAMES if name not in report]
     hold(not missing, "names", f"The metrics lack {', '.join(map(repr, missing))}.")
     for name in NAMES:
-        shaped(torch.as_tensor(report[name]), (), f"The metric {name!r}")
+        shaped(report[name], (), f"The metric {name!r}")
         hold(
             not getattr(report[name], "requires_grad", False),
             "attached",

@@ -247,8 +247,20 @@ def check_weights(made: Callable) -> None:
     }
     actor = {f"actor {kind}": (scored(at, advantage, weight), said.format("the actor's")) for kind, (weight, said) in wrong.items()}
     step = done(made, at)
-    is_step(step.critics, fit, critics, "critics weights", "In dreams of three steps the critics' step is not the weighted one.")
-    is_step(step.actor, follow, actor, "actor weights", "In dreams of three steps the actor's step is not the weighted one.")
+    is_step(
+        step.critics,
+        fit,
+        critics,
+        "critics weights",
+        "In dreams of three steps the critics' step is not the weighted one. See first that `returns` holds.",
+    )
+    is_step(
+        step.actor,
+        follow,
+        actor,
+        "actor weights",
+        "In dreams of three steps the actor's step is not the weighted one. See first that `advantage` holds.",
+    )
 
 
 def check_spread(made: Callable) -> None:
@@ -282,7 +294,13 @@ def check_spread(made: Callable) -> None:
         if kept is None:
             del others["own spread"]
         right = scored(at, advantage / spread)
-        is_step(done(made, at).actor, right, others, "spread", "The advantage is not divided by its running spread.")
+        is_step(
+            done(made, at).actor,
+            right,
+            others,
+            "spread",
+            "The advantage is not divided by its running spread. See first that `advantage` holds.",
+        )
         sentence = "self.advantage_std holds the running spread, for the next update."
         agrees(float(at.sac.advantage_std), float(spread), "spread not kept", sentence, 0.02)
     at = dream(gamma=0.0, normalize_advantage=True)
