@@ -16,9 +16,10 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from dreamer_core.classroom.build import Build
 from dreamer_core.classroom.glossary import ENTRIES, SIZES
-from dreamer_core.classroom.lesson import EXERCISES, notebook_of
-from dreamer_core.classroom.paste import pasteable
+from dreamer_core.classroom.lesson import BUILDS, EXERCISES, notebook_of
+from dreamer_core.classroom.paste import cell_of, pasteable
 from dreamer_core.classroom.spec import Exercise
 from dreamer_core.study import stored
 
@@ -71,17 +72,19 @@ def help_for(exercise: Exercise) -> str:
     anchor = f'<p class="exercise" id="{place}"><b>Help with exercise {exercise.id}</b> ({levels(exercise)})</p>'
     count = len(exercise.hints)
     hints = [details(f"Hint {number} of {count}", hint, kind="hint") for number, hint in enumerate(exercise.hints, 1)]
-    return "\n\n".join([anchor, *hints, details("Solution", f"```python\n{pasteable(exercise, {})}\n```", kind="solution")])
+    answer = cell_of(exercise, {}) if isinstance(exercise, Build) else pasteable(exercise, {})
+    return "\n\n".join([anchor, *hints, details("Solution", f"```python\n{answer}\n```", kind="solution")])
 
 
-def levels(exercise: Exercise) -> str:
+def levels(exercise: Exercise | Build) -> str:
     """Difficulty, importance and minutes, in words."""
     return f"{LEVELS[exercise.difficulty]}, {WEIGHTS[exercise.importance]}, about {exercise.minutes} minutes"
 
 
-def asked_in(cell: NotebookNode) -> list[Exercise]:
-    """The exercises that a cell asks for."""
-    return [EXERCISES[number] for number in re.findall(r'^@exercise\("([\d.]+)"\)', cell.source, re.MULTILINE) if number in EXERCISES]
+def asked_in(cell: NotebookNode) -> list[Exercise | Build]:
+    """The exercises and builds that a cell asks for."""
+    known = EXERCISES | BUILDS
+    return [known[number] for number in re.findall(r'^@(?:exercise|build)\("([\dA-Z.]+)"\)', cell.source, re.MULTILINE) if number in known]
 
 
 def folded(cell: NotebookNode) -> None:
@@ -213,9 +216,14 @@ def glossary_page() -> str:
 
 def exercises_page() -> str:
     """All exercises, each with a link to its place."""
-    parts = ["# Exercises", "", "Each is a function that you write in a notebook. If it is right, the agent runs yours from then on."]
+    parts = [
+        "# Exercises",
+        "",
+        "Each is a function that you write in a notebook. If it is right, the agent runs yours from then on. Those with a letter are "
+        "*builds*: a whole class or loop, for who wants to take the long path.",
+    ]
     for path in notebooks():
-        own = [exercise for exercise in EXERCISES.values() if notebook_of(exercise.id) == path.stem[:2]]
+        own = [exercise for exercise in (EXERCISES | BUILDS).values() if notebook_of(exercise.id) == path.stem[:2]]
         if not own:
             continue
         parts += ["", f"## {title(path)}", "", "| exercise | difficulty | importance | minutes |", "|---|---|---|---|"]

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from dreamer_core.classroom.glossary import ENTRIES
-from dreamer_core.classroom.lesson import EXERCISES
+from dreamer_core.classroom.lesson import BUILDS, EXERCISES
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "book"))
@@ -58,11 +58,14 @@ def test_notebooks_come_as_they_are_stored_with_help_under_each_exercise(written
             if old.cell_type == "code":
                 assert old.source == new.source and old.execution_count == new.execution_count
                 assert len(old.outputs) == len(new.outputs), f"{path.name}: an output of a cell is lost"
-        helped += re.findall(r'id="exercise-([\d-]+)"', "\n".join(cell.source for cell in after.cells))
+        helped += re.findall(r'id="exercise-([\dA-Z-]+)"', "\n".join(cell.source for cell in after.cells))
         text = "\n".join(cell.source for cell in after.cells if cell.cell_type == "markdown")
         assert "](../README.md)" not in text and "](../RESULTS.md)" not in text
         assert "widget-view" not in str(after)
-    assert helped == [number.replace(".", "-") for number in EXERCISES], "not each exercise has its help, once and in its order"
+    short = [each for each in helped if each.split("-")[1].isdigit()]
+    assert short == [number.replace(".", "-") for number in EXERCISES], "not each exercise has its help, once and in its order"
+    larger = [each for each in helped if each not in short]
+    assert larger == [number.replace(".", "-") for number in BUILDS], "not each build has its help, once and in its order"
 
 
 def test_what_a_notebook_folds_a_page_folds():
@@ -76,10 +79,10 @@ def test_what_a_notebook_folds_a_page_folds():
 
 
 def test_help_holds_all_hints_and_the_solution_shut():
-    for exercise in EXERCISES.values():
+    for exercise in (EXERCISES | BUILDS).values():
         text = sources.help_for(exercise)
         assert text.count("<details") == text.count("</details>") == len(exercise.hints) + 1
-        assert "<details open" not in text and re.search(r"```python\n(@.*\n)*def ", text), exercise.id
+        assert "<details open" not in text and re.search(r"```python\n(.*\n)*(def|class) ", text), exercise.id
         assert all(hint in text for hint in exercise.hints)
 
 
