@@ -162,8 +162,9 @@ def named(build: Build, lines: tuple[Line, ...]) -> Mistake | None:
 
 def fails_alike(build: Build, made: Any, lines: tuple[Line, ...]) -> bool:
     """Whether an answer stands in every property as these lines say, and is wrong in the same way where it fails."""
-    here = (line_of(each, made) for each in build.properties)
-    return all((one.state, one.kind) == (other.state, other.kind) for one, other in zip(here, lines))
+    telling = sorted(zip(build.properties, lines), key=lambda pair: pair[1].state == "holds")  # what fails tells most of them apart
+    found = ((line_of(each, made), line) for each, line in telling)
+    return all((one.state, one.kind) == (other.state, other.kind) for one, other in found)
 
 
 def told(build: Build, finding: Finding) -> str:
