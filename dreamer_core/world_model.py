@@ -197,13 +197,8 @@ class WorldModel(nn.Module):
         """The discount that the continue head learns as well: 1 if none."""
         return 1 - 1 / self.config.discount_horizon if self.config.discount_horizon else 1.0
 
-    def loss(self, window: Window, noise: Tensor | None = None) -> tuple[dict[str, Tensor], Beliefs]:
-        """Filter a window, and the whole objective on all of its rows (`loss_of`)."""
-        beliefs = self.observe(window, noise)
-        return self.loss_of(beliefs, window), beliefs
-
-    def loss_of(self, beliefs: Beliefs, window: Window) -> dict[str, Tensor]:
-        """The whole objective on the rows of a window that these beliefs belong to, as a dict of scalars with the sum under "total".
+    def loss(self, window: Window, noise: Tensor | None = None, beliefs: Beliefs | None = None) -> tuple[dict[str, Tensor], Beliefs]:
+        """Filter a window, and the whole objective on all of its rows, as a dict of scalars with the sum under "total".
 
         total = observation_scale * observation + reward_scale * reward + continue + kl_scale * balanced KL + overshoot_scale * overshoot
 
@@ -211,7 +206,15 @@ class WorldModel(nn.Module):
         overshooting (config.overshoot = 0, or windows of no more rows) it is not there. Entries that
         start with "stat_" are reported, not trained on: what a Normal of fixed width pays for its
         height is no error, so the reward has one of its own there.
+
+        Args:
+            window: B windows of T rows. noise: for the samples of z, drawn here if None.
+            beliefs: those of the window, where they are known already.
+
+        Returns:
+            The losses by name, and the beliefs.
         """
+        beliefs = self.observe(window, noise) if beliefs is None else beliefs
         config, rssm = self.config, self.rssm
         features = beliefs.features  # (B, T, F)
         prior = rssm.prior(beliefs.h)  # (B, T, P)
@@ -237,7 +240,7 @@ class WorldModel(nn.Module):
             losses["stat_kl"] = kl_dyn.mean()
             losses["stat_prior_entropy"] = rssm.latent.entropy(prior).mean()
             losses["stat_posterior_entropy"] = rssm.latent.entropy(beliefs.posterior).mean()
-        return losses
+        return losses, beliefs
 
     def overshoot_loss(self, beliefs: Beliefs, window: Window) -> Tensor:
         """What dreams of K = config.overshoot rows say about the observations and rewards that came (no row after an episode's end).

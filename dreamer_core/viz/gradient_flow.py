@@ -70,8 +70,8 @@ def row_losses(model: WorldModel, window: Window, beliefs: Beliefs) -> Tensor:
     Their mean is the "total" of `WorldModel.loss` without "overshoot": a dream needs more than one row.
     """
     rows = range(window.first.shape[1])
-    alone = [model.loss_of(Beliefs(*(part[:, t : t + 1] for part in beliefs)), window.rows(t, t + 1)) for t in rows]
-    return torch.stack([losses["total"] for losses in alone])[None]
+    alone = [model.loss(window.rows(t, t + 1), beliefs=Beliefs(*(part[:, t : t + 1] for part in beliefs))) for t in rows]
+    return torch.stack([losses["total"] for losses, _ in alone])[None]
 
 
 def gradient_flow(model: WorldModel, window: Window, cut: bool, noise: Tensor | None = None) -> Flow:
