@@ -38,6 +38,12 @@ def clean(tmp_path, monkeypatch):
     lesson.states.clear()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def warm():
+    """torch loads much when the first optimiser is made; here it is loaded once, and not again in each check's process."""
+    torch.optim.Adam([torch.zeros(1)])
+
+
 @pytest.mark.parametrize("asked", BUILDS.values(), ids=list(BUILDS))
 def test_the_courses_own_has_every_property(asked: Build):
     finding = judge_build(asked, asked.reference)

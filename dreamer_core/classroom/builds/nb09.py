@@ -4,9 +4,336 @@ from typing import Any, NamedTuple
 
 import torch
 
+from dreamer_core.agent import Dreamer, rate_factor, turns
 from dreamer_core.classroom.build import Build, Property, agrees, hold
 from dreamer_core.classroom.scripted import Pushes, Remembered, ScriptedAgent, ScriptedWorld
 from dreamer_core.classroom.spec import Mistake
+from dreamer_core.config import from_dict
+
+# --- 9.A a round of learning ----------------------------------------------------------------------------
+
+
+class Noted(NamedTuple):
+    """How things stood when an update began."""
+
+    part: str
+    rates: dict[str, list[float]]
+    measured: int
+    """How many rows there had been when observations were last measured."""
+    rewards: int
+    """The same for rewards."""
+
+
+def tiny(models: int, agents: int, halving: int = 100, rows: int = 24, capacity: int = 200) -> Dreamer:
+    """A whole Dreamer of a few numbers, with rows of experience; two updates of actor and critics for each dream."""
+    settings = {
+        "model": {"deter": 4, "stoch": 2, "units": 4, "overshoot": 0},
+        "sac": {"units": 4},
+        "replay": {"batch": 2, "length": 4, "capacity": capacity},
+        "imagination": {"starts": 3, "start_rows": 2, "horizon": 2},
+        "schedule": {"model_updates": models, "agent_updates": agents, "sac_updates": 2, "halving": halving},
+    }
+    agent = Dreamer(from_dict(settings), 3, 1)
+    live_on(agent, rows)
+    return agent
+
+
+def live_on(agent: Dreamer, rows: int, size: float = 1.0) -> None:
+    """More rows: observations and rewards of this size."""
+    for _ in range(rows):
+        agent.replay.add(
+            observation=size * torch.tensor([1.0, 5.0, 0.1]) * torch.randn(3) + 2,
+            reward=size * float(torch.randn(())),
+            first=agent.replay.count == 0,
+            terminal=False,
+            h=torch.zeros(4),
+            z=torch.zeros(2),
+        )
+        agent.replay.set_action(2 * torch.rand(1) - 1)
+
+
+def rates_of(agent: Dreamer) -> dict[str, list[float]]:
+    """The learning rate of every group of every optimiser."""
+    return {name: [group["lr"] for group in optimizer.param_groups] for name, optimizer in agent.optimizers.items()}
+
+
+def watched(agent: Dreamer) -> list[Noted]:
+    """Let updates change nothing but the count of gradient steps, and note how things stand at each."""
+    notes: list[Noted] = []
+
+    def update(part: str, steps: int) -> dict[str, torch.Tensor]:
+        notes.append(Noted(part, rates_of(agent), int(agent.model.measured), agent.replay.reward_rows))
+        agent.grad_steps += steps
+        return {f"{part}/loss": torch.tensor(float(len(notes)))}
+
+    agent.learn_model, agent.learn_policy = lambda: update("model", 1), lambda: update("agent", 2)
+    return notes
+
+
+def noted(made: Any, agent: Dreamer) -> list[Noted]:
+    """The notes of one round.
+
+    Raises:
+        Wrong: there was no update at all.
+    """
+    notes = watched(agent)
+    made(agent)
+    hold(bool(notes), "no update", "A round of learning makes no update: self.learn_model() and self.learn_policy() are never called.")
+    return notes
+
+
+ORDERS = {(3, 3): "model agent model agent model agent", (4, 1): "model agent model model model", (1, 3): "model agent agent agent"}
+
+
+def check_order(made: Any) -> None:
+    """As many updates of each as the schedule says, in turn, the model first."""
+    for (models, agents), wanted in ORDERS.items():
+        found = " ".join(note.part for note in noted(made, tiny(models, agents)))
+        told = f'With model_updates = {models} and agent_updates = {agents} the order is "{wanted}"; yours is "{found}".'
+        hold(found == wanted, f"order {found}", told)
+
+
+def check_units(made: Any) -> None:
+    """Before the first update units are measured; again where the rows ever added have doubled."""
+    agent = tiny(2, 1)
+    rows = agent.replay.data["observation"][:24].clone()
+    notes = noted(made, agent)
+    for what, of in (("rewards", notes[0].rewards), ("observations", notes[0].measured)):
+        later = agent.replay.reward_rows if what == "rewards" else int(agent.model.measured)
+        call = "self.measure_rewards()" if what == "rewards" else "self.model.set_units(rows, count)"
+        hold(later > 0, f"{what} never", f"The unit of {what} is never measured: {call}.")
+        hold(of > 0, f"{what} late", f"The unit of {what} is measured, but after the first update: that one still learned in the old one.")
+    agrees(agent.model.centre, rows.mean(0), "centre", "The centre of observations is not the mean of all rows in the buffer.")
+    agrees(agent.model.scale, rows.std(0), "scale", "The scale of observations is not the standard deviation of all rows in the buffer.")
+    live_on(agent, 23, size=3.0)
+    rewards = noted(made, agent)[0].rewards
+    told = "There were 24 rows when observations were measured, and now there are 47: measure them again at 48, when they have doubled."
+    hold(int(agent.model.measured) == 24, "too often", told)
+    told = "Returns spread further now, and the unit of rewards is not measured again: self.measure_rewards() is called in every round."
+    hold(rewards == 47, "rewards once", told)
+    live_on(agent, 1)
+    made(agent)
+    told = "There were 24 rows when observations were measured, and now there are 48: they have doubled, and are not measured again."
+    hold(int(agent.model.measured) == 48, "observations once", told)
+
+
+def check_full(made: Any) -> None:
+    """A full buffer holds fewer rows than were ever added: it is those that count."""
+    agent = tiny(1, 1, rows=30, capacity=20)
+    noted(made, agent)
+    told = "30 rows were added to a buffer that holds 20, and `measured` is {}: hand over self.replay.count, the rows ever added."
+    hold(int(agent.model.measured) == 30, "rows ever added", told.format(int(agent.model.measured)))
+    rows = agent.replay.data["observation"][:20]
+    agrees(agent.model.scale, rows.std(0), "scale", "In a full buffer, the scale of observations is not that of the 20 rows it holds.")
+    agent = tiny(1, 1)
+    agent.model.measures = False
+    noted(made, agent)
+    told = "A model with `measures` = False keeps its units (`standardize` is off, or it sees pictures), and yours were measured."
+    hold(int(agent.model.measured) == 0, "measures anyway", told)
+
+
+def check_rates(made: Any) -> None:
+    """All learning rates are what `rate_factor` leaves of the first ones."""
+    agent = tiny(2, 2)
+    begun = rates_of(agent)
+    agent.grad_steps = 50
+    for steps, share in ((50, 1 / 1.5), (100, 1 / 2)):
+        agent.grad_steps = steps
+        notes = noted(made, agent)
+        for name, rates in begun.items():
+            wanted = torch.tensor(rates) * share
+            first, last = (torch.tensor(note.rates[name]) for note in (notes[0], notes[-1]))
+            left = f"After {steps} gradient steps, with halving = 100, {share:.3g} of each rate is left"
+            if torch.allclose(torch.tensor(rates_of(agent)[name]), wanted) and not torch.allclose(first, wanted):
+                hold(
+                    False, f"late {name}", f"The rates of optimizers[{name!r}] fall after the first update of the round: lower them before."
+                )
+            told = f"{left}. In your round those of optimizers[{name!r}] do not fall at all: there is one optimiser for each half."
+            hold(not torch.allclose(first, torch.tensor(rates)), f"constant {name}", told)
+            told = f'{left}: of the rate that the optimiser began with, not of the last one. Keep that under group["initial_lr"].'
+            hold(steps == 50 or not torch.allclose(first, torch.tensor(rates) * share / 1.5), "compound", told)
+            agrees(first, wanted, f"rates {name}", f"{left}; those of optimizers[{name!r}] are others.")
+            agrees(last, wanted, "within the round", "The rates change within a round. They are set once, at its start.")
+    agent = tiny(1, 1, halving=0)
+    agent.grad_steps = 50
+    held = noted(made, agent)[0].rates
+    hold(held == begun, "halving 0", "With halving = 0 rates stay as they are: `rate_factor` says so.")
+
+
+def check_metrics(made: Any) -> None:
+    """The newest numbers of both halves come back."""
+    for models, agents, wanted in (
+        (3, 2, {"model/loss": 5.0, "agent/loss": 4.0}),
+        (2, 0, {"model/loss": 2.0}),
+        (0, 1, {"agent/loss": 1.0}),
+    ):
+        agent = tiny(models, agents)
+        watched(agent)
+        found = made(agent)
+        hold(found is not None, "nothing", "Your round gives None. Is there a `return` at its end?")
+        hold(isinstance(found, dict), "no dict", "A round returns one dict of metrics, as both kinds of update do.")
+        gone = [name for name in wanted if name not in found]
+        told = (
+            f"With {models} model and {agents} agent updates {', '.join(gone)} is missing: collect the metrics of both halves in one dict."
+        )
+        hold(not gone, f"missing {' '.join(gone)}", told)
+        told = "The metrics are not those of the newest update of each half."
+        agrees({name: float(value) for name, value in found.items()}, wanted, "old metrics", told)
+
+
+def check_real(made: Any) -> None:
+    """A real round: model, actor and critics move, and each update is counted once."""
+    agent = tiny(2, 2)
+    before = {name: value.clone() for name, value in agent.state_dict().items() if name.startswith("module.")}
+    metrics = made(agent)
+    after = agent.state_dict()
+    for name, half in (("model", "module.model."), ("actor", "module.sac.actor."), ("critics", "module.sac.q.")):
+        moved = any(not torch.equal(value, after[key]) for key, value in before.items() if key.startswith(half))
+        hold(moved, f"still {name}", f"After a round with two updates of each half the weights of the {name} are what they were.")
+    told = f"After 2 updates of the model and 2 dreams with 2 updates each, grad_steps is {agent.grad_steps}: each update counts itself."
+    hold(agent.grad_steps == 6, "counts", told)
+    fine = all(float(value) == float(value) for value in metrics.values())
+    hold(fine, "not a number", "A metric of the round is not a number.")
+
+
+def round_with(
+    order=turns,
+    rewards=lambda agent: agent.measure_rewards(),
+    due=lambda agent: agent.replay.count >= 2 * int(agent.model.measured),
+    added=lambda replay: replay.count,
+    lowered=lambda agent: agent.optimizers.values(),
+    base=lambda group: group.setdefault("initial_lr", group["lr"]),
+    again=False,
+    late=False,
+    collect=lambda metrics, new: metrics | new,
+):
+    """A right round with one place changed."""
+
+    def prepare(agent):
+        rewards(agent)
+        if agent.model.measures and due(agent):
+            agent.model.set_units(agent.replay.data["observation"][: len(agent.replay)], added(agent.replay))
+
+    def lower(agent):
+        for optimizer in lowered(agent):
+            for group in optimizer.param_groups:
+                group["lr"] = base(group) * rate_factor(agent.grad_steps, agent.config.schedule.halving)
+
+    def wrong(self):
+        metrics, schedule = {}, self.config.schedule
+        if not late:
+            prepare(self)
+        lower(self)
+        for part in order(schedule.model_updates, schedule.agent_updates):
+            if again:
+                lower(self)
+            metrics = collect(metrics, self.learn_model() if part == "model" else self.learn_policy())
+        if late:
+            prepare(self)
+        return metrics
+
+    return wrong
+
+
+def the_agent_first(models: int, agents: int) -> list[str]:
+    """Turns that begin with the agent."""
+    return [{"model": "agent", "agent": "model"}[part] for part in turns(agents, models)]
+
+
+ROUND = Build(
+    id="9.A",
+    title="A round of learning",
+    minutes=30,
+    difficulty=1,
+    importance=2,
+    reference=Dreamer.learn,
+    target="dreamer_core.agent:Dreamer.learn",
+    suits=lambda self: not self.config.schedule.anneal and self.config.optimizer.warmup == 0,
+    properties=(
+        Property("order", "As many updates of each half as the schedule says, in turn, the model first.", check_order),
+        Property("units", "They are measured before the first update, and again when rows have doubled.", check_units),
+        Property("full buffer", "Rows ever added count, and what is not to be measured is not.", check_full),
+        Property("rates", "All of them fall from their first value, once a round, before the first update.", check_rates),
+        Property("metrics", "The newest numbers of both halves are returned.", check_metrics),
+        Property("a real round", "Model, actor and critics move, and each update is counted once.", check_real),
+    ),
+    hints=(
+        "Four blocks, in this order: units, rates, a loop over turns(...), and the metrics that it collects.",
+        (
+            "Units: self.measure_rewards() always. Observations only if self.model.measures, and if self.replay.count has reached twice "
+            "int(self.model.measured): then self.model.set_units(rows, self.replay.count), where rows are the first len(self.replay) of "
+            'self.replay.data["observation"].'
+        ),
+        (
+            'Rates: for each optimizer in self.optimizers.values(), for each group in optimizer.param_groups: group["lr"] = '
+            'group.setdefault("initial_lr", group["lr"]) * rate_factor(self.grad_steps, halving). Metrics: start with {} and update it '
+            "with what each learn_model() and learn_policy() returns."
+        ),
+    ),
+    mistakes=(
+        Mistake(
+            "one_after_the_other",
+            round_with(order=lambda models, agents: ["model"] * models + ["agent"] * agents),
+            "First all updates of the model come, then all of the agent. They take turns (exercise 9.3).",
+        ),
+        Mistake(
+            "agent_first",
+            round_with(order=the_agent_first),
+            "The agent goes first. In each turn the model learns first, so that the newest model dreams.",
+        ),
+        Mistake(
+            "rest_is_lost",
+            round_with(order=lambda models, agents: ["model", "agent"] * min(models, agents)),
+            "What one half has left over is lost. It follows at the end (exercise 9.3).",
+        ),
+        Mistake(
+            "no_units",
+            round_with(rewards=lambda agent: None, due=lambda agent: False),
+            "No unit is measured. A round begins with a look at the rows: rewards each time, observations when rows have doubled.",
+        ),
+        Mistake(
+            "rewards_alone",
+            round_with(due=lambda agent: False),
+            "The unit of rewards is measured, that of observations never.",
+        ),
+        Mistake(
+            "observations_each_round",
+            round_with(due=lambda agent: True),
+            "Observations are measured in every round. Do it only where the rows ever added have doubled: whenever a unit grows, all "
+            "predictions stretch with it for a moment.",
+        ),
+        Mistake(
+            "rows_of_the_buffer",
+            round_with(added=len, due=lambda agent: len(agent.replay) >= 2 * int(agent.model.measured)),
+            "Your round counts the rows that the buffer holds. Count those ever added, self.replay.count: a full buffer stays full.",
+        ),
+        Mistake(
+            "units_afterwards",
+            round_with(late=True),
+            "Units are measured at the end of the round, when its updates are done. Measure first.",
+        ),
+        Mistake(
+            "rates_compound",
+            round_with(base=lambda group: group["lr"]),
+            "Each round lowers the rates that the last round has left. `rate_factor` says what is left of the *first* rate: keep that one.",
+        ),
+        Mistake(
+            "rates_of_the_model",
+            round_with(lowered=lambda agent: [agent.optimizers["model"]]),
+            "Only the world model's rate falls. There are two optimisers, self.optimizers has both.",
+        ),
+        Mistake(
+            "rates_in_each_update",
+            round_with(again=True),
+            "The rates fall at every update. They are set once, at the start of a round.",
+        ),
+        Mistake(
+            "metrics_of_the_last",
+            round_with(collect=lambda metrics, new: new),
+            "Only the last update's metrics come back. Collect: metrics.update(...), so that both halves are there.",
+        ),
+    ),
+)
 
 # --- 9.B the training loop ------------------------------------------------------------------------------
 
@@ -419,4 +746,4 @@ LOOP = Build(
     ),
 )
 
-BUILDS = [LOOP]
+BUILDS = [ROUND, LOOP]
