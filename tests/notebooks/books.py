@@ -53,8 +53,8 @@ READING = {"words": 80, "equation": 1.5, "cell": 0.6}
 
 
 def reading_minutes(path: Path) -> float:
-    """How long a newcomer reads a notebook; collapsed answers are not counted."""
-    text = re.sub(r"<details>.*?</details>", "", prose(path), flags=re.DOTALL)
+    """How long a newcomer reads a notebook; collapsed answers are not counted, nor builds: the minutes of those hold their reading."""
+    text = re.sub(r"<details>.*?</details>|^## Build it: .*?(?=^## )", "", prose(path), flags=re.DOTALL | re.MULTILINE)
     equations = re.findall(r"\$\$.+?\$\$", text, re.DOTALL)
     words = re.sub(r"\$\$.+?\$\$", "", text, flags=re.DOTALL).split()
     return len(words) / READING["words"] + READING["equation"] * len(equations) + READING["cell"] * len(code_cells(path))
