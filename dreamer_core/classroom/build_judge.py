@@ -171,7 +171,11 @@ def told(build: Build, finding: Finding) -> str:
     """The list of properties that a learner reads."""
     marks = {"holds": "✓", "fails": "✗", "waits": "·"}
     width = max(len(each.name) for each in build.properties)
-    said = [f"  {marks[line.state]} {line.name:<{width}}  {line.sentence}" for line in finding.lines]
+    said, failed = [], set()
+    for line in finding.lines:
+        again = line.state == "fails" and line.sentence in failed  # one slip, as a tensor of a wrong shape, can stop every check
+        said.append(f"  {marks[line.state]} {line.name:<{width}}  {'the same again.' if again else line.sentence}")
+        failed |= {line.sentence} if line.state == "fails" else set()
     return "\n".join(said)
 
 

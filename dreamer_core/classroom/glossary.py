@@ -121,7 +121,7 @@ ENTRIES = (
     Entry(r"\rho", "share of the target critics kept at an update", "config.sac.polyak", "()", ("02", "08")),
     Entry(r"\lambda", "how far the target looks: 0 one step, 1 all H", "config.sac.lam", "()", ("08",)),
     Entry("v(s_t)", "value: the mean of the critic's bins", "paper.value(batch.state)", "(N, H + 1)", ("12",)),
-    Entry(r"\bar v(s_t)", "what the slow critic says", "twohot_mean(paper.v_slow(batch.state), paper.bins)", "(N, H + 1)", ("12",)),
+    Entry(r"\bar v(s_t)", "what the slow critic says", "paper.v_slow.value(paper.v_slow(batch.state))", "(N, H + 1)", ("12",)),
     Entry(r"\mu, \sigma", "mean and standard deviation of an action", "paper.actor(batch.state[:, :-1])[0]", "(N, H, A)", ("12",)),
     Entry(
         r"\ln\pi",

@@ -173,6 +173,34 @@ def last_rows(first: Tensor, terminal: Tensor) -> Tensor:
     return torch.maximum(terminal, followed)
 
 
+# --- the critic ----------------------------------------------------------------------------------
+
+
+class Critic(nn.Sequential):
+    """v(s) as a distribution over bins: a network that writes logits, (..., F) -> (..., K).
+
+    Its last layer starts at 0: so does every value, since equal weights of all bins cancel.
+
+    Args:
+        config: widths and layers, and the weight of the second target. features: size F of a state.
+    """
+
+    def __init__(self, config: DreamerV3Config, features: int) -> None:
+        bins = symexp_bins()
+        super().__init__(*nets.mlp(features, config.units, config.layers, len(bins), "rms"))
+        zero_(self[-1])
+        self.slow_scale = config.slow_scale
+        self.register_buffer("bins", bins, persistent=False)
+
+    def value(self, logits: Tensor) -> Tensor:
+        """v(s), the mean of the distribution with these logits: (..., K) -> (...)."""
+        return twohot_mean(logits, self.bins)
+
+    def loss(self, logits: Tensor, returns: Tensor, slow_mean: Tensor, weight: Tensor) -> Tensor:
+        """What each state costs (`value_loss`): (..., K), then three (...) as data -> (...)."""
+        return value_loss(logits, returns, slow_mean, weight, self.bins, self.slow_scale)
+
+
 # --- the whole -----------------------------------------------------------------------------------
 
 
@@ -190,15 +218,12 @@ class DreamerV3ActorCritic(nn.Module):
     def __init__(self, config: DreamerV3Config, features: int, action: int, folded: bool = False) -> None:
         super().__init__()
         self.config = config
-        bins = symexp_bins()
         self.actor = ACTORS[config.actor](config, features, action)
-        self.v = nets.mlp(features, config.units, config.layers, len(bins), "rms")
-        zero_(self.v[-1])
+        self.v = Critic(config, features)
         self.v_slow = copy.deepcopy(self.v).requires_grad_(False)
         self.range = ReturnRange(config.range_rate, floor=config.range_floor)
         self.discount = 1 - 1 / config.horizon
         self.dream_discount = 1.0 if folded else self.discount
-        self.register_buffer("bins", bins, persistent=False)
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
 
     def make_optimizer(self, config: OptimizerConfig | None = None) -> torch.optim.Optimizer:
@@ -212,7 +237,7 @@ class DreamerV3ActorCritic(nn.Module):
 
     def value(self, state: Tensor) -> Tensor:
         """v(s): (..., F) -> (...)."""
-        return twohot_mean(self.v(state), self.bins)
+        return self.v.value(self.v(state))
 
     def learn(self, dream: Trajectories, replayed: Replayed, optimizer: torch.optim.Optimizer, updates: int) -> dict[str, Tensor]:
         """Several updates on the whole of one dream and on the rows it started from; metrics of the last."""
@@ -231,15 +256,15 @@ class DreamerV3ActorCritic(nn.Module):
         """
         config = self.config
         logits = self.v(dream.state)  # (N, H + 1, K)
-        value = twohot_mean(logits, self.bins).detach()
+        value = self.v.value(logits).detach()
         with torch.no_grad():
-            slow = twohot_mean(self.v_slow(dream.state), self.bins)
+            slow = self.v_slow.value(self.v_slow(dream.state))
         returns = lambda_return(dream.reward, dream.cont, value[:, 1:], torch.zeros_like(dream.reward), self.dream_discount, config.lam)
         self.range.update(returns)
         weight = dream.weight[:, None] * alive_weight(self.dream_discount * dream.cont)
         log_prob, entropy = self.actor.log_prob_and_entropy(dream.state[:, :-1], dream.pre_tanh)
         actor = policy_loss(log_prob, entropy, returns, value[:, :-1], self.range.scale(), weight, config.entropy_scale).mean()
-        critic = value_loss(logits[:, :-1], returns, slow[:, :-1], weight, self.bins, config.slow_scale).mean()
+        critic = self.v.loss(logits[:, :-1], returns, slow[:, :-1], weight).mean()
         replay = self.replay_loss(replayed, returns[:, 0].view_as(replayed.reward))
         actor_norm, critic_norm = descend(actor + critic + config.replay_scale * replay, optimizer, config.clip_norm)
         ema_update(self.v_slow, self.v, 1 - config.slow_rate)
@@ -264,5 +289,5 @@ class DreamerV3ActorCritic(nn.Module):
         returns = replay_returns(replayed.reward, last, replayed.terminal, dreamt, self.discount, self.config.lam)
         state = replayed.state[:, :-1]
         with torch.no_grad():
-            slow = twohot_mean(self.v_slow(state), self.bins)
-        return value_loss(self.v(state), returns, slow, 1 - last[:, :-1], self.bins, self.config.slow_scale).mean()
+            slow = self.v_slow.value(self.v_slow(state))
+        return self.v.loss(self.v(state), returns, slow, 1 - last[:, :-1]).mean()

@@ -234,7 +234,7 @@ def random_replayed(number=5, rows=3, features=9):
 
 def update_by_hand(ac, dream, replayed):
     """What one update reports, from loops over dreams and steps."""
-    config, bins = ac.config, ac.bins
+    config, bins = ac.config, ac.v.bins
     gamma = ac.dream_discount
     value = (torch.softmax(ac.v(dream.state), -1) * bins).sum(-1).detach()
     slow = (torch.softmax(ac.v_slow(dream.state), -1) * bins).sum(-1)
@@ -270,7 +270,7 @@ def update_by_hand(ac, dream, replayed):
 
 def modest(ac):
     """Bins that reach to 100 alone, so that float32 sums of values are exact enough to compare."""
-    kept = ac.bins.abs() < 100
+    kept = ac.v.bins.abs() < 100
     for critic in (ac.v, ac.v_slow):
         with torch.no_grad():
             critic[-1].bias[~kept] = -1e4
@@ -426,7 +426,7 @@ def test_the_critic_learns_the_values_of_a_chain(lam):
     ac = fit(DreamerV3ActorCritic(settings(lam=lam, horizon=2, lr=1e-2, slow_rate=0.1, units=16), 4, 1), walked, 400)
     with torch.no_grad():
         assert ac.value(CHAIN)[:3].tolist() == pytest.approx([31, 60, 100], rel=0.04), "values along the chain"
-        slow = twohot_mean(ac.v_slow(CHAIN[:3]), ac.bins)
+        slow = twohot_mean(ac.v_slow(CHAIN[:3]), ac.v.bins)
     assert slow.tolist() == pytest.approx([31, 60, 100], rel=0.06), "the slow critic has not followed"
 
 
