@@ -1,6 +1,6 @@
 """An agent in which every build is a second, independently written answer, trained beside the course's own.
 
-    python tests/benchmarks/built.py                    three seeds of both, 2,000 steps of Pendulum-v1: about half an hour on two cores
+    python tests/benchmarks/built.py                    three seeds of both, 1,200 steps of Pendulum-v1: about ten minutes on two cores
     python tests/benchmarks/built.py --seeds 3 4        other seeds, added to what is there
 
 The answers are those of `dreamer_core.classroom.right_answers.buildNN`: other layouts, other names, other style. Each is judged first, as a
@@ -18,7 +18,7 @@ from pathlib import Path
 
 OUT = Path(__file__).resolve().parents[2] / "notebooks" / "assets" / "built.json"
 AGENTS = ("built", "course")
-STEPS = 2000
+STEPS = 1200
 
 
 def install_everything() -> str:
