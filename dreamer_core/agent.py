@@ -210,7 +210,7 @@ def dream_starts(h: Tensor, z: Tensor, terminal: Tensor) -> tuple[Tensor, Tensor
     """Where dreams begin: at the last row of N windows that were just filtered.
 
     Args:
-        h, z: (N, T, D), (N, T, Z), beliefs. terminal: (N, T), 1 where the episode ended for good.
+        h, z: (N, T, D), (N, T, Z), beliefs. terminal: (N, T), 1 where the episode truly ended.
 
     Returns:
         h (N, D), z (N, Z) and a weight (N,): 0 where the episode is over at that row, since nothing follows.

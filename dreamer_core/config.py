@@ -331,7 +331,7 @@ class Config:
     checkpoint_every: Count = 500
     """Environment steps between two checkpoints."""
     keep_agents: Whole = 0
-    """Environment steps between two agents with a world model that are kept for good, small, in the run's folder `agents`; 0 keeps none."""
+    """Environment steps between two agents with a world model that are kept, small, in the run's folder `agents`; 0 keeps none."""
     wrappers: WrapperConfig = dataclasses.field(default_factory=WrapperConfig)
     model: WorldModelConfig = dataclasses.field(default_factory=WorldModelConfig)
     replay: ReplayConfig = dataclasses.field(default_factory=ReplayConfig)

@@ -91,7 +91,7 @@ class Window(NamedTuple):
     action: Tensor  # (B, T, A), the action leaving each row
     reward: Tensor  # (B, T), the reward arriving with each row
     first: Tensor  # (B, T), 1 where an episode starts
-    terminal: Tensor  # (B, T), 1 where the episode ended for good (never for a time limit)
+    terminal: Tensor  # (B, T), 1 where the episode truly ended (never for a time limit)
     h: Tensor  # (B, D), the recurrent state the window starts from
     index: Tensor  # (B, T), row numbers, for `write_back`
 

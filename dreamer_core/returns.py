@@ -20,7 +20,7 @@ def backup(reward: Tensor, cont: Tensor, value: Tensor, gamma: float) -> Tensor:
     """What a step is worth, seen from before it: r + gamma c v. Elementwise.
 
     Args:
-        reward: that arrives with the state reached. cont: 0 if the episode ended for good there, 1
+        reward: that arrives with the state reached. cont: 0 if the episode truly ended there, 1
             if it went on (also past a time limit), or the probability of going on.
         value: of the state reached. gamma: discount.
     """

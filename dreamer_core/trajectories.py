@@ -52,4 +52,4 @@ class Replayed(NamedTuple):
     state: Tensor  # (N, K, F), features of the beliefs there
     reward: Tensor  # (N, K), arriving with each row
     first: Tensor  # (N, K), 1 where an episode starts
-    terminal: Tensor  # (N, K), 1 where one ended for good
+    terminal: Tensor  # (N, K), 1 where one truly ended

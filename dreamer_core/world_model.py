@@ -98,7 +98,7 @@ class ContinueHead(nn.Sequential):
         return self(features).squeeze(-1)
 
     def loss(self, logit: Tensor, terminal: Tensor, folded: float = 1.0) -> Tensor:
-        """What each row costs: the target is 0 where the episode ended for good, and `folded` elsewhere. (...), (...) -> (...)."""
+        """What each row costs: the target is 0 where the episode truly ended, and `folded` elsewhere. (...), (...) -> (...)."""
         return nets.bernoulli_nll(logit, (1 - terminal) * folded)
 
 

@@ -296,7 +296,7 @@ def test_rewards_are_handed_out_in_their_unit_and_kept_as_they_came():
 
 
 def test_arrivals_are_the_rows_that_brought_a_reward():
-    """Rows 0 and 4 start episodes, rows 3 and 7 end them for good; once the ring went round, only what it still holds."""
+    """Rows 0 and 4 start episodes, rows 3 and 7 are true ends; once the ring went round, only what it still holds."""
     reward, cont = numbered_replay(9, episode=4).arrivals()
     assert reward.tolist() == [1, 2, 3, 5, 6, 7] and cont.tolist() == [1, 1, 0, 1, 1, 0]
     assert sorted(numbered_replay(9, episode=4, capacity=5).arrivals()[0].tolist()) == [5, 6, 7], "after the ring went round"

@@ -372,7 +372,7 @@ def test_the_action_that_is_stored_is_the_one_that_reached_the_environment():
 
 
 class Counter(gym.Env):
-    """Counts its steps: observation t, reward 100 + t; ends for good after `length` steps."""
+    """Counts its steps: observation t, reward 100 + t; truly ends after `length` steps."""
 
     observation_space = Box(-np.inf, np.inf, (1,))
     action_space = Box(-1, 1, (1,))
@@ -422,7 +422,7 @@ def test_windows_may_be_longer_than_any_episode():
     assert trainer.agent.grad_steps > 0
 
 
-ENDING = ("InvertedPendulum-v5", "InvertedDoublePendulum-v5", "Hopper-v5", "dreamer/Recall-v0")  # within 60 steps, for good
+ENDING = ("InvertedPendulum-v5", "InvertedDoublePendulum-v5", "Hopper-v5", "dreamer/Recall-v0")  # within 60 steps, truly
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,7 @@ def test_dreams_from_a_place_are_those_of_an_episode_that_ends_there():
 
 
 def test_the_worlds_own_instability_lies_where_it_is_known_to_lie():
-    """Two pendulums a hair apart part near the top, and stay together for as long where they hang."""
+    """Two pendulums very close together part near the top, and stay together for as long where they hang."""
     agent = pendulum_agent()
     env = envs.make_for(agent.config)
     found = fault_map(agent, env, (9, 5), steps=24, plans=2, count=2, hair=0.02)

@@ -41,7 +41,7 @@ def test_the_first_step_of_h_needs_no_eyes(setting):
 
 
 def made(jump):
-    """Dreams that stand still at 0, and a belief that leaves for good at step `jump`."""
+    """Dreams that stand still at 0, and a belief that leaves and stays away at step `jump`."""
     real = np.where(np.arange(20) >= jump, 1.0, 0.0)[:, None] * np.ones(2)
     ground = np.random.default_rng(0).uniform(-1, 1, (50, 2))
     return LatentPath(ground, real, np.random.default_rng(1).normal(0, 0.01, (9, 20, 2)), np.array([0.6, 0.3]))

@@ -41,7 +41,7 @@ ENTRIES = (
     Entry(r"\text{first}_t", "1 where an episode starts: no reward there, and h is 0", "window.first", "(B, T)", ("01", "04", "05", "06")),
     Entry(
         r"\text{terminal}_t",
-        "1 where the world ended for good, never for a time limit",
+        "1 where the world truly ended, never for a time limit",
         "window.terminal",
         "(B, T)",
         ("01", "04", "06", "14"),

@@ -231,7 +231,7 @@ def unsolved(asked: Exercise, sentence: str) -> Callable:
     if strict():
         raise Unsolved(sentence)
     own = asked.id in transplant.installed
-    stands = "your earlier version stays" if own else "the course's version stands in"
+    stands = "your earlier version stays" if own else "the course's version is used"
     print(f'{sentence}\n  For now {stands}, so you can go on. hint("{asked.id}") helps.')
     return settle(asked)
 

@@ -67,7 +67,7 @@ class Fault:
     presets: tuple[str, ...] = ("dropin", "advantage")
     """The presets that run the wrong function."""
     ends: bool = False
-    """Nothing is wrong in a world whose episodes never end for good."""
+    """Nothing is wrong in a world whose episodes never truly end."""
 
 
 class Applied(NamedTuple):

@@ -1,4 +1,4 @@
-"""A puck on a table, paid for being near the edge: the patients' world in which an episode can end for good.
+"""A puck on a table, paid for being near the edge: the patients' world in which an episode can truly end.
 
 In one step of 0.1 s
 

@@ -30,7 +30,7 @@ from dreamer_core.viz.show import show
 
 HEALTHY = "healthy"
 WORLDS = ("Pendulum-v1", "dreamer/PointMass-v0", "dreamer_core.clinic.ledge:Ledge-v0")
-ENDS = WORLDS[2]  # the one in which episodes can end for good
+ENDS = WORLDS[2]  # the one in which episodes can truly end
 MINUTES = 12  # that a learner takes for one of the patients in notebook 10
 FULL, A_LOOK, A_MISS = 100, 10, 20  # points: for a diagnosis, and what each look after the first and each wrong answer costs
 

@@ -156,7 +156,7 @@ def replay_returns(reward: Tensor, last: Tensor, terminal: Tensor, dreamt: Tenso
         R_k = r_{k+1} + discount (1 - terminal_{k+1}) [(1 - m) d_{k+1} + m R_{k+1}],    m = lam (1 - last_{k+1}),    R_{K-1} = d_{K-1}
 
     Args:
-        reward: arriving with each row. last: 1 where the episode ended in any way. terminal: 1 where it ended for good.
+        reward: arriving with each row. last: 1 where the episode ended in any way. terminal: 1 where it truly ended.
         dreamt: d, the return of the dream that started at each row.
     """
     returns = [dreamt[:, -1]]
@@ -168,7 +168,7 @@ def replay_returns(reward: Tensor, last: Tensor, terminal: Tensor, dreamt: Tenso
 
 
 def last_rows(first: Tensor, terminal: Tensor) -> Tensor:
-    """Where episodes ended in any way: (N, K), (N, K) -> (N, K). A window's last row counts as no end where it is none for good."""
+    """Where episodes ended in any way: (N, K), (N, K) -> (N, K). A window's last row counts as no end where it is no true end."""
     followed = torch.cat([first[:, 1:], torch.zeros_like(first[:, :1])], 1)
     return torch.maximum(terminal, followed)
 

@@ -1,7 +1,7 @@
 """Whose fault is it that a dream goes wrong? Over a world's plane: how long a dream holds, how long the world itself does, and the data.
 
 A dream can leave what happens for two reasons. The world may be unstable there: then two real copies
-that begin a hair apart part as well. Or the model may be wrong there: then the copies stay together.
+that begin very close together part as well. Or the model may be wrong there: then the copies stay together.
 All is counted alike: in steps until the distance (`viz/measure.py`) exceeds one tolerance.
 """
 
@@ -98,7 +98,7 @@ def fault_map(
     The actions are random and held, the same from every place. The belief before a dream has seen as
     many rows as the agent's own dreams filter before they start, in which nothing was done and which
     end at the place; one row where a world cannot be run backwards. From each place start two copies
-    besides, one a hair further along each coordinate. Where an episode ends first, all that held until then has held.
+    besides, one a little further along each coordinate. Where an episode ends first, all that held until then has held.
 
     Args:
         env: as the agent sees it (`envs.make_for`).

@@ -35,7 +35,7 @@ class Frame(NamedTuple):
     dreamt_reward: float  # the mean that the model predicts in the dream
     drift: float  # from the world to the dream: RMS over the entries, each in the model's unit; nan once the world is over
     uncertainty: float  # spread of the K dreams, in the same unit
-    over: bool  # whether the true world has ended for good; the dream goes on
+    over: bool  # whether the true world has truly ended; the dream goes on
 
 
 class Moment(NamedTuple):

@@ -16,7 +16,7 @@ class Sight(NamedTuple):
 
     observation: np.ndarray  # (O,)
     reward: float  # nan where none arrived
-    over: bool  # whether it ended for good (terminated); a time limit ends nothing here
+    over: bool  # whether it truly ended (terminated); a time limit ends nothing here
 
 
 class Bookmark(NamedTuple):

@@ -30,7 +30,7 @@ class Rows(NamedTuple):
     observation: Tensor  # (T + 1, O)
     reward: Tensor  # (T + 1,), arriving with the row; 0 in row 0
     first: Tensor  # (T + 1,), 1 where the episode begins
-    terminal: Tensor  # (T + 1,), 1 where it ended for good (never for a time limit)
+    terminal: Tensor  # (T + 1,), 1 where it truly ended (never for a time limit)
     action: Tensor  # (T + 1, A), leaving the row; 0 in the last
 
 

@@ -21,7 +21,7 @@ class World(gym.Env):
     action_space = Box(-1, 1, (1,))
     size = 1  # numbers in an observation
     rows = 8  # steps of an episode
-    terminates = False  # whether the last row is an end for good or only a time limit
+    terminates = False  # whether the last row is a true end or only a time limit
 
     def __init__(self) -> None:
         self.observation_space = Box(-1, 1, (self.size,))

@@ -206,7 +206,7 @@ def test_returns_along_replayed_rows_by_recursion():
 
 
 def test_replayed_rewards_by_hand():
-    """Rows 0, 1, 2 | 3, 4: the episode ends for good in row 2. R_1 = 5, and R_0 = 1 + 0.5 * 5 at lambda 1."""
+    """Rows 0, 1, 2 | 3, 4: the episode truly ends in row 2. R_1 = 5, and R_0 = 1 + 0.5 * 5 at lambda 1."""
     reward, last = torch.tensor([[9.0, 1, 5, 0, 2]]), torch.tensor([[0.0, 0, 1, 0, 0]])
     dreamt = torch.tensor([[7.0, 7, 100, 7, 8]])
     found = replay_returns(reward, last, last, dreamt, 0.5, 1.0)

@@ -1355,7 +1355,7 @@ UPDATE = Build(
         Mistake(
             "cont_ignored",
             updating(cont=False),
-            "`cont` plays no part. Where the world ended for good nothing follows: multiply the future by it.",
+            "`cont` plays no part. Where the world truly ended nothing follows: multiply the future by it.",
         ),
         Mistake(
             "larger_of_two",

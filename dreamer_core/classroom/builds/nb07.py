@@ -77,7 +77,7 @@ class Sleeper(Dreamer):
 
 
 def toy_window(batch: int, length: int) -> Window:
-    """Windows in which every number is another; episodes start in row 0 of window 1 and row 1 of window 2; window 3 ends for good."""
+    """Windows in which every number is another; episodes start in row 0 of window 1 and row 1 of window 2; window 3 truly ends."""
     rows = torch.arange(batch * length).view(batch, length)
     first, terminal = torch.zeros(batch, length), torch.zeros(batch, length)
     first[1 % batch, 0] = first[2 % batch, 1 % length] = 1
@@ -210,12 +210,12 @@ def check_starts(made: Any) -> None:
 
 
 def check_weight(made: Any) -> None:
-    """A start at which the episode has ended for good weighs 0, any other 1."""
+    """A start at which the episode has truly ended weighs 0, any other 1."""
     for last in (1, 2):
         agent = Sleeper(last=last)
         window, beliefs = handed(agent)
         weight = dreamt(made, agent, (window, beliefs)).weight
-        hold(bool((weight != 1).any()), "every start", "Every start weighs 1, though an episode has ended for good at one of them.")
+        hold(bool((weight != 1).any()), "every start", "Every start weighs 1, though an episode has truly ended at one of them.")
         agrees(
             weight,
             1 - window.terminal[:, 3 - last :].flatten(),

@@ -296,7 +296,7 @@ def expected_ending() -> Observations:
 
 ENDING = Exercise(
     id="1.3",
-    title="Over, or ended for good?",
+    title="Over, or truly ended?",
     minutes=4,
     difficulty=1,
     importance=3,
@@ -319,7 +319,7 @@ ENDING = Exercise(
         Mistake(
             "limit_ignored",
             lambda terminated, truncated: (terminated, terminated),
-            "You never reset after a time limit: the episode is over then too, although nothing has ended for good.",
+            "You never reset after a time limit: the episode is over then too, although nothing has truly ended.",
         ),
         Mistake(
             "swapped",
@@ -344,7 +344,7 @@ ENDING = Exercise(
         Mistake(
             "end_ignored",
             lambda terminated, truncated: (truncated, terminated),
-            "After an end for good nothing can follow, so the episode is over as well: `over` is True for either flag.",
+            "After a true end nothing can follow, so the episode is over as well: `over` is True for either flag.",
         ),
         Mistake(
             "both_needed",

@@ -693,7 +693,7 @@ def observe_replay_returns(f) -> Observations:
     on = [0.0, 0.0, 0.0, 0.0]
     return {
         "the returns where the episode goes on": of(on, on),
-        "the returns where it ends for good in row 2": of([0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 1.0, 0.0]),
+        "the returns where it truly ends in row 2": of([0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 1.0, 0.0]),
         "the returns where a time limit cuts it in row 2": of([0.0, 0.0, 1.0, 0.0], on),
         "the returns where it ends in the first row": of([1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]),
         "the returns at lam = 0": of(on, on, 0.0),
@@ -705,7 +705,7 @@ def expected_replay_returns() -> Observations:
     # Row 2: 4 + 40 / 2 = 24. Row 1: 2 + (20 + 24) / 4 = 13. Row 0: 1 + (10 + 13) / 4 = 6.75.
     return {
         "the returns where the episode goes on": torch.tensor([[6.75, 13.0, 24.0]]),
-        "the returns where it ends for good in row 2": torch.tensor([[4.0, 2.0, 24.0]]),  # 2 alone; 1 + (10 + 2) / 4
+        "the returns where it truly ends in row 2": torch.tensor([[4.0, 2.0, 24.0]]),  # 2 alone; 1 + (10 + 2) / 4
         "the returns where a time limit cuts it in row 2": torch.tensor([[6.5, 12.0, 24.0]]),  # 2 + 20 / 2; 1 + (10 + 12) / 4
         "the returns where it ends in the first row": torch.tensor([[6.75, 13.0, 24.0]]),
         "the returns at lam = 0": torch.tensor([[6.0, 12.0, 24.0]]),
@@ -724,7 +724,7 @@ def back_through(reward, last, terminal, dreamt, discount, lam, end=None, shift=
 
 
 def replayed(d: Draw, rows: int, count: int, share: float = 0.3, discount: float = 0.9, lam: float = 0.6) -> tuple:
-    """Windows in which episodes end, half of them for good."""
+    """Windows in which episodes end, half of them truly."""
     last = d.mask(rows, count, share=share)
     return d.normal(rows, count), last, last * d.mask(rows, count, share=0.5), d.normal(rows, count, std=3.0), discount, lam
 
@@ -763,14 +763,14 @@ REPLAY_RETURNS = Exercise(
         Mistake(
             "time_limit_taken_for_an_end",
             lambda reward, last, terminal, dreamt, discount, lam: back_through(reward, last, last, dreamt, discount, lam),
-            "A time limit counts as an end for good. The world did not stop there, only the recording did: what follows is cut by "
+            "A time limit counts as a true end. The world did not stop there, only the recording did: what follows is cut by "
             "`terminal`, "
             "the mix by `last`.",
         ),
         Mistake(
             "end_ignored",
             lambda reward, last, terminal, dreamt, discount, lam: back_through(reward, last, 0 * terminal, dreamt, discount, lam),
-            "`terminal` plays no part yet: where an episode ended for good, nothing follows the reward of that row.",
+            "`terminal` plays no part yet: where an episode truly ended, nothing follows the reward of that row.",
         ),
         Mistake(
             "ends_one_row_late",

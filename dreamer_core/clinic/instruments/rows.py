@@ -1,7 +1,7 @@
 """What stands in which row: a scripted world, run by the real training loop, and the buffer read afterwards.
 
 Every row of the script shows its own number, and its reward is that number too. So each number in a window
-proves where it came from. Episodes end by turns: for good after 5 steps, by a time limit after 7, by both after 6,
+proves where it came from. Episodes end by turns: truly after 5 steps, by a time limit after 7, by both after 6,
 which is an end.
 """
 
