@@ -133,8 +133,8 @@ def next_rows_reward(right: Callable) -> Callable:
 
     def part(replay, start, length):
         window = right(replay, start, length)
-        index = (window.index + 1).clamp(max=replay.count - 1) % replay.config.capacity
-        return window._replace(reward=replay.data["reward"][index.to(window.reward.device)] / replay.reward_unit)
+        index = (window.index + 1).clamp(max=replay.count - 1)
+        return window._replace(reward=replay.read("reward", index) / replay.reward_unit)
 
     return part
 

@@ -8,6 +8,7 @@ alone the core runs as this subject runs it:
 """
 
 import contextlib
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from weakref import WeakKeyDictionary
 import torch
 
 from dreamer_core.agent import Dreamer
+from dreamer_core.classroom.transplant import aside
 from dreamer_core.clinic.faults import Fault, suffering
 from dreamer_core.config import Config, from_dict
 from dreamer_core.trainer import Trainer
@@ -79,7 +81,7 @@ class Subject:
 
     def at_work(self) -> AbstractContextManager[None]:
         """A block in which the core runs as it does in this subject."""
-        return contextlib.nullcontext() if self._given is not None else suffering(fault_of(self))
+        return contextlib.nullcontext() if self._given is not None else as_in_a_patient(fault_of(self))
 
     def agent(self) -> Dreamer:
         """A trained agent, made at work: the one it was given, or that of a run of `STEPS` steps, trained once."""
@@ -131,6 +133,13 @@ def recorded(agent: Dreamer) -> list[dict[str, float]]:
 
     agent.learn_model, agent.learn_policy = kept(agent.learn_model), kept(agent.learn_policy)
     return updates
+
+
+@contextlib.contextmanager
+def as_in_a_patient(fault: Fault | None) -> Iterator[None]:
+    """For this block the core runs the fault. What a learner has built is put aside: a class of theirs may go around the sick function."""
+    with aside(), suffering(fault):
+        yield
 
 
 def small(env: str = "Pendulum-v1", preset: str = "dropin", seed: int = 0, **settings: dict[str, Any]) -> Config:

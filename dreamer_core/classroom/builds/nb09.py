@@ -96,7 +96,7 @@ def check_order(made: Any) -> None:
 def check_units(made: Any) -> None:
     """Before the first update units are measured; again where the rows ever added have doubled."""
     agent = tiny(2, 1)
-    rows = agent.replay.data["observation"][:24].clone()
+    rows = agent.replay.read("observation", torch.arange(24))
     notes = noted(made, agent)
     for what, of in (("rewards", notes[0].rewards), ("observations", notes[0].measured)):
         later = agent.replay.reward_rows if what == "rewards" else int(agent.model.measured)
@@ -123,7 +123,7 @@ def check_full(made: Any) -> None:
     noted(made, agent)
     told = "30 rows were added to a buffer that holds 20, and `measured` is {}: hand over self.replay.count, the rows ever added."
     hold(int(agent.model.measured) == 30, "rows ever added", told.format(int(agent.model.measured)))
-    rows = agent.replay.data["observation"][:20]
+    rows = agent.replay.read("observation", agent.replay.kept())
     agrees(agent.model.scale, rows.std(0), "scale", "In a full buffer, the scale of observations is not that of the 20 rows it holds.")
     agent = tiny(1, 1)
     agent.model.measures = False
@@ -212,7 +212,7 @@ def round_with(
     def prepare(agent):
         rewards(agent)
         if agent.model.measures and due(agent):
-            agent.model.set_units(agent.replay.data["observation"][: len(agent.replay)], added(agent.replay))
+            agent.model.set_units(agent.replay.read("observation", agent.replay.kept()), added(agent.replay))
 
     def lower(agent):
         for optimizer in lowered(agent):
@@ -261,8 +261,8 @@ ROUND = Build(
         "Four blocks, in this order: units, rates, a loop over turns(...), and the metrics that it collects.",
         (
             "Units: self.measure_rewards() always. Observations only if self.model.measures, and if self.replay.count has reached twice "
-            "int(self.model.measured): then self.model.set_units(rows, self.replay.count), where rows are the first len(self.replay) of "
-            'self.replay.data["observation"].'
+            "int(self.model.measured): then self.model.set_units(rows, self.replay.count), where rows are "
+            'self.replay.read("observation", self.replay.kept()).'
         ),
         (
             'Rates: for each optimizer in self.optimizers.values(), for each group in optimizer.param_groups: group["lr"] = '

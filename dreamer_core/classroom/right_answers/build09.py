@@ -10,7 +10,7 @@ def one_round(self):
     buffer, model, plan = self.replay, self.model, self.config.schedule
     self.measure_rewards()
     if model.measures and 2 * model.measured.item() <= buffer.count:
-        model.set_units(buffer.data["observation"][: min(buffer.count, buffer.config.capacity)], buffer.count)
+        model.set_units(buffer.read("observation", torch.arange(buffer.count - len(buffer), buffer.count)), buffer.count)
     share = 1.0 if plan.halving == 0 else plan.halving / (plan.halving + self.grad_steps)
     for group in itertools.chain.from_iterable(each.param_groups for each in self.optimizers.values()):
         if "initial_lr" not in group:

@@ -68,6 +68,8 @@ def served_figure(served: Tensor) -> Figure:
     )
 
 
+MARK = 1000  # above every number of a row, so that a refreshed state shows
+
 REFRESHED_SAYS = {
     "rows late": "rows between a refreshed state's own row and the row it is stored in",
     "first row overwritten": "share of windows whose first row, which was only read, is overwritten",
@@ -78,25 +80,26 @@ REFRESHED_HEALTHY: dict[str, Range] = {name: exactly(0) for name in REFRESHED_SA
 
 
 def measure_refreshed(subject: Subject) -> Reading:
-    """Write back states that carry the number of their row, and look where they are."""
+    """Write back states that carry the number of their row, above MARK, and look where they are."""
     with apart(subject):
         agent = specimen(subject, specimen_config(subject, write_back_zero=True))
         rows, length = 40, 6
         filled(agent, rows, 20)
         replay = agent.replay
-        replay.data["h"].fill_(-100.0)  # not refreshed
+        before = replay.read("h", torch.arange(rows))[:, 0]
         index = torch.tensor([5, 15, 27])[:, None] + torch.arange(length)  # (B, T), apart from one another
-        h = index[..., None].float().expand(-1, -1, agent.model.rssm.deter).clone().requires_grad_()
+        h = (index[..., None] + MARK).float().expand(-1, -1, agent.model.rssm.deter).clone().requires_grad_()
         z = torch.zeros(*index.shape, agent.model.rssm.latent.size)
         replay.write_back(index, h, z, 1)
-        stored = replay.data["h"][:, 0].detach()
-        graph = float(replay.data["h"].requires_grad)
-    changed = (stored != -100).nonzero().flatten()
-    late = (changed - stored[changed]).mean() if len(changed) else torch.tensor(float("nan"))
-    own = stored[index[:, 1:]] != -100
+        found = replay.read("h", torch.arange(rows))
+        stored, graph = found[:, 0].detach(), float(found.requires_grad)
+    refreshed = stored != before
+    changed = refreshed.nonzero().flatten()
+    late = (changed + MARK - stored[changed]).mean() if len(changed) else torch.tensor(float("nan"))
+    own = refreshed[index[:, 1:]]
     numbers = {
         "rows late": float(late),
-        "first row overwritten": float((stored[index[:, 0]] != -100).float().mean()),
+        "first row overwritten": float(refreshed[index[:, 0]].float().mean()),
         "rows not refreshed": float((~own).float().mean()),
         "gradient stored": graph,
     }

@@ -63,15 +63,15 @@ FORESIGHT_HEALTHY: dict[str, Range] = {"one step": (0.0, 3.0), "five steps": (0.
 
 def segments(agent: Dreamer, rows: int) -> list[Episode]:
     """Stretches of so many rows of one episode each out of the buffer, at most 40, spread evenly; row 0 brings no reward."""
-    data, held = agent.replay.data, len(agent.replay)
-    oldest = agent.replay.count - held
+    replay = agent.replay
     starts = []
-    for start in range(oldest, agent.replay.count - rows + 1, rows):
-        at = torch.arange(start, start + rows) % agent.config.replay.capacity
-        if not data["first"][at[1:]].any():
+    for start in range(replay.count - len(replay), replay.count - rows + 1, rows):
+        at = torch.arange(start, start + rows)
+        if not replay.read("first", at[1:]).any():
             starts.append(at)
     chosen = [starts[n] for n in np.unique(np.linspace(0, len(starts) - 1, min(40, len(starts))).round().astype(int))]
-    return [Episode(data["observation"][at].numpy(), data["action"][at[:-1]].numpy(), data["reward"][at[1:]].numpy()) for at in chosen]
+    parts = [(replay.read("observation", at), replay.read("action", at[:-1]), replay.read("reward", at[1:])) for at in chosen]
+    return [Episode(*(part.numpy() for part in each)) for each in parts]
 
 
 def measure_foresight(subject: Subject) -> Reading:
