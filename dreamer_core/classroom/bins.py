@@ -59,6 +59,8 @@ def starts_at_zero(logits: Tensor, mean: Tensor, who: str, what: str) -> None:
     told = f"A fresh {who}'s logits differ by up to {float(logits.max() - logits.min()):.2g}: its last layer starts at 0, weights and bias."
     hold(float(logits.max() - logits.min()) < 1e-6, "start", told)
     largest = float(mean.abs().max())
+    told = f"With equal logits the {what} is {largest:.3g}, and should be 0: each bin is as likely as its mirror image."
+    hold(largest < 1e4, "not 0", told)
     told = (
         f"With equal logits the {what} is {largest:.3g}, and should be 0. The bins reach to 4.9e8: added from end to end, rounding is "
         f"left over. Add each bin to its mirror image first (exercise 11.7)."

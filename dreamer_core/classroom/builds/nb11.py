@@ -1,5 +1,6 @@
 """Notebook 11: the paper's reward head. It answers as the head of 4.A does, so what both have in common is checked by the same lines."""
 
+import math
 import statistics
 from typing import Any
 
@@ -83,20 +84,32 @@ def check_deviation(made: type) -> None:
 def check_price(made: type) -> None:
     """`nll` is the cross-entropy to the two bins around the reward. How it shares them is read from its gradient, p - w."""
     head = small(made)
+    cost = shaped(head.nll(torch.zeros(3, BINS), torch.tensor([3.3, -70.0, 2e4])), (3,), "`nll` of 3 rewards")
+    hold(not bool((cost < 0).all()), "sign", "`nll` is below 0. A cross-entropy has a minus before its sum, and a better guess costs less.")
+    told = f"If all {BINS} bins are equally likely, every reward costs log({BINS}) nats, whatever its size: no error is measured in units."
+    agrees(cost, torch.full((3,), math.log(BINS)), "no cross-entropy", told, 1e-3)
     logits = torch.randn(4, BINS, requires_grad=True)
     p = torch.softmax(logits, -1).detach()
-    for number in (127, 140, 100):
-        cost = shaped(head.nll(logits, torch.full((4,), bin_at(number))), (4,), "`nll` of 4 rewards")
-        told = f"A reward that is bin {number} itself, {bin_at(number):.4g}, does not cost -log of this bin's probability."
-        agrees(cost, -p[:, number].log(), "at a bin", told, 1e-3)
     for reward in (3.3, -70.0, 2e4):
         weights = (p - slope(head.nll(logits, torch.full((4,), reward)).sum(), logits)[0])[0]
         used = (weights.abs() > 1e-3).nonzero().flatten().tolist()
         told = f"A reward of {reward:g} lies between two bins, and they share its weight. You give weight to {len(used)} of the bins."
         hold(len(used) == 2, "not two", told)
         mean = sum(float(weights[each]) * bin_at(each) for each in used)
+        ends = sum(bin_at(each) for each in used)
+        pressed = math.copysign(math.log1p(abs(reward)), reward)
+        told = (
+            f"The bins that you give a reward of {reward:g} have the mean {mean:.4g}, which is its symlog. The bins are stretched already."
+        )
+        hold(abs(mean - pressed) > 1e-2 * abs(pressed), "symlog", told)
+        told = f"The two bins of a reward of {reward:g} have each other's weight: the nearer one gets more."
+        hold(abs(mean - (ends - reward)) > 1e-3 * abs(reward), "swapped", told)
         told = f"The bins that you give a reward of {reward:g} have the mean {mean:.4g}. Share its weight so that the mean is {reward:g}."
         hold(abs(mean - reward) < 1e-2 * abs(reward), "shares", told)
+    for number in (127, 140, 100):
+        cost = shaped(head.nll(logits, torch.full((4,), bin_at(number))), (4,), "`nll` of 4 rewards")
+        told = f"A reward that is bin {number} itself, {bin_at(number):.4g}, does not cost -log of this bin's probability."
+        agrees(cost, -p[:, number].log(), "at a bin", told, 1e-3)
     rewards = torch.tensor([0.0, 3.3, -70.0, 2.0e4])
     agrees(head.nll(logits, rewards), price_of(logits, rewards), "price", "`nll` is not the cross-entropy to the reward's two bins.", 1e-3)
 
@@ -162,6 +175,8 @@ def check_learns(made: type) -> None:
         optimizer.step()
     logits = head(x[0]).detach()
     wanted, said = reward.mean(0), stats(head, logits)[0].detach()
+    told = "Trained on four states with four rewards, it says the same of all. Only the last layer starts at 0; those before it do not."
+    hold(not torch.allclose(said, said[:1]), "all alike", told)
     near = bool(((said - wanted).abs() < 1.5 + 0.3 * wanted.abs()).all())
     told = (
         "Trained on rewards of 0.5, of -40, of 3000, and of 0 or 100 in turn, its means are "
@@ -239,9 +254,21 @@ class NearestBin(Plain):
         return nearest_bin_price(logits, reward, self.bins)
 
 
+class Swapped(Plain):
+    def nll(self, logits, reward):
+        reward = reward.clamp(self.bins[0], self.bins[-1])
+        above = torch.searchsorted(self.bins, reward.contiguous(), right=True).clamp(1, BINS - 1)
+        return twohot_loss(logits, self.bins[above - 1] + self.bins[above] - reward, self.bins)
+
+
 class SharesOfPlaces(Plain):
     def nll(self, logits, reward):
         return twohot_loss(logits, symlog(reward), symlog(self.bins))
+
+
+class SymlogFirst(Plain):
+    def nll(self, logits, reward):
+        return twohot_loss(logits, symlog(reward), self.bins)
 
 
 class SquaredError(Plain):
@@ -340,9 +367,19 @@ REWARD_HEAD = Build(
             "A reward is put on the nearest bin alone. Far out, bins lie far apart: share its weight between the two around it (two-hot).",
         ),
         Mistake(
+            "swapped",
+            Swapped,
+            "The two bins have each other's weight. The upper bin's share is (reward - lower bin) / (upper bin - lower bin).",
+        ),
+        Mistake(
             "shares_of_places",
             SharesOfPlaces,
             "You share a reward's weight in symlog units, as in 2023. Take its distance to both bins in units of the reward itself.",
+        ),
+        Mistake(
+            "symlog_first",
+            SymlogFirst,
+            "You press the reward by symlog before you look for its bins. The bins are stretched already, so the reward stays as it is.",
         ),
         Mistake(
             "squared_error",
