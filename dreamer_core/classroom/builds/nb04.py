@@ -123,42 +123,52 @@ def window() -> tuple[Tensor, Tensor, Tensor]:
     return torch.randn(BATCH, ROWS, FEATURES), torch.randn(BATCH, ROWS), first
 
 
+def pays_mean_of_rows(head: Any) -> None:
+    """`loss` is one number: the learner's own nll, added up over the rows that brought a reward and divided by the number of all."""
+    x, reward, first = window()
+    raw = head(x)
+    rows = head.nll(raw, reward).detach()
+    loss = shaped(head.loss(raw, reward, first), (), "`loss`")
+    counted = (rows * (1 - first)).sum()
+    hold(
+        not torch.allclose(loss, rows.mean(), rtol=1e-4),
+        "first counted",
+        "Rows in which an episode starts count as well. No reward arrives with a reset: they are to count 0.",
+    )
+    hold(
+        not torch.allclose(loss, counted / (1 - first).sum(), rtol=1e-4),
+        "mean of the others",
+        "You divide by the number of rows that brought a reward. Divide by all of them, so that a row weighs the same in every batch.",
+    )
+    hold(not torch.allclose(loss, counted, rtol=1e-4), "sum", "The rows are added up. `loss` is their mean.")
+    agrees(loss, counted / rows.numel(), "loss", "`loss` is not the mean over all rows of (1 - first) times your own `nll`.")
+
+
 def check_loss(made: type) -> None:
-    """One number: the learner's own nll, added up over the rows that brought a reward and divided by the number of all."""
+    """One number, the mean over all rows, with either deviation."""
     for std in (0.7, 0.0):
-        head = small(made, std)
-        x, reward, first = window()
-        raw = head(x)
-        rows = head.nll(raw, reward).detach()
-        loss = shaped(head.loss(raw, reward, first), (), "`loss`")
-        counted = (rows * (1 - first)).sum()
-        hold(
-            not torch.allclose(loss, rows.mean(), rtol=1e-4),
-            "first counted",
-            "Rows in which an episode starts count as well. No reward arrives with a reset: they are to count 0.",
-        )
-        hold(
-            not torch.allclose(loss, counted / (1 - first).sum(), rtol=1e-4),
-            "mean of the others",
-            "You divide by the number of rows that brought a reward. Divide by all of them, so that a row weighs the same in every batch.",
-        )
-        hold(not torch.allclose(loss, counted, rtol=1e-4), "sum", "The rows are added up. `loss` is their mean.")
-        agrees(loss, counted / rows.numel(), "loss", "`loss` is not the mean over all rows of (1 - first) times your own `nll`.")
+        pays_mean_of_rows(small(made, std))
+
+
+def trains_its_rows(head: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss trains the states of rows that brought a reward, and no others. Returns the window it asked about."""
+    x, reward, first = window()
+    x.requires_grad_()
+    (to_x,) = slope(head.loss(head(x), reward, first), x)
+    hold(
+        bool(to_x[first == 0].any(-1).all()),
+        "cut",
+        "The loss gives the states no gradient: encoder and RSSM would not learn from it.",
+    )
+    hold(not to_x[first == 1].any(), "first trained", "A row in which an episode starts still trains its state.")
+    return x, reward, first
 
 
 def check_gradients(made: type) -> None:
-    """The loss trains the states of rows that brought a reward, and no others."""
+    """The loss trains the right states, and pulls a mean towards its reward."""
     for std in (0.7, 0.0):
         head = small(made, std)
-        x, reward, first = window()
-        x.requires_grad_()
-        (to_x,) = slope(head.loss(head(x), reward, first), x)
-        hold(
-            bool(to_x[first == 0].any(-1).all()),
-            "cut",
-            "The loss gives the states no gradient: encoder and RSSM would not learn from it.",
-        )
-        hold(not to_x[first == 1].any(), "first trained", "A row in which an episode starts still trains its state.")
+        x, reward, first = trains_its_rows(head)
         mean, width = read(head, x)
         wanted = ((mean - reward) / width.square() * (1 - first) / first.numel()).detach()
         free = mean.detach().clone().requires_grad_()

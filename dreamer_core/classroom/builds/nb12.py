@@ -1,13 +1,21 @@
 """Notebook 12: the paper's critic."""
 
 import copy
-import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
+from dreamer_core.classroom.bins import (
+    BINS,
+    endless_price,
+    is_mean_of_bins,
+    mean_of_places,
+    nearest_bin_price,
+    price_of,
+    starts_at_zero,
+    weights_of,
+)
 from dreamer_core.classroom.build import Build, Property, agrees, hold, shaped, slope
 from dreamer_core.classroom.spec import Mistake
 from dreamer_core.config import DreamerV3Config
@@ -15,35 +23,12 @@ from dreamer_core.paper.actor_critic import Critic
 from dreamer_core.paper.twohot import symexp_bins, twohot_loss, twohot_mean
 from dreamer_core.sac import ema_update
 
-FEATURES, BINS = 5, 255
-
-
-def bin_at(number: int) -> float:
-    """The bin of that number, 127 in the middle, by the formula alone."""
-    place = (number - 127) * 20 / 127
-    return math.copysign(math.expm1(abs(place)), place)
+FEATURES = 5
 
 
 def small(made: type, slow_scale: float = 1.0) -> Any:
     """A critic of the learner's class for states of F = 5 numbers."""
     return made(DreamerV3Config(units=8, layers=1, slow_scale=slow_scale), FEATURES)
-
-
-def sure_of(*numbers: int) -> Tensor:
-    """Logits (K,) of a distribution that is shared equally by these bins."""
-    logits = torch.full((BINS,), -200.0)
-    logits[list(numbers)] = 0.0
-    return logits
-
-
-def weights_of(number: float) -> Tensor:
-    """The two-hot weights (K,) of a number, by a search from bin to bin."""
-    bins, weights = [bin_at(each) for each in range(BINS)], torch.zeros(BINS)
-    number = min(max(number, bins[0]), bins[-1])
-    low = max(each for each in range(BINS - 1) if bins[each] <= number or each == 0)
-    share = (number - bins[low]) / (bins[low + 1] - bins[low])
-    weights[low], weights[low + 1] = 1 - share, share
-    return weights
 
 
 def check_parts(made: type) -> None:
@@ -73,31 +58,12 @@ def check_start(made: type) -> None:
     state = 3 * torch.randn(6, FEATURES)
     critic = small(made)
     logits = critic(state)
-    told = (
-        f"A fresh critic's logits differ by up to {float(logits.max() - logits.min()):.2g}: its last layer starts at 0, weights and bias."
-    )
-    hold(float(logits.max() - logits.min()) < 1e-6, "start", told)
-    largest = float(critic.value(logits).abs().max())
-    told = (
-        f"With equal logits the value is {largest:.3g}, and should be 0. The bins reach to 4.9e8: added from end to end, rounding is "
-        f"left over. Add each bin to its mirror image first (exercise 11.7)."
-    )
-    hold(largest < 1e-3, "rounding", told)
+    starts_at_zero(logits, critic.value(logits), "critic", "value")
 
 
 def check_value(made: type) -> None:
     """The value is the mean over the bins, in the world's units."""
-    critic = small(made)
-    for number in (127, 128, 140, 100):
-        told = f"All weight on bin {number} (counted from 0) is a value of symexp of its place, {bin_at(number):.4g}."
-        agrees(critic.value(sure_of(number)), torch.tensor(bin_at(number)), "a bin", told, within=1e-3 * (1 + abs(bin_at(number))))
-    wanted = (bin_at(130) + bin_at(150)) / 2
-    said = float(critic.value(sure_of(130, 150)))
-    told = (
-        f"Half of the weight on bin 130, half on bin 150: the mean is {wanted:.4g}, yours is {said:.4g}. Take the mean of the "
-        f"bins themselves, not of their places before symexp."
-    )
-    hold(abs(said - wanted) < 1e-3 * wanted, "mean", told)
+    is_mean_of_bins(small(made).value, "value")
 
 
 def check_targets(made: type) -> None:
@@ -106,9 +72,7 @@ def check_targets(made: type) -> None:
     returns, slow = torch.tensor([0.0, 3.3, -70.0, 2.0e4]), torch.tensor([1.5, -0.2, 30.0, -900.0])
     for scale in (0.0, 1.0, 0.25):
         critic = small(made, scale)
-        log_p = torch.log_softmax(logits, -1)
-        to_return = -(torch.stack([weights_of(float(each)) for each in returns]) * log_p).sum(-1)
-        to_slow = -(torch.stack([weights_of(float(each)) for each in slow]) * log_p).sum(-1)
+        to_return, to_slow = price_of(logits, returns), price_of(logits, slow)
         found = critic.loss(logits, returns, slow, torch.ones(4))
         if scale == 0.0:
             agrees(found, to_return, "return", "With slow_scale = 0 the loss is not the cross-entropy to the two bins around R.", 1e-3)
@@ -235,14 +199,12 @@ class RandomStart(Plain):
 
 class MeanOfPlaces(Plain):
     def value(self, logits):
-        mean = torch.softmax(logits, -1) @ torch.linspace(-20, 20, 255)
-        return mean.sign() * torch.expm1(mean.abs())
+        return mean_of_places(logits)
 
 
 class NearestBin(Plain):
     def towards(self, logits, target):
-        nearest = (target[..., None] - self.bins).abs().argmin(-1)
-        return -torch.log_softmax(logits, -1).gather(-1, nearest[..., None]).squeeze(-1)
+        return nearest_bin_price(logits, target, self.bins)
 
 
 class SquaredError(Plain):
@@ -273,10 +235,7 @@ class OneTargetWeighted(Plain):
 
 class BinsWithoutEnd(Plain):
     def towards(self, logits, target):
-        above = torch.searchsorted(self.bins, target.contiguous(), right=True).clamp(1, 254)
-        share = (target - self.bins[above - 1]) / (self.bins[above] - self.bins[above - 1])
-        two = F.one_hot(above - 1, 255) * (1 - share)[..., None] + F.one_hot(above, 255) * share[..., None]
-        return -(two * torch.log_softmax(logits, -1)).sum(-1)
+        return endless_price(logits, target, self.bins)
 
 
 CRITIC = Build(
