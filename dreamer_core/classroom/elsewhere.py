@@ -22,11 +22,12 @@ from dreamer_core.errors import ConfigError, DreamerError
 
 ROOT = Path(__file__).parents[2]
 BEGIN, END = "<!-- links: written by python -m dreamer_core.classroom.elsewhere from pyproject.toml -->", "<!-- end of links -->"
-GUARD = """import sys
+GUARD = """import subprocess
+import sys
 from importlib.util import find_spec
 
 if "google.colab" in sys.modules and not find_spec("dreamer_core"):  # Colab lacks the course's package; elsewhere this does nothing
-    get_ipython().run_line_magic("pip", "install --quiet {source}")
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "{source}"], check=True)
 
 """
 UNKNOWN = """This course has no public address yet, so there are no links to Colab and Binder here. Whoever publishes it writes the

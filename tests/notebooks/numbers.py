@@ -14,6 +14,8 @@ NUMBER = re.compile(
 # What is no claim about the world.
 MORE = r"(?:, | and | to | or )"
 PLACES = [
+    # the contract of a build: what it asks for is held by the checks of classroom/builds
+    r"^## Build it: .*?(?=^## )",
     # code, which is run or looked up, not believed
     r"```.*?```|`[^`\n]*`|<code>.*?</code>|^ {4}[^\n]*",
     # addresses
@@ -28,6 +30,7 @@ PLACES = [
     r"\[\d\d\b(?=[^\]\n]*\]\()",  # a link that begins with a notebook's number
     rf"\b[Nn]otebooks? \d\d(?:{MORE}\d\d)*|(?<![\d.,])0\d(?: and 0\d| to 0\d)?\b(?!\.)",
     rf"\b[Ee]xercises? \d\.\d(?:{MORE}\d\.\d)*|\b(?:as in|that of|if) \d\.\d\b",
+    r"\b[Bb]uilds? \d+\.[A-Z]\b",
     # places in a list or a recording
     r"^(?:\s*|\*\*)\d+\. ",
     rf"\b(?:[Rr]ows?|[Ss]lots?|[Ss]tairs?|[Nn]umbers?|[Ss]eeds?) \d+(?:{MORE}\d+)*\b(?![.,]\d)",
