@@ -21,4 +21,5 @@ def ledger_file(tmp_path, monkeypatch):
 @pytest.fixture
 def toy_lesson(monkeypatch):
     monkeypatch.setattr(lesson, "EXERCISES", toys.ALL)
+    monkeypatch.setattr(lesson, "BUILDS", {})
     return lesson
