@@ -54,7 +54,7 @@ def judge_build(build: Build, made: Any) -> Finding:
     Raises:
         KeyboardInterrupt: the learner stopped it.
     """
-    return survey(build, lambda: made)
+    return judge_text(build, lambda: made)
 
 
 def judge_text(build: Build, read: Callable[[], Any]) -> Finding:
@@ -63,11 +63,6 @@ def judge_text(build: Build, read: Callable[[], Any]) -> Finding:
     Raises:
         KeyboardInterrupt: the learner stopped it.
     """
-    return survey(build, read)
-
-
-def survey(build: Build, read: Callable[[], Any]) -> Finding:
-    """What `judge_build` says of the thing that `read` gives."""
     try:
         finding = apart(lambda: checked(build, read), SECONDS + GRACE)
     except Lost as lost:
