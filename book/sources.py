@@ -40,6 +40,7 @@ ROOMS = {
     "yardsticks": "Yardsticks",
     "study": "Studies",
     "viz": "Pictures",
+    "clinic": "The clinic",
     "classroom": "The classroom",
     "grading": "Marks",
     "look": "A page of a run",

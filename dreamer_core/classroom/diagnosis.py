@@ -37,7 +37,8 @@ TRIED = 10  # cases in which an argument is given other values
 LAST = 3e-6  # the last digits of 32-bit numbers after a few sums
 AGAIN = 4  # further draws of a look
 FEW = 12  # wrong numbers; with fewer, too many pairs of changes would explain them
-SEARCH = 3  # seconds of computing for trying right answers in which one thing or two were changed
+TRIES = 300  # right answers in which one thing or two were changed that are tried: a number, so that every machine says the same
+SEARCH = 8  # seconds of computing after which a slow function is not tried further
 
 
 class Found(NamedTuple):
@@ -50,6 +51,23 @@ class Found(NamedTuple):
     @property
     def right(self) -> bool:
         return as_it_should(self.seen, self.wanted, self.case.look.within)
+
+
+@dataclasses.dataclass
+class Budget:
+    """How much one diagnosis may try: so many changed answers in all its searches together, for so long."""
+
+    tries: int
+    end: float
+    """By `time.process_time()`."""
+
+    def of(self, made: Iterable[Mutant]) -> Iterator[Mutant]:
+        """As many of them as are left to try."""
+        for mutant in made:
+            if self.tries <= 0 or time.process_time() > self.end:
+                return
+            self.tries -= 1
+            yield mutant
 
 
 def diagnose(exercise: Exercise, function: Callable, found: list[Found]) -> str:
@@ -65,7 +83,7 @@ def diagnose(exercise: Exercise, function: Callable, found: list[Found]) -> str:
     sober = [each for each in found if not broken(each.seen)]
     if overflown and any(not each.right for each in sober) and len(sober) < len(found):
         return diagnose(exercise, function, sober)  # what is wrong without NaN is the reason for it too, or the graver mistake
-    end = time.process_time() + SEARCH
+    budget = Budget(TRIES, time.process_time() + SEARCH)
     asked = (
         lambda: fickle(exercise, function, wrong),
         lambda: of_shapes(wrong),
@@ -75,14 +93,14 @@ def diagnose(exercise: Exercise, function: Callable, found: list[Found]) -> str:
         lambda: somewhere(exercise, more(exercise, function, numbers)) if overflown else "",
         lambda: always_the_same(found),
         lambda: ignored(exercise, function, found),
-        lambda: like_a_mutant(exercise, function, found, end),
+        lambda: like_a_mutant(exercise, function, found, budget),
         lambda: of_slopes(exercise, function, found, by_a_rule=True),
         lambda: reads(exercise, function, [(each.case, each.seen, each.wanted) for each in wrong]),
         lambda: of_slopes(exercise, function, found, by_a_rule=False),
         lambda: like_two_mistakes(exercise, found),
         lambda: somewhere(exercise, more(exercise, function, numbers)),
-        lambda: like_one_change_at_two_places(exercise, function, found, end),
-        lambda: like_two_changes(exercise, function, found, end),
+        lambda: like_one_change_at_two_places(exercise, function, found, budget),
+        lambda: like_two_changes(exercise, function, found, budget),
         lambda: at_one_number(exercise, [*found, *drawn_again(exercise, function)]),
     )
     return next(filter(None, (ask() for ask in asked)), "")
@@ -426,11 +444,11 @@ def changed_answers(exercise: Exercise) -> Iterator[Mutant]:
             yield from mutants(answer, gradients=exercise.gradients)
 
 
-def like_a_mutant(exercise: Exercise, function: Callable, found: list[Found], end: float) -> str:
-    """Does it behave as a right answer does in which one thing was changed? Tried until the process has computed for `end` seconds."""
+def like_a_mutant(exercise: Exercise, function: Callable, found: list[Found], budget: Budget) -> str:
+    """Does it behave as a right answer does in which one thing was changed? Tried as far as the budget reaches."""
     of_type = all(isinstance(each.seen, Complaint) and "numbers of type" in str(each.seen) for each in found if not each.right)
     enough = of_type or any(isinstance(value, Tensor) and value.numel() for each in found for value in each.wanted.values.values())
-    for mutant in in_time(changed_answers(exercise), end):
+    for mutant in budget.of(changed_answers(exercise)):
         if of_type and "is missing" not in mutant.what:
             continue  # many changes end in that type
         if "stands where" in mutant.what and not enough:
@@ -529,11 +547,6 @@ def numbers_in(each: Found) -> list[tuple[Tensor, Tensor]]:
     return [(s, w) for s, w in pairs if isinstance(s, Tensor) and isinstance(w, Tensor) and s.shape == w.shape]
 
 
-def in_time(made: Iterable[Mutant], end: float) -> Iterator[Mutant]:
-    """As many of them as there is time for."""
-    return itertools.takewhile(lambda _: time.process_time() < end, made)
-
-
 def like_two_mistakes(exercise: Exercise, found: list[Found]) -> str:
     """Is the difference that of two named mistakes together, added or multiplied?"""
     if not telling(found) or any(isinstance(value, str) for each in found for value in each.wanted.values.values()):
@@ -566,13 +579,13 @@ def cancelled(seen: Tensor, one: Tensor, other: Tensor, wanted: Tensor) -> bool:
     return any(bool((right & ~torch.isclose(mistaken, wanted, rtol=1e-3, atol=1e-4)).any()) for mistaken in (one, other))
 
 
-def like_one_change_at_two_places(exercise: Exercise, function: Callable, found: list[Found], end: float) -> str:
+def like_one_change_at_two_places(exercise: Exercise, function: Callable, found: list[Found], budget: Budget) -> str:
     """Does it behave as a right answer does in which the same thing was changed twice?"""
     if not telling(found):
         return ""
     made = list(mutants(exercise.reference, gradients=exercise.gradients))
     places = collections.Counter(mutant.what for mutant in made)
-    for first in in_time(made, end):
+    for first in budget.of(made):
         if places[first.what] > 1:
             for second in mutants(exercise.reference, first, exercise.gradients):
                 what = in_known_words(exercise, function, first) if second.last == first.last else ""
@@ -581,12 +594,12 @@ def like_one_change_at_two_places(exercise: Exercise, function: Callable, found:
     return ""
 
 
-def like_two_changes(exercise: Exercise, function: Callable, found: list[Found], end: float) -> str:
+def like_two_changes(exercise: Exercise, function: Callable, found: list[Found], budget: Budget) -> str:
     """The same with two different changes."""
     if not telling(found):
         return ""
-    for first in in_time(mutants(exercise.reference, gradients=exercise.gradients), end):
-        for second in in_time(mutants(exercise.reference, first, exercise.gradients), end):
+    for first in budget.of(mutants(exercise.reference, gradients=exercise.gradients)):
+        for second in budget.of(mutants(exercise.reference, first, exercise.gradients)):
             if (what := in_known_words(exercise, function, second)) and behaves_like(exercise, second.function, found):
                 return f"Two things at once: it does exactly what a right answer does in which {what}."
     return ""

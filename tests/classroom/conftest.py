@@ -1,7 +1,7 @@
 import pytest
 
 from classroom import toys
-from dreamer_core.classroom import lesson, transplant
+from dreamer_core.classroom import build_judge, diagnosis, judge, lesson, transplant
 
 
 @pytest.fixture(autouse=True)
@@ -16,6 +16,15 @@ def ledger_file(tmp_path, monkeypatch):
     yield file
     for exercise in list(transplant.installed.values()):
         transplant.remove(exercise)
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch):
+    """What is found does not depend on how busy the machine is: the number of tries alone ends a search."""
+    monkeypatch.setattr(diagnosis, "SEARCH", 200)
+    for judging in (judge, build_judge):
+        monkeypatch.setattr(judging, "PATIENCE", 200)
+        monkeypatch.setattr(judging, "SECONDS", 300)
 
 
 @pytest.fixture

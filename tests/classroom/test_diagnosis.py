@@ -4,13 +4,15 @@ Each wrong answer here stands for a kind. None of them is a named mistake of its
 """
 
 import math
+import time
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from dreamer_core.classroom.diagnosis import AGAIN, Found
+from dreamer_core.classroom import diagnosis
+from dreamer_core.classroom.diagnosis import AGAIN, Budget, Found
 from dreamer_core.classroom.exercises import collect
 from dreamer_core.classroom.influence import LARGEST, Table, misread, signs
 from dreamer_core.classroom.judge import judge
@@ -387,3 +389,11 @@ def test_every_exercise_has_telling_inputs(exercise):
                 )
     tensors = [[a for a in case.inputs()[0] if isinstance(a, torch.Tensor)] for case in cases(exercise)]
     assert not any(tensors) or any(all(a.numel() <= LARGEST for a in few) for few in tensors if few), f"{exercise.id} has no small look"
+
+
+def test_a_search_ends_by_the_number_of_its_tries_or_by_the_time_it_computes():
+    changed = list(diagnosis.mutants(EXERCISES["5.1"].reference))
+    budget = Budget(tries=3, end=time.process_time() + 1000)
+    assert [each.what for each in budget.of(changed)] == [each.what for each in changed[:3]]
+    assert not list(budget.of(changed)), "all searches of one diagnosis share one budget"
+    assert not list(Budget(tries=3, end=time.process_time() - 1).of(changed)), "a slow function was tried after its time was up"
