@@ -181,3 +181,36 @@ def test_what_cannot_be_explored_is_refused(made, cut, names, words):
 def test_every_observation_needs_a_label(made):
     with pytest.raises(DreamerError, match="2 labels were given for 3 observations"):
         explorer(made, NAMES[:2])
+
+
+def test_pictures_are_shown_as_they_are_and_their_line_is_how_far_they_are_off():
+    """The frames byte by byte; the error by hand: root mean square over all pixels, as a share of 255."""
+    made = branches(starts=(2,), steps=4, count=4, env="dreamer/PixelPendulum-v0")
+    data = stored(explorer(made, ()).data)
+    assert data["pictures"] and data["names"] == ["error (%)"]
+    for kept, branch in zip(data["branches"], made, strict=True):
+        real, dreams = (
+            branch.world.observation[branch.start - branch.world.begin :][:5].astype(float),
+            branch.dreams.observation.astype(float),
+        )
+        for stored_scene, frame in zip(unpacked_scenes(kept["dream"]["scenes"]), dreams[0], strict=True):
+            ((kind, *_, pixels, _),) = stored_scene["parts"]
+            seen = np.frombuffer(base64.b64decode(pixels["data"]), np.uint8).reshape(pixels["shape"])
+            assert kind == "picture" and np.array_equal(seen, np.rint(np.clip(frame, 0, 255))), "another picture"
+        off = 100 * np.sqrt(np.square((dreams[:, : len(real)] - real) / 255).mean((2, 3, 4)))
+        close(kept["dream"]["observation"], off[0][:, None])
+        close(kept["band"]["observation"], np.quantile(off, BAND, axis=0)[..., None])
+        assert kept["off"] == [f"{value:.2g} %" for value in off[0]]
+        assert kept["ghosts"] == [], "many pictures over one another show nothing"
+    own = numbers(data["worlds"][0]["observation"])
+    assert own.shape[1] == 1 and np.isnan(own).all(), "what happens is not off from itself"
+
+
+def test_a_dream_of_pictures_that_outlasts_the_episode_has_no_error_there():
+    (branch, *_) = branches(starts=(2,), steps=4, count=2, env="dreamer/PixelPendulum-v0")
+    world = branch.world
+    short = world._replace(**{name: getattr(world, name)[:5] for name in ("observation", "reward", "action", "surprise")})
+    short = short._replace(posterior=type(world.posterior)(*(part[:5] for part in world.posterior)))
+    found = contents([branch._replace(world=short)], ())["branches"][0]
+    assert [value is None for (value,) in found["dream"]["observation"]] == [False, False, False, True, True]
+    assert len(found["off"]) == 3

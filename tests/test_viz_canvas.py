@@ -15,17 +15,18 @@ VIEW = (-1.0, -2.0, 3.0, 2.0)
 def unpacked_scenes(stored):
     """The scenes behind `packed_scenes`, read as the browser reads them."""
     numbers = iter(np.frombuffer(base64.b64decode(stored["numbers"]), "<i2") / 32767 * stored["reach"])
-    words = iter(stored["words"])
+    words, pictures = iter(stored["words"]), iter(stored["pictures"])
+    others = {("text", 3): lambda: next(words), ("picture", 5): lambda: next(pictures)}
 
     def filled(part):
-        holes = [(lambda: next(words)) if (part[0], n) == ("text", 3) else lambda: float(next(numbers)) for n in range(len(part))]
+        holes = [others.get((part[0], n), lambda: float(next(numbers))) for n in range(len(part))]
         return [hole() if field is None else field for field, hole in zip(part, holes)]
 
     found = []
     for number in stored["order"]:
         template = stored["templates"][number]
         found.append({"view": template["view"], "parts": [filled(part) for part in template["parts"]]})
-    assert next(numbers, None) is None and next(words, None) is None, "something is left over"
+    assert all(next(kept, None) is None for kept in (numbers, words, pictures)), "something is left over"
     return found
 
 

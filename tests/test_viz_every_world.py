@@ -14,12 +14,12 @@ from toys import small
 import dreamer_core.viz
 from dreamer_core import envs, worlds
 from dreamer_core.agent import Dreamer
-from dreamer_core.errors import EnvError
+from dreamer_core.errors import DreamerError
 from dreamer_core.viz.ages import ages_figure, dreams_by_age
 from dreamer_core.viz.branches import branch_out, recorded
 from dreamer_core.viz.dream import act_out, dream, dream_figure, held_actions, play, reconstruct
 from dreamer_core.viz.error_growth import error_growth, error_growth_figure
-from dreamer_core.viz.explorer import explorer
+from dreamer_core.viz.explorer import contents, explorer
 from dreamer_core.viz.fan import fan, fan_figure, real_futures
 from dreamer_core.viz.film import film, filmstrip, tell
 from dreamer_core.viz.latent_map import latent_figure, latent_map, read_latents
@@ -161,7 +161,7 @@ def test_no_figure_names_a_world():
     assert named <= page, f"{sorted(named - page)} name a pendulum"
 
 
-def test_a_world_seen_in_pixels_has_a_film_and_what_cannot_draw_it_says_so():
+def test_a_world_seen_in_pixels_has_a_film_and_an_explorer():
     torch.manual_seed(0)
     config = small(env="dreamer/PixelPendulum-v0")
     world = envs.make_for(config)
@@ -170,5 +170,7 @@ def test_a_world_seen_in_pixels_has_a_film_and_what_cannot_draw_it_says_so():
     branch = recorded(agent, episode, start=4, steps=6, count=2)
     shown = film(branch).data
     assert "<video" in shown and "way from black to white" in shown and "dreamer/PixelPendulum-v0" in shown
-    with pytest.raises(EnvError, match="the explorer draws worlds whose observations are entries with names.*use viz.film or viz.play"):
-        explorer([branch], ())
+    with pytest.raises(DreamerError, match="1 labels were given for 0 observations"):
+        explorer([branch._replace(world=branch.world._replace(begin=0))], ("brightness",))
+    data = contents(branch_out(agent, world, SEED, starts=(4,), steps=6, count=3), ())
+    assert data["pictures"] and data["names"] == ["error (%)"] and len(data["branches"]) == 4

@@ -10,11 +10,19 @@ NAMES = ["cos θ", "sin θ", "velocity (rad/s)"]
 
 
 def states(random, *lead, observation, deter=64, stoch=8):
-    """Noise, except that the first two observations are the cosine and the sine of an angle."""
-    seen = random.normal(size=(*lead, observation)) * 3
-    angle = random.uniform(-np.pi, np.pi, lead)
-    seen[..., 0], seen[..., 1] = np.cos(angle), np.sin(angle)
+    """Noise, except that the first two observations are the cosine and the sine of an angle; pictures are noise about a grey."""
+    if isinstance(observation, int):
+        seen = random.normal(size=(*lead, observation)) * 3
+        angle = random.uniform(-np.pi, np.pi, lead)
+        seen[..., 0], seen[..., 1] = np.cos(angle), np.sin(angle)
+    else:
+        seen = random.normal(size=(*lead, *observation)) * 60 + 120  # a decoder too leaves the bytes
     return States(np.tanh(random.normal(size=(*lead, deter))), random.normal(size=(*lead, stoch)), seen, random.normal(size=lead) * 8)
+
+
+def sizes(looks):
+    """How many entries an observation has; the shape of one that is a picture."""
+    return len(looks.names) or (32, 32, 1)
 
 
 def world(random, begin, rows, looks, actions):
@@ -22,8 +30,10 @@ def world(random, begin, rows, looks, actions):
     action[-1] = np.nan
     if begin == 0:
         reward[0] = np.nan
-    size = len(looks.names)
+    size = sizes(looks)
     seen = states(random, rows, observation=size).observation
+    if not looks.names:
+        seen = np.clip(seen, 0, 255).astype(np.uint8)
     return World(begin, seen, reward, action, states(random, rows, observation=size), looks, np.ones(size), random.random(rows))
 
 
@@ -35,6 +45,6 @@ def branches(starts=(5, 25, 45), steps=40, count=12, env="Pendulum-v1", **change
     for start in starts:
         for name in ("recorded actions", "the agent acts in its dream", "every action +1", "every action −1"):
             here = world(random, start, steps + 1, looks, actions) if name.startswith("every") else past
-            dreams = states(random, count, steps + 1, observation=len(looks.names))
+            dreams = states(random, count, steps + 1, observation=sizes(looks))
             made.append(Branch(name, start, here, dreams, random.uniform(-1, 1, (count, steps, actions))))
     return made

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from dreamer_core.errors import EnvError
 from dreamer_core.worlds.levers import Levers
 from dreamer_core.worlds.scene import INKS, Part, Scene
 
@@ -23,14 +22,6 @@ STEPS = 32767  # of a signed number of two bytes
 def script(name: str) -> str:
     """The text of a script of this folder behind that of scene.js, which it draws with."""
     return "".join(files(__package__).joinpath(file).read_text(encoding="utf-8") for file in ("scene.js", name))
-
-
-def check_entries(observation: np.ndarray, what: str) -> None:
-    """Raises:
-    EnvError: these observations of one episode are pictures, (R, H, W, C), which no script here draws.
-    """
-    if observation.ndim > 2:
-        raise EnvError(f"{what} draws worlds whose observations are entries with names, and these are pictures: use viz.film or viz.play")
 
 
 def reach(scene: Scene) -> float:
@@ -68,7 +59,7 @@ def packed_scenes(scenes: Sequence[Scene]) -> dict[str, Any]:
     """Scenes that are much alike, small: each is one of a few `templates` whose holes are filled in order.
 
     A hole is null. One in the place of a number takes the next number of `numbers` (signed, two bytes,
-    little-endian, times `reach` / 32767), one in the place of words the next of `words`.
+    little-endian, times `reach` / 32767), one in the place of words the next of `words`, one in the place of pixels the next of `pictures`.
     """
     kinds: dict[tuple, list[list[list[Any]]]] = {}
     order = []
@@ -83,12 +74,12 @@ def packed_scenes(scenes: Sequence[Scene]) -> dict[str, Any]:
         same = [[all(row[n][m] == field for row in rows) for m, field in enumerate(part)] for n, part in enumerate(rows[0])]
         parts = [[field if same[n][m] else None for m, field in enumerate(part)] for n, part in enumerate(rows[0])]
         templates.append({"view": list(view), "parts": parts})
-    numbers, words, left = [], [], [iter(rows) for rows in kinds.values()]
+    numbers, words, pictures, left = [], [], [], [iter(rows) for rows in kinds.values()]
     for kind in order:
         for hole, part in zip(templates[kind]["parts"], next(left[kind])):
             for empty, field in zip(hole, part):
                 if empty is None:
-                    (words if isinstance(field, str) else numbers).append(field)
+                    (words if isinstance(field, str) else pictures if isinstance(field, dict) else numbers).append(field)
     steps = np.round(np.array(numbers) / most * STEPS).astype("<i2")
     return {
         "templates": [template | {"parts": [rounded_part(part, most) for part in template["parts"]]} for template in templates],
@@ -96,12 +87,13 @@ def packed_scenes(scenes: Sequence[Scene]) -> dict[str, Any]:
         "reach": most,
         "numbers": base64.b64encode(steps.tobytes()).decode(),
         "words": words,
+        "pictures": pictures,
     }
 
 
 def hollow(part: list[Any], place: int) -> bool:
-    """Whether this place of a part may change without making it another kind of part: numbers and a text's words."""
-    return isinstance(part[place], float) or (part[0] == "text" and place == 3)
+    """Whether this place of a part may change without making it another kind of part: numbers, pixels and a text's words."""
+    return isinstance(part[place], (float, dict)) or (part[0] == "text" and place == 3)
 
 
 def rounded_part(part: list[Any], most: float) -> list[Any]:

@@ -41,6 +41,7 @@
         <figure class="drawn"><figcaption class="key real">real</figcaption><canvas role="img"></canvas></figure>
         <figure class="drawn"><figcaption class="key posterior">posterior</figcaption><canvas role="img"></canvas></figure>
         <figure class="drawn"><figcaption class="key dream">dream</figcaption><canvas role="img"></canvas></figure>
+        <figure class="drawn wrong"><figcaption>where it is wrong</figcaption><canvas role="img"></canvas></figure>
         <div><table><thead><tr><th scope="col"></th><th scope="col" class="key real">real</th><th scope="col" class="key posterior">posterior</th>
           <th scope="col" class="key dream">dream</th><th scope="col">90 % of dreams</th></tr></thead><tbody></tbody></table></div>
       </div>
@@ -120,6 +121,22 @@
     Object.assign(pen, { fillStyle: "#222", textAlign: "center", textBaseline: "alphabetic" });
     pen.fillText(words, width / 2, height - 4, width);
     canvas.setAttribute("aria-label", words);
+  }
+
+  // Where a picture is wrong, as frames.py draws it: white where it is right, towards one colour for light too much, another for light missing.
+  function wrongScene(told, real, { much, missing }) {
+    const [one, other] = [told, real].map((scene) => scene.parts[0][5]);
+    const [rows, columns, channels] = one.shape;
+    const [ours, theirs] = [one, other].map(SceneCanvas.bytesOf);
+    const inks = [much, missing].map((ink) => [1, 3, 5].map((at) => parseInt(ink.slice(at, at + 2), 16)));
+    const bytes = new Uint8Array(3 * rows * columns);
+    for (let n = 0; n < rows * columns; n++) {
+      let off = 0;
+      for (let c = 0; c < channels; c++) off += (ours[channels * n + c] - theirs[channels * n + c]) / channels / 255;
+      inks[off > 0 ? 0 : 1].forEach((ink, c) => (bytes[3 * n + c] = Math.round(255 + Math.abs(off) * (ink - 255))));
+    }
+    const [, ...place] = told.parts[0];
+    return { view: told.view, parts: [["picture", ...place.slice(0, 4), { shape: [rows, columns, 3], bytes }, "body"]] };
   }
 
   // [label, get, low, high] for each line panel; the range holds every branch, so that switching does not rescale.
@@ -308,6 +325,7 @@
     root.innerHTML = `<style>${STYLE}</style>${MARKUP}`;
     const find = (selector) => root.querySelector(selector);
     const [section, start, actions, time, play] = [".explorer", ".start", ".actions", ".time", ".play"].map(find);
+    if (!data.pictures) find(".wrong").remove();
     const drawings = [...root.querySelectorAll(".drawn canvas")];
     for (const [name, colour] of Object.entries(data.colours)) {
       for (const key of root.querySelectorAll(`.key.${name}`)) key.style.setProperty("--colour", colour);
@@ -346,13 +364,17 @@
       const layer = (part, colour, style) => (part ? [{ scene: part.scene, colour, ...style }] : []);
       const { real, posterior, dream } = data.colours;
       const ghosts = (row.ghosts || []).map((scene) => ({ scene, colour: dream, alpha: 0.35, thickness: 1 }));
-      const outline = dreamt && row.real ? [{ scene: row.real.thin, colour: real, thickness: 1 }] : [];
+      const outline = dreamt && row.real && !data.pictures ? [{ scene: row.real.thin, colour: real, thickness: 1 }] : [];
       const action = row.real && row.real.action;
       const pictures = [
         { layers: layer(row.real, real), action, words: row.real ? "what happens" : "the episode is over" },
         { layers: layer(row.posterior, posterior), action, words: off(row.posterior) },
         { layers: [...ghosts, ...layer(dreamt, dream), ...outline], action: (row.dream && row.dream.action) || action, words },
       ];
+      if (data.pictures) {
+        const wrong = dreamt && row.real ? [{ scene: wrongScene(dreamt.scene, row.real.scene, data.wrong), colour: dream }] : [];
+        pictures.push({ layers: wrong, words: wrong.length ? "orange: too bright" : "nothing to compare" });
+      }
       drawings.forEach((canvas, n) => drawScenes(canvas, pictures[n], data));
       time.setAttribute("aria-valuetext", `step ${t}, ${words}`);
       drawTraces(find(".traces"), panels, rows, branch.start, t, data.colours);

@@ -28,9 +28,13 @@ const SceneCanvas = (() => {
     return { x: box.x + (box.width - width) / 2, y: box.y + (box.height - height) / 2, width, height, unit };
   }
 
-  /** Pixels as `packed_pixels` stores them, on a canvas of their own size. */
-  function sheet({ shape: [rows, columns, channels], data }) {
-    const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+  /** The bytes of pixels as `packed_pixels` stores them. */
+  const bytesOf = ({ data }) => Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+
+  /** Pixels, stored so or as {shape, bytes}, on a canvas of their own size. */
+  function sheet(pixels) {
+    const [rows, columns, channels] = pixels.shape;
+    const bytes = pixels.bytes || bytesOf(pixels);
     const canvas = Object.assign(document.createElement("canvas"), { width: columns, height: rows });
     const image = new ImageData(columns, rows);
     for (let n = 0; n < rows * columns; n++)
@@ -84,13 +88,14 @@ const SceneCanvas = (() => {
   }
 
   /** The scenes that `packed_scenes` stored. */
-  function unpack({ templates, order, reach, numbers, words }) {
+  function unpack({ templates, order, reach, numbers, words, pictures }) {
     const bytes = Uint8Array.from(atob(numbers), (c) => c.charCodeAt(0));
     const steps = new DataView(bytes.buffer);
-    let [read, said] = [0, 0];
+    let [read, said, shown] = [0, 0, 0];
     const filled = (kind) => (field, place) => {
       if (field !== null) return field;
       if (kind === "text" && place === 3) return words[said++];
+      if (kind === "picture" && place === 5) return pictures[shown++];
       read += 2;
       return (steps.getInt16(read - 2, true) / 32767) * reach;
     };
@@ -182,5 +187,5 @@ const SceneCanvas = (() => {
     pen.restore();
   }
 
-  return { blank, fitted, draw, unpack, drawAction };
+  return { blank, fitted, draw, unpack, bytesOf, drawAction };
 })();

@@ -10,6 +10,7 @@ import pytest
 from toy_branches import NAMES, branches
 
 from dreamer_core.viz.explorer import explorer
+from dreamer_core.viz.frames import error_picture
 from dreamer_core.viz.show import BLUE
 
 CELL = 'from IPython.display import HTML\nHTML(open("page.html", encoding="utf-8").read())'
@@ -222,3 +223,27 @@ def test_it_works_in_jupyterlab(page, lab, fragment):
     }""")
     assert explorer.locator(".explorer").evaluate("(part) => getComputedStyle(part).backgroundColor") == "rgb(255, 255, 255)"
     assert page.errors == []
+
+
+def test_of_pictures_it_also_shows_where_the_dream_is_wrong(page, tmp_path):
+    """Each pixel of that canvas has the colour which the film gives it."""
+    (branch, *_) = branches(starts=(2,), steps=4, count=2, env="dreamer/PixelPendulum-v0")
+    path = tmp_path / "pictures.html"
+    path.write_text(f"<!doctype html><meta charset='utf-8'>{explorer([branch], ()).data}", encoding="utf-8")
+    page.goto(path.as_uri())
+    explored = page.locator(".dream-explorer")
+    for _ in range(3):
+        explored.get_by_role("button", name="one step on").click()
+    shows(explored, 5)
+    assert explored.locator(".drawn canvas").count() == 4
+    told, real = branch.dreams.observation[0, 3], branch.world.observation[5]
+    wrong = error_picture(np.rint(np.clip(told, 0, 255)), real)
+    found = explored.locator(".wrong canvas").evaluate(
+        """canvas => {
+            const pen = canvas.getContext("2d"), side = canvas.width / 32;
+            return Array.from({ length: 32 }, (_, row) => Array.from({ length: 32 }, (_, column) =>
+                [...pen.getImageData(Math.floor((column + 0.5) * side), Math.floor((row + 0.5) * side), 1, 1).data].slice(0, 3)));
+        }"""
+    )
+    assert abs(wrong.astype(int) - 255).max() > 20, "nothing is wrong here, so nothing is tested"
+    np.testing.assert_allclose(found, wrong, atol=2)
