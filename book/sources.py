@@ -21,7 +21,7 @@ from dreamer_core.classroom.build import Build
 from dreamer_core.classroom.glossary import ENTRIES, SIZES
 from dreamer_core.classroom.lesson import BUILDS, EXERCISES, notebook_of
 from dreamer_core.classroom.paste import cell_of, pasteable
-from dreamer_core.classroom.spec import Exercise
+from dreamer_core.classroom.spec import DIFFICULTY, IMPORTANCE, Exercise
 from dreamer_core.study import stored
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,8 +46,6 @@ ROOMS = {
     "look": "A page of a run",
 }
 """What the folders of the package are called, in the order of the site."""
-LEVELS = {1: "easy", 2: "medium", 3: "hard"}
-WEIGHTS = {1: "nice to know", 2: "important", 3: "the course stands on it"}
 
 
 # --- notebooks ---------------------------------------------------------------------------------------
@@ -81,7 +79,7 @@ def help_for(exercise: Exercise) -> str:
 
 def levels(exercise: Exercise | Build) -> str:
     """Difficulty, importance and minutes, in words."""
-    return f"{LEVELS[exercise.difficulty]}, {WEIGHTS[exercise.importance]}, about {exercise.minutes} minutes"
+    return f"{DIFFICULTY[exercise.difficulty]}, {IMPORTANCE[exercise.importance]}, about {exercise.minutes} minutes"
 
 
 def asked_in(cell: NotebookNode) -> list[Exercise | Build]:
@@ -239,7 +237,7 @@ def exercises_page() -> str:
         parts += ["", f"## {title(path)}", "", "| exercise | difficulty | importance | minutes |", "|---|---|---|---|"]
         for exercise in own:
             place = f"notebooks/{path.stem}.html#exercise-{exercise.id.replace('.', '-')}"
-            level = f"{LEVELS[exercise.difficulty]} | {WEIGHTS[exercise.importance]} | {exercise.minutes}"
+            level = f"{DIFFICULTY[exercise.difficulty]} | {IMPORTANCE[exercise.importance]} | {exercise.minutes}"
             parts.append(f'| <a href="{place}">{exercise.id} {html.escape(exercise.title)}</a> | {level} |')
     return "\n".join(parts)
 

@@ -21,7 +21,7 @@ from dreamer_core.classroom.exercises import collect
 from dreamer_core.classroom.judge import SECONDS, CourseFault, Verdict, judge, look_and_compare
 from dreamer_core.classroom.lines import lines_of_the_agent
 from dreamer_core.classroom.paste import cell_of, pasteable
-from dreamer_core.classroom.spec import Exercise
+from dreamer_core.classroom.spec import DIFFICULTY, IMPORTANCE, Exercise
 
 EXERCISES = collect()
 BUILDS = collect_builds()
@@ -378,15 +378,14 @@ def progress(all: bool = False, reset: bool = False) -> None:
     claims = {number: "wrong" if entry["state"] == "wrong" else "claimed" for number, entry in entries.items()}
     known = claims | states
     marks = {"right": "✓", "wrong": "✗", "claimed": "?"}
-    shown = [asked for asked in EXERCISES.values() if all or notebook_of(asked.id) == here.get("notebook", notebook_of(asked.id))]
-    for asked in shown:
-        mark, hard, weighs = marks.get(known.get(asked.id), "·"), dots(asked.difficulty), dots(asked.importance)
-        print(f"{mark} {asked.id:<5}{asked.title:<44} difficulty {hard}  importance {weighs} {asked.minutes:>3} min")
-    for asked in BUILDS.values():
-        if all or notebook_of(asked.id) == here.get("notebook", notebook_of(asked.id)):
-            title = f"{asked.title} (build)"
-            mark, hard, weighs = marks.get(known.get(asked.id), "·"), dots(asked.difficulty), dots(asked.importance)
-            print(f"{mark} {asked.id:<5}{title:<44} difficulty {hard}  importance {weighs} {asked.minutes:>3} min")
+    shown, builds = (
+        [asked for asked in every.values() if all or notebook_of(asked.id) == here.get("notebook", notebook_of(asked.id))]
+        for every in (EXERCISES, BUILDS)
+    )
+    titles = {asked.id: asked.title for asked in shown} | {asked.id: f"{asked.title} (build)" for asked in builds}
+    for asked in [*shown, *builds]:
+        mark, words = marks.get(known.get(asked.id), "·"), f"{DIFFICULTY[asked.difficulty]}, {IMPORTANCE[asked.importance]}"
+        print(f"{mark} {asked.id:<5}{titles[asked.id]:<44} {words:<21} {asked.minutes:>3} min")
     done = sum(known.get(number) == "right" for number in EXERCISES)
     larger = sum(known.get(number) == "right" for number in BUILDS)
     rest = "" if len(shown) == len(EXERCISES) else " in the whole course (progress(all=True) lists them)"
@@ -399,11 +398,6 @@ def progress(all: bool = False, reset: bool = False) -> None:
         print(
             f"{larger} of {len(BUILDS)} builds stand. {lines.replaced} of the agent's {lines.all} lines have code of yours in their place."
         )
-
-
-def dots(level: int) -> str:
-    """1 to 3 as filled circles."""
-    return "●" * level + "○" * (3 - level)
 
 
 def agent_parts() -> list[transplant.Part]:

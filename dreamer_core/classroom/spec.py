@@ -18,6 +18,10 @@ from torch import Tensor
 
 Observations = dict[str, Any]
 
+DIFFICULTY = {1: "easy", 2: "medium", 3: "hard"}
+IMPORTANCE = {1: "nice to know", 2: "important", 3: "central"}
+"""The words for an exercise's two numbers: a screen reader cannot read a row of dots."""
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -121,7 +125,7 @@ class Exercise:
     difficulty: int
     """1 (a line) to 3 (think first)."""
     importance: int
-    """1 (nice to know) to 3 (the course stands on it)."""
+    """1 (nice to know) to 3 (central)."""
     reference: Callable
     """The course's own answer: the core's function itself wherever there is one."""
     target: str | None

@@ -8,8 +8,7 @@ import zlib
 from collections import Counter
 from typing import NamedTuple
 
-from dreamer_core.classroom.lesson import dots
-from dreamer_core.classroom.spec import Exercise
+from dreamer_core.classroom.spec import IMPORTANCE, Exercise
 from dreamer_core.grading.marks import Mark
 
 WORDS = {
@@ -133,7 +132,7 @@ the share of the kinds of input on which its numbers, and its gradients, are rig
 
 def section(exercise: Exercise, mark: Mark) -> str:
     """One exercise of a page."""
-    importance = f'<span class="soft" title="importance {exercise.importance} of 3">importance {dots(exercise.importance)}</span>'
+    importance = f'<span class="soft">importance: {IMPORTANCE[exercise.importance]}</span>'
     state = f'<span class="state {mark.state}">{SIGNS[mark.state]} {WORDS[mark.state]}: {plain(mark.points)} of {mark.out_of}</span>'
     said = f"<p>{coded(mark.sentence)}</p>" if mark.sentence else ""
     printed = f"<p>Your function printed:</p><pre>{html.escape(mark.printed)}</pre>" if mark.printed.strip() else ""

@@ -9,6 +9,7 @@ import pytest
 
 from dreamer_core.classroom.elsewhere import OLD_GUARD
 from dreamer_core.classroom.lesson import EXERCISES, notebook_of
+from dreamer_core.classroom.spec import DIFFICULTY, IMPORTANCE
 from dreamer_core.clinic.patient import MINUTES
 from notebooks.books import PATHS, READING, ROOT, code_cells, prose, read, reading_minutes, stubs
 
@@ -171,7 +172,10 @@ def test_its_exercises_are_the_ones_the_course_defines(path):
     own = [number for number in EXERCISES if notebook_of(number) == path.name[:2]]
     assert list(stubs(path)) == own
     for number in own:
-        assert re.search(rf"^### Exercise {re.escape(number)} · ", prose(path), re.MULTILINE), f"no heading for {number}"
+        asked = EXERCISES[number]
+        said = f"{DIFFICULTY[asked.difficulty]}, {IMPORTANCE[asked.importance]}, {asked.minutes} min"
+        heading = rf"^### Exercise {re.escape(number)} · .*\S \({re.escape(said)}\)$"
+        assert re.search(heading, prose(path), re.MULTILINE), f"no heading for {number} that ends with ({said})"
 
 
 def test_nothing_is_misspelt():
