@@ -29,7 +29,7 @@ PATIENCE := 600
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
 BOOK_READY := $(VENV)/.book-ready
-STUDIES := suite suite_long readings departures units paper paper_less
+STUDIES := suite suite_long readings departures units paper paper_less pixels pixels_less
 # Not so in a folder that was copied or moved, or whose python is gone: the package and python are found by their full paths.
 ifneq ($(shell test -x $(VENV)/bin/python && cat $(READY) 2>/dev/null),$(CURDIR))
 .PHONY: $(READY)

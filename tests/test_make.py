@@ -13,7 +13,7 @@ from scripts import script
 from dreamer_core.study.plan import read
 
 ROOT = Path(__file__).parents[1]
-STUDIES = ["suite", "suite_long", "readings", "departures", "units", "paper", "paper_less"]
+STUDIES = ["suite", "suite_long", "readings", "departures", "units", "paper", "paper_less", "pixels", "pixels_less"]
 OWN = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "MPLCONFIGDIR", "PIP_CACHE_DIR")
 RECORDER = """import json, os, sys
 with open(os.environ["RECORD"], "a", encoding="utf-8") as file:

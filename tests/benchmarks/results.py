@@ -37,6 +37,8 @@ STUDIES = {
     "units": "The same world in other units",
     "paper": "What each piece of the paper buys when it is added to v1",
     "paper_less": "What each piece of the paper buys when it is taken out of all of them",
+    "pixels": "A world seen as pictures",
+    "pixels_less": "What the preset for pictures is for",
 }
 FIGURES = ("differences", "scores", "curves", "profiles")
 SUITE, FIRST = "suite", "Pendulum-v1"  # the study of the README's block, and the world of its figure
