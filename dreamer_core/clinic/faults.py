@@ -394,7 +394,7 @@ ALL = (
         wrong=next_rows_reward,
         sentence="Each row comes with the reward that arrives one row later.",
         symptom="The reward loss stays above its floor while the observation loss falls: the model is asked for what it cannot know yet.",
-        cure_hint="LatentReplay.window(replay, start, length): windows in which row t holds the reward that arrived with o_t.",
+        cure_hint="LatentReplay.window(replay, start, length): windows whose row t holds the reward that came with o_t, over reward_unit.",
         seen="One row off: github.com/yusukeurakami/dreamer-pytorch, issue 5; asked in github.com/ray-project/ray, issue 31009.",
     ),
     Fault(

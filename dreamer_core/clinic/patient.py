@@ -60,7 +60,7 @@ class Patient(Subject):
         if not (isinstance(text, str) and text.strip() and isinstance(predicts, str) and predicts.strip()):
             print("A hypothesis has two parts: what you think is wrong, and what the next instrument will show if you are right.")
             return
-        self.chart.append(Entry("hypothesis", f"{text.strip()} Then: {predicts.strip()}"))
+        self.chart.append(Entry("hypothesis", f"{sentence(text)} Then: {sentence(predicts)}"))
 
     def look(self, instrument: str, draw: bool = True) -> Reading | None:
         """Use an instrument and print what it says; returns its reading, or None if it could not be used.
@@ -247,6 +247,12 @@ def told(reading: Reading) -> str:
         known = f"healthy {in_words((low, high))}" if np.isfinite([low, high]).any() else ""
         rows.append(f"  {name:<32} {value:>10.3g}   {known}{'  <- not as in healthy agents' if name in reading.off else ''}".rstrip())
     return "\n".join([*rows, reading.says])
+
+
+def sentence(text: str) -> str:
+    """A learner's words, with a full stop where they have no end."""
+    text = text.strip()
+    return text if text[-1] in ".!?" else f"{text}."
 
 
 def meant(name: Any, known: Any) -> str:

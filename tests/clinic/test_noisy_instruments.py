@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,6 +11,7 @@ from dreamer_core.agent import Dreamer
 from dreamer_core.clinic import examine
 from dreamer_core.clinic.instruments import RUNS, TRAINED, runs, trained
 from dreamer_core.clinic.instruments.specimen import filled
+from dreamer_core.clinic.instruments.twin import ending
 from dreamer_core.clinic.subject import STEPS, Run, Subject, small
 from dreamer_core.trainer import Trainer
 from dreamer_core.yardsticks import ladder
@@ -33,6 +35,11 @@ def silent(layer: nn.Linear, bias: float = 0.0) -> None:
     with torch.no_grad():
         layer.weight.zero_()
         layer.bias.fill_(bias)
+
+
+def test_a_curve_ends_with_its_last_tenth_and_a_return_with_its_last_evaluation():
+    assert ending(np.arange(30.0)) == 28, "the mean of 27, 28 and 29"
+    assert ending(np.array([-150.0, -100.0, -50.0])) == -50
 
 
 def test_trained_instruments_read_a_buffer(agent):

@@ -86,7 +86,7 @@ def test_the_first_look_is_free_and_each_further_one_needs_a_hypothesis(tools, c
     assert "write down what you think" in capsys.readouterr().out
     someone.hypothesis("the scale is off", predicts="the share is large")
     assert someone.look("scale") is not None
-    assert "the scale is off Then: the share is large" in capsys.readouterr().out
+    assert "the scale is off. Then: the share is large." in capsys.readouterr().out
     assert someone.look("scale") is None, "one hypothesis opened two instruments"
     assert [entry.kind for entry in someone.chart] == ["look", "hypothesis", "look"]
 

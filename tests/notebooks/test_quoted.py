@@ -17,6 +17,7 @@ from dreamer_core.agent import Dreamer
 from dreamer_core.classroom import own_world
 from dreamer_core.classroom.exercises import nb14
 from dreamer_core.classroom.lesson import EXERCISES
+from dreamer_core.clinic.patient import A_LOOK, A_MISS, FULL
 from dreamer_core.config import Config, WorldModelConfig, preset
 from dreamer_core.paper.twohot import symexp_bins
 from dreamer_core.returns import alive_weight
@@ -932,6 +933,11 @@ def test_notebook_02_tells_how_earlier_runs_began():
     begun, later = returns_at("suite", "sac", Config().evaluation.every), returns_at("suite", "sac", 600)
     assert all(after < before for before, after in zip(begun, later))
     assert f"so did all {WORDS[len(later)]} earlier runs, at step 600" in prose(PATHS[2])
+
+
+def test_notebook_10_tells_what_a_look_and_a_wrong_answer_cost():
+    says(10, f"A right one brings {FULL} points, less {A_LOOK} for each look after the first and {A_MISS} for each wrong answer before it")
+    says(10, f"but at least {A_LOOK}.")
 
 
 def test_notebook_11_computes_by_hand():

@@ -10,6 +10,7 @@ from dreamer_core.viz.dashboard import PANELS, fitting_scale
 from dreamer_core.viz.show import GREEN, RED, describe
 
 POINTS = 30  # of each curve
+END = 10  # the last of so many parts of a curve is its end: one point at least
 SHOWN = {
     metric: (f"{panel}: {legend}" if len(legends) > 1 else panel, unit)
     for panel, (unit, legends) in PANELS.items()
@@ -26,6 +27,11 @@ def series(run: Run, metric: str) -> np.ndarray:
     return np.array([part.mean() for part in np.array_split(values, min(POINTS, max(1, len(values))))])
 
 
+def ending(curve: np.ndarray) -> float:
+    """Where a curve ends: the mean of its last tenth, or its last point if it has few."""
+    return curve[-max(1, len(curve) // END) :].mean()
+
+
 def measure(subject: Subject) -> Reading:
     """Train both, and compare where their curves end."""
     run, healthy = subject.run(STEPS), Subject.healthy(subject.config).run(STEPS)
@@ -34,10 +40,12 @@ def measure(subject: Subject) -> Reading:
         mine, other = series(run, metric), series(healthy, metric)
         if len(mine) and len(other):
             says[name] = f"{name}, at the end, minus the twin's"
-            numbers[name] = float(mine[-3:].mean() - other[-3:].mean())
+            numbers[name] = float(ending(mine) - ending(other))
     reading = numbers_reading(says, dict.fromkeys(numbers, INFINITE), numbers)
     return reading._replace(
-        says="Both runs are drawn. Two healthy runs differ as well: trust what is large.", figure=lambda: beside_figure(run, healthy)
+        says="Each number is where this agent ends, minus where its twin ends. Both runs are drawn. "
+        "Two healthy runs differ as well: trust what is large.",
+        figure=lambda: beside_figure(run, healthy),
     )
 
 
