@@ -150,7 +150,9 @@ def check_spaces(name: str, env: gym.Env) -> None:
         raise EnvError(f"{name} has the action space {short(action)} without a single entry: v1 needs at least one action to choose")
     bounds = np.array([action.low, action.high], float)
     if not np.isfinite(bounds).all():
-        raise EnvError(f"{name} has infinite action bounds: tanh actions need a finite range, so {turn}")
+        raise EnvError(
+            f"{name} has infinite action bounds: tanh actions need a finite range, so give its Box a lowest and a highest value, or {turn}"
+        )
     if np.abs(bounds).max() > LARGEST:
         raise EnvError(
             f"{name} has action bounds beyond {LARGEST:.0e} ({short(action)}), as good as none: tanh actions need a range, so {turn}"
@@ -227,6 +229,8 @@ class Guard(gym.Wrapper):
     def reset(self, *, seed: int | None = None, options: dict | None = None):
         self.steps, self.seed = 0, seed
         returned = self._ask("reset", lambda: self.env.reset(seed=seed, options=options))
+        if returned is None:
+            self._refuse("nothing from reset", f"end it with return observation, info, since in gymnasium {INTERFACE}")
         if not (isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], dict)):
             self._refuse(f"{short(returned)} from reset", f"it was written for another version of gymnasium, where {INTERFACE}")
         return self._observation(returned[0]), returned[1]

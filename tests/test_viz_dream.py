@@ -233,6 +233,17 @@ def test_a_dream_may_outlast_the_episode():
     assert_readable(dream_figure(real, np.zeros((5, 20, 3)), 2, NAMES))
 
 
+def test_long_names_of_neighbours_do_not_overlap():
+    """Four panels are the lowest, and a world of one's own may have words of any length."""
+    names = ("across (m)", "velocity across (m/s)", "velocity along (m/s)", "angular velocity of the load (rad/s)")
+    figure = dream_figure(np.zeros((20, 4)), np.zeros((4, 10, 4)), 5, names, "title")
+    figure.canvas.draw()
+    labels = [axis.yaxis.label.get_window_extent() for axis in figure.get_axes()]
+    assert all(lower.y1 < upper.y0 for upper, lower in zip(labels, labels[1:])), labels
+    assert figure.get_axes()[0].get_ylabel() == names[0], "a short name is changed"
+    assert_readable(figure)
+
+
 def test_a_figure_needs_a_name_for_each_observation():
     """One too few, and a name would stand beside another curve; one too many, and there would be no curve."""
     for names in (NAMES[1:], [*NAMES, "torque"]):

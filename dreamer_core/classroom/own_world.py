@@ -30,6 +30,7 @@ LONGEST = 2_000  # steps after which an episode counts as one without an end
 SHORT = 60  # steps of an episode where its end does not matter
 UNSEEDED = "draw every random number from self.np_random, which super().reset(seed=seed) makes"
 LEFT_OVER = "something is left of the episode before, so set everything anew in reset, counters too"
+PARTS = (Line, Circle, Rectangle, Text)  # what a scene may be made of
 NEAR = 1e-4  # how far a number worked out by hand may lie beside the world's, as a share of the largest one
 
 Choose = Callable[[int], np.ndarray]  # the number of a step -> an action (A,) in [-1, 1]
@@ -327,7 +328,8 @@ def scene_of(own: gym.Env, observation: np.ndarray, step: int, seed: int) -> Sce
     try:
         scene = own.scene(observation)
     except THEIR_OWN as error:
-        raise EnvError(f"scene raised {told(error)} {place}: mend it") from error
+        alone = ", and let it draw from the observation alone, since dreams are drawn too" if isinstance(error, AttributeError) else ""
+        raise EnvError(f"scene raised {told(error)} {place}: mend it{alone}") from error
     if not np.array_equal(before, observation):
         raise EnvError(f"scene changed the observation that it was given {place}: work on a copy")
     if not isinstance(scene, Scene):
@@ -338,9 +340,15 @@ def scene_of(own: gym.Env, observation: np.ndarray, step: int, seed: int) -> Sce
     except (TypeError, ValueError):
         sound = False
     if not sound:
-        raise EnvError(f"the view of the scene is {short(scene.view)} {place}: it must be (left, bottom, right, top), left below right")
+        raise EnvError(
+            f"the view of the scene is {short(scene.view)} {place}: it must be (left, bottom, right, top), left < right and bottom < top"
+        )
+    if isinstance(scene.parts, PARTS):
+        raise EnvError(
+            f"the parts of the scene are a single {type(scene.parts).__name__} {place}: put a comma behind it, Scene(view, (part,))"
+        )
     for part in scene.parts:
-        if not isinstance(part, (Line, Circle, Rectangle, Text)):
+        if not isinstance(part, PARTS):
             raise EnvError(f"{short(part)} in the scene {place} cannot be drawn: a part is a Line, a Circle, a Rectangle or a Text")
         if part.ink not in INKS:
             raise EnvError(f"the ink {part.ink!r} of a {type(part).__name__} does not exist: choose {', '.join(INKS)}")
@@ -408,7 +416,7 @@ def check(world: str) -> bool:
         mark = "·" if sentence is None else "✗" if sentence else "✓"
         print(f"{mark} {name:<10} {CHECKS[name][0]}" + (": not asked, mend the first fault before" if sentence is None else ""))
         if sentence:
-            print(f"             {sentence}.")
+            print(f"             {stopped(sentence)}")
     return not any(sentence is None or sentence for sentence in found.values())
 
 
@@ -458,7 +466,7 @@ def by_hand(world: str, actions: Sequence[Any], rewards: Sequence[float], option
     """Play a short script of actions and hold its rewards against those worked out by hand; prints a table, returns whether they agree.
 
     Args:
-        actions: T actions in the world's own units, numbers or arrays (A,). rewards: T numbers, by hand.
+        actions: T actions in the world's own units, lists or arrays (A,), or plain numbers where A is 1. rewards: T numbers, by hand.
         options: handed to reset, so that the episode starts where your sheet of paper does.
 
     Raises:
@@ -470,16 +478,16 @@ def by_hand(world: str, actions: Sequence[Any], rewards: Sequence[float], option
     space = env.action_space
     came = []
     try:
-        env.reset(seed=seed, options=dict(options) if options else None)
+        observation, _ = env.reset(seed=seed, options=dict(options) if options else None)
+        start = listed(observation)
         for number, action in enumerate(actions, 1):
-            given = np.broadcast_to(np.asarray(action, space.dtype), space.shape).copy()
+            given = fitted(action, space, f"action {number} of the script").astype(space.dtype)
             if not space.contains(given):
                 raise EnvError(f"action {number} of the script is {short(action)}, outside {short(space)}: choose one that can be taken")
             observation, reward, terminated, truncated, _ = env.step(given)
             came.append(float(reward))
-            seen = ", ".join(f"{value:.4g}" for value in np.ravel(observation))
             hand = rewards[number - 1]
-            print(f"step {number}: action {short(action)}, seen [{seen}], reward {reward:.5g}, by hand {hand:.5g}")
+            print(f"step {number}: action {short(action)}, seen {listed(observation)}, reward {reward:.5g}, by hand {hand:.5g}")
             if terminated or truncated:
                 break
     except EnvError:
@@ -487,8 +495,31 @@ def by_hand(world: str, actions: Sequence[Any], rewards: Sequence[float], option
     except THEIR_OWN as error:
         raise EnvError(f"{world} raised {told(error)} in the script played by hand: mend the world, or the script") from error
     sentence = compare(rewards, came)
-    print(f"✗ {sentence}." if sentence else f"✓ the return is {sum(came):.5g}, step by step as worked out by hand.")
+    begun = f"The episode began at {start}: is that where your sheet of paper begins?"
+    print(f"✗ {stopped(sentence)} {begun}" if sentence else f"✓ the return is {sum(came):.5g}, step by step as worked out by hand.")
     return not sentence
+
+
+def fitted(action: Any, space: gym.spaces.Box, who: str) -> np.ndarray:
+    """An action (A,) of what was given: an array, a list, or a plain number where there is only one entry.
+
+    Raises:
+        EnvError: there are more entries, or fewer.
+    """
+    given = np.asarray(action, float)
+    if given.size != space.shape[0] or given.ndim > 1:
+        raise EnvError(f"{who} is {short(action)}, but an action here has shape {space.shape}: give a list with one number for each entry")
+    return given.reshape(space.shape)
+
+
+def stopped(sentence: str) -> str:
+    """A sentence with its full stop, where it is no question."""
+    return sentence if sentence.endswith("?") else f"{sentence}."
+
+
+def listed(observation: np.ndarray) -> str:
+    """An observation in a few digits: [0.32, 0.8]."""
+    return f"[{', '.join(f'{value:.4g}' for value in np.ravel(observation))}]"
 
 
 # --- what is asked of a world that keeps its promises ----------------------------------------------
@@ -535,10 +566,11 @@ def returns(world: str, policy: Callable[[np.ndarray, np.random.Generator], Any]
     """Returns (episodes,) of a policy of your own, from the reset seeds that an agent is measured at.
 
     Args:
-        policy: called with the newest observation (O,) and a random generator; returns an action in the world's own units.
+        policy: called with the newest observation (O,) and a random generator; returns an action in the world's own units, a list or
+            an array (A,), or a plain number where A is 1.
 
     Raises:
-        EnvError: an episode does not end, or the world or the policy raises an error.
+        EnvError: an episode does not end, an action does not fit, or the world or the policy raises an error.
     """
     env, found = made(world), []
     space = env.action_space
@@ -547,7 +579,8 @@ def returns(world: str, policy: Callable[[np.ndarray, np.random.Generator], Any]
         try:
             observation, _ = env.reset(seed=seed + number)
             while not over:
-                action = np.clip(np.broadcast_to(policy(observation, random), space.shape), space.low, space.high).astype(space.dtype)
+                chosen = fitted(policy(observation, random), space, "what the policy returns")
+                action = np.clip(chosen, space.low, space.high).astype(space.dtype)
                 observation, reward, terminated, truncated, _ = env.step(action)
                 total, over, steps = total + float(reward), terminated or truncated, steps + 1
                 if steps > 10 * LONGEST:

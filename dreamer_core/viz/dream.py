@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from dreamer_core import envs
 from dreamer_core.agent import Dreamer
 from dreamer_core.rssm import Beliefs
-from dreamer_core.viz.show import BLUE, GREEN, GREY, ORANGE, RED, check_names, describe, stack
+from dreamer_core.viz.show import BLUE, GREEN, GREY, ORANGE, RED, beside, check_names, describe, stack
 
 BAND = [0.05, 0.5, 0.95]  # a dream's band holds 90 % of the dreams
 PATIENCE = 3  # rows in a row outside the band, before we say that the dream has departed
@@ -213,7 +213,7 @@ def dream_figure(
             axis.plot(posterior[:end, number], color=GREEN, linewidth=1.4, linestyle=(0, (1, 2)), label="filtered (posterior)")
         if gone is not None:
             axis.axvline(start + gone, color=RED, linestyle="--", linewidth=1.3, label=f"departs after {gone} steps")
-        axis.set_ylabel(name)
+        axis.set_ylabel(beside(name))
         axis.grid(alpha=0.25)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", fontsize=9, ncols=3)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)

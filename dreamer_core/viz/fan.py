@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from dreamer_core.agent import Dreamer
 from dreamer_core.viz.dream import BAND, Episode, act_out, believe, dream_on
-from dreamer_core.viz.show import GREY, PURPLE, RED, check_names, describe, stack
+from dreamer_core.viz.show import GREY, PURPLE, RED, beside, check_names, describe, stack
 
 COLOURS = [RED, PURPLE, GREY, "black"]  # of courses of action, so not those of real, posterior and dream
 
@@ -69,7 +69,7 @@ def fan_figure(
             if branch in real:
                 axis.plot(real[branch][:, number], color=colour, linewidth=1.8, linestyle=":")
     for axis, name in zip(axes, names):
-        axis.set_ylabel(name)
+        axis.set_ylabel(beside(name))
         axis.grid(alpha=0.25)
     handles, labels = axes[0].get_legend_handles_labels()
     if real:

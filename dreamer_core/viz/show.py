@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import textwrap
 import time
 from collections.abc import Sequence
 
@@ -60,6 +61,11 @@ def stack(count: int, height: float, label: str) -> tuple[Figure, list[Axes]]:
         axis.tick_params(labelbottom=True)
         axis.set_xlabel(label)
     return figure, panels[:count]
+
+
+def beside(label: str) -> str:
+    """An axis label for the side of a low panel: a long one goes over several lines, so that it does not reach into the next panel."""
+    return textwrap.fill(label, 20, break_long_words=False)
 
 
 def describe(figure: Figure, alt: str, caption: str) -> Figure:

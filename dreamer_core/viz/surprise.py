@@ -20,7 +20,7 @@ from dreamer_core import envs
 from dreamer_core.agent import Dreamer
 from dreamer_core.config import Config
 from dreamer_core.viz.dream import BAND, Episode, believe
-from dreamer_core.viz.show import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, check_names, describe, stack
+from dreamer_core.viz.show import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, beside, check_names, describe, stack
 from dreamer_core.worlds.drawing import seen_by_agent, whole
 from dreamer_core.worlds.plane import NoPlane
 
@@ -112,7 +112,7 @@ def surprise_figure(found: Surprise, names: Sequence[str], title: str = "") -> F
             axis.plot(draws[..., 0].mean(0), color=colour, linewidth=1.6, label=label)
         if seen is not None:
             axis.plot(seen, color=BLUE, linewidth=1.2, linestyle=(0, (1, 1.5)), label="seen")
-        axis.set_ylabel(name)
+        axis.set_ylabel(beside(name))
     rows = np.arange(1, len(found.kl))
     axes[-1].plot(rows, found.kl[1:], color=PURPLE, linewidth=1.8, label="surprise, KL[q || p]")
     axes[-1].set(ylabel="surprise (nats)", yscale="log")

@@ -221,6 +221,30 @@ class SceneWrites(Cart):
         return Scene((-90, -1, 90, 1), ())
 
 
+class SceneOfTheSimulator(Cart):
+    def scene(self, observation):
+        return Scene((-90, -1, 90, 1), (Circle(self.position, 0, 0.5),))
+
+
+class UpsideDown(Cart):
+    def scene(self, observation):
+        return super().scene(observation)._replace(view=(-90, 1, 90, -1))
+
+
+class NoComma(Cart):
+    def scene(self, observation):
+        return Scene((-90, -1, 90, 1), (Circle(float(observation[0]), 0, 0.5)))
+
+
+class NoReturn(Cart):
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed, options=options)
+
+
+class NoBounds(Cart):
+    action_space = Box(-np.inf, np.inf, (1,))
+
+
 class NoScenery(Cart):
     def scene(self, observation):
         return "a cart"
@@ -228,6 +252,8 @@ class NoScenery(Cart):
 
 BROKEN = [
     (Choices, "spaces", "has discrete actions"),
+    (NoBounds, "spaces", "infinite action bounds: .*, so give its Box a lowest and a highest value, or wrap it"),
+    (NoReturn, "interface", "returned nothing from reset at step 0 .*: end it with return observation, info"),
     (Doubles, "interface", r"at step 0 .* is made of float64, but the observation space says float32: end with .astype\(np.float32\)"),
     (OneEntryMore, "interface", r"an observation of shape \(3,\) where its space says \(2,\)"),
     (OldInterface, "interface", "in its step at step 1 .*: in gymnasium reset"),
@@ -251,6 +277,9 @@ BROKEN = [
     (OutOfView, "drawing", "a Circle of the scene lies outside its view at step 0"),
     (WrongInk, "drawing", "the ink 'red' of a Circle does not exist: choose body, fixed, mark"),
     (SceneStops, "drawing", "scene raised IndexError"),
+    (SceneOfTheSimulator, "drawing", "scene raised AttributeError .*: mend it, and let it draw from the observation alone"),
+    (UpsideDown, "drawing", r"the view of the scene is \(-90, 1, 90, -1\) .*, left < right and bottom < top"),
+    (NoComma, "drawing", "the parts of the scene are a single Circle at step 0 .*: put a comma behind it"),
     (SceneWrites, "drawing", "scene changed the observation that it was given"),
     (NoScenery, "drawing", r"scene returned 'a cart' .*: return a Scene\(view, parts\)"),
 ]
@@ -275,6 +304,12 @@ def test_what_stands_on_a_broken_interface_is_not_asked(registered):
 
 def test_a_world_that_is_not_there():
     assert "there is no environment 'Nowhere-v0'" in own_world.examine("Nowhere-v0")["spaces"]
+
+
+def test_a_question_keeps_its_mark(registered, capsys):
+    registered(Cart)
+    own_world.check(NAME.replace("Own", "Onw"))
+    assert f"Did you mean: {NAME.partition('-')[0]}?\n" in capsys.readouterr().out
 
 
 class Ends(Cart):
@@ -327,7 +362,8 @@ def test_a_script_is_held_against_the_world(registered, capsys):
     assert own_world.by_hand(name, [0.5, -1.0], [-0.2, -0.34], options=start)
     assert "the return is -0.54" in capsys.readouterr().out
     assert not own_world.by_hand(name, [0.5, -1.0], [0.0, -0.2], options=start)
-    assert "0, the first" not in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "0, the first" not in printed and "The episode began at [0, 1]: is that" in printed, printed
 
 
 @pytest.mark.parametrize(
@@ -336,12 +372,33 @@ def test_a_script_is_held_against_the_world(registered, capsys):
         ([0.5], [1.0, 2.0], "1 actions and 2 rewards"),
         ([], [], "0 actions and 0 rewards"),
         ([3.0], [1.0], "action 1 of the script is 3.0, outside"),
-        ([[0.1, 0.2]], [1.0], "in the script played by hand"),
+        ([[0.1, 0.2]], [1.0], r"action 1 of the script is \[0.1, 0.2\], but an action here has shape \(1,\)"),
     ],
 )
 def test_a_script_that_cannot_be_played(actions, rewards, sentence, registered):
     with pytest.raises(EnvError, match=sentence):
         own_world.by_hand(registered(Cart), actions, rewards)
+
+
+class Boat(Cart):
+    """Two entries of action, which count differently."""
+
+    action_space = Box(-1.0, 1.0, (2,))
+
+    def step(self, action):
+        return super().step([action[0] - 0.5 * action[1]])
+
+
+def test_one_number_is_no_action_of_two_entries(registered):
+    name = registered(Boat)
+    start = {"start": (0.0, 1.0)}
+    assert own_world.by_hand(name, [[0.5, 0.0], [-0.5, 1.0]], [-0.2, -0.34], options=start)
+    with pytest.raises(EnvError, match=r"^action 1 of the script is 0.5, but an action here has shape \(2,\): give a list"):
+        own_world.by_hand(name, [0.5], [-0.2], options=start)
+    with pytest.raises(EnvError, match=r"^what the policy returns is 0.5, but an action here has shape \(2,\): give a list"):
+        own_world.returns(name, lambda seen, random: 0.5)
+    as_list, as_array = (lambda seen, random: [0.5, 0.0]), (lambda seen, random: np.array([0.5, 0.0]))
+    assert np.array_equal(own_world.returns(name, as_list, episodes=2), own_world.returns(name, as_array, episodes=2))
 
 
 # --- what is asked of a sound world ---
