@@ -243,6 +243,10 @@ class Guard(gym.Wrapper):
             inside = np.clip(rescale(action, self.low, self.high), self.low, self.high)  # a rounding may have led out
         given = inside.astype(self.own)  # a new array at each step, which the environment may write into
         returned = self._ask("step", lambda: self.env.step(given))
+        if returned is None:
+            self._refuse(
+                "nothing from step", f"end it with return observation, reward, terminated, truncated, info, since in gymnasium {INTERFACE}"
+            )
         if not (isinstance(returned, tuple) and len(returned) == 5):
             self._refuse(f"{short(returned)} from step", f"in gymnasium {INTERFACE}")
         observation, reward, terminated, truncated, info = returned

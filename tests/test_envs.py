@@ -588,11 +588,11 @@ FROM_STEP = "returned .* from step"
         (dict(reset=lambda self, seed=None: (np.zeros(3), {})), "raised TypeError .*'options'.* in its reset at step 0"),
         (dict(reset=lambda self, seed=None, options=None: np.zeros(3)), r"returned array\(\[0., 0., 0.\]\) from reset at step 0"),
         (dict(reset=lambda self, seed=None, options=None: (1.0, 2.0)), r"returned \(1.0, 2.0\) from reset at step 0"),
-        (dict(reset=lambda self, seed=None, options=None: None), "returned None from reset at step 0"),
+        (dict(reset=lambda self, seed=None, options=None: None), "returned nothing from reset at step 0"),
         (dict(reset=lambda self, seed=None, options=None: (np.zeros(3), {}, 0)), r"returned \(array.* from reset at step 0"),
         (dict(step=lambda self, action: (np.zeros(3), 0.0, False, {})), f"({FROM_STEP}|raised ValueError .*expected 5, got 4.*) at step 1"),
         (dict(step=lambda self, action: (np.zeros(3), 0.0, False, False, {}, 1)), f"({FROM_STEP}|raised ValueError .*expec.*) at step 1"),
-        (dict(step=lambda self, action: None), "(returned None from step|raised TypeError .*None.* in its step) at step 1"),
+        (dict(step=lambda self, action: None), "(returned nothing from step|raised TypeError .*None.* in its step) at step 1"),
         (dict(step=lambda self: None), "raised TypeError .* in its step at step 1"),
     ],
 )  # fmt: skip
