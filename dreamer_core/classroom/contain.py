@@ -33,7 +33,6 @@ import torch
 Result = TypeVar("Result")
 
 GRACE = 2.0  # seconds that a child may take to say that its time is up, before it is killed
-CROWDED = 6  # times as long as on a machine of one's own, at most
 MEMORY = 4 * 2**30  # bytes that a child may take beyond what it begins with
 PRINTED = 1_000  # characters of the learner's own prints that are kept
 SMALLEST = 5e-324  # below the smallest ordinary float: a processor that flushes such numbers makes 0 of it
@@ -191,16 +190,9 @@ def contained(function: Callable) -> Callable:
 # --- time -------------------------------------------------------------------------------------------
 
 
-def patient(seconds: float) -> float:
-    """How long to wait for what takes so many seconds on a machine of one's own: longer where others compute too, as in a class."""
-    if not hasattr(os, "getloadavg"):  # Windows
-        return seconds
-    return seconds * min(max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)), CROWDED)
-
-
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raises OutOfTime inside the block when time is up (see `patient`), and again until the block is left.
+    """Raises OutOfTime inside the block when time is up, and again until the block is left.
 
     Where the system cannot (on Windows, or outside the main thread), it does nothing: the learner interrupts the kernel.
     """
@@ -222,7 +214,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         raise OutOfTime
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, patient(seconds), AGAIN)
+    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
     try:
         yield
     finally:
@@ -250,7 +242,7 @@ def apart(steps: Callable[[], Iterator[Result]], seconds: float) -> Result:
     whose accelerator torch has used) it is computed here.
 
     Args:
-        seconds: how long each next thing may take (see `patient`); then the child is killed.
+        seconds: how long each next thing may take; then the child is killed.
 
     Raises:
         Lost: the child ended before it yielded anything.
@@ -259,7 +251,6 @@ def apart(steps: Callable[[], Iterator[Result]], seconds: float) -> Result:
     """
     if not hasattr(os, "fork") or sys.platform == "darwin" or threading.current_thread() is not threading.main_thread():
         return here(steps)
-    seconds = patient(seconds)
     reading, writing = Pipe(duplex=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # a kernel has other threads: the child uses nothing of theirs

@@ -573,29 +573,3 @@ def test_it_works_inside_a_notebook(tmp_path):
     assert "still running" in long, long
     assert "ended the whole process" in leaving, leaving
     assert last == "the kernel is alive True\n"
-
-
-def test_a_crowded_machine_is_given_more_time(monkeypatch):
-    """By hand: two cores with a load of 8 have a quarter of a core for each; a load of 1 leaves one free."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    for load, factor in ((0.3, 1), (2.0, 1), (8.0, 4), (1000.0, contain.CROWDED)):
-        monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0), raising=False)  # noqa: B023
-        assert contain.patient(20) == 20 * factor, f"a load of {load}"
-    monkeypatch.delattr(os, "getloadavg")
-    assert contain.patient(20) == 20, "where the load is not known, the limit is as written"
-
-
-@in_a_child
-@pytest.mark.parametrize("way", ["the clock", "the parent"])
-def test_a_right_function_that_is_slow_on_a_crowded_machine_is_not_called_endless(way, monkeypatch):
-    monkeypatch.setattr(contain, "patient", lambda seconds: 100 * seconds)
-
-    def slow():
-        yield threading.Event().wait(1.0)
-        yield "done"
-
-    if way == "the parent":
-        assert apart(slow, 0.1) == "done"
-    else:
-        with time_limit(0.1):
-            assert list(slow())[-1] == "done"
