@@ -21,7 +21,7 @@ from dreamer_core.replay import LatentReplay, Replay, Window
 from dreamer_core.returns import hoped_value, one_step_spread
 from dreamer_core.rssm import Beliefs
 from dreamer_core.sac import SAC, Actor
-from dreamer_core.senses import Shape, entries, shape_of
+from dreamer_core.senses import Shape, entries, shape_of, size_of
 from dreamer_core.trajectories import Replayed, Trajectories
 from dreamer_core.world_model import WorldModel
 
@@ -239,7 +239,7 @@ class Dreamer(Agent):
         self.model = WorldModel(config.model, observation, action).to(device)
         rssm = self.model.rssm
         self.sac = ACTOR_CRITICS[config.actor_critic](config, rssm.features, action).to(device)
-        self.replay = LatentReplay(config.replay, observation, action, rssm.deter, rssm.latent.size, device, self.model.stored)
+        self.replay = LatentReplay(config.replay, size_of(observation), action, rssm.deter, rssm.latent.size, device, self.model.stored)
         self.optimizers = {
             "model": make_optimizer([{"params": list(self.model.parameters()), "lr": config.model.lr}], config.optimizer),
             "sac": self.sac.make_optimizer(config.optimizer),
@@ -401,7 +401,7 @@ class ModelFree(Agent):
         self.config, self.device = config, torch.device(device)
         self.action = action
         self.sac = SAC(config.sac, entries(shape_of(observation)), action).to(device)
-        self.replay = LatentReplay(config.replay, observation, action, 0, 0, device)
+        self.replay = LatentReplay(config.replay, size_of(observation), action, 0, 0, device)
         self.optimizers = {"sac": self.sac.make_optimizer(config.optimizer)}
         self.modules = {"sac": self.sac}
 

@@ -126,6 +126,12 @@ def shape_of(observation: int | Shape) -> Shape:
     return (observation,) if isinstance(observation, int) else tuple(observation)
 
 
+def size_of(observation: int | Shape) -> int | Shape:
+    """A vector's size O, whichever way it is given; a picture's shape."""
+    shape = shape_of(observation)
+    return shape[0] if len(shape) == 1 else shape
+
+
 def sense(shape: Shape) -> Sense:
     """How observations of this shape are read and written."""
     return SENSES[len(shape)]

@@ -1,6 +1,7 @@
 """Which properties of a built class or loop hold? Each gets a line; nothing the answer does reaches the notebook."""
 
 import ast
+import functools
 import inspect
 import warnings
 from collections.abc import Callable, Iterator
@@ -63,6 +64,7 @@ def judge_text(build: Build, read: Callable[[], Any]) -> Finding:
     Raises:
         KeyboardInterrupt: the learner stopped it.
     """
+    prepare()
     try:
         finding = apart(lambda: checked(build, read), SECONDS + GRACE)
     except Lost as lost:
@@ -74,6 +76,12 @@ def judge_text(build: Build, read: Callable[[], Any]) -> Finding:
         late = Line(at.name, "fails", "Your code ended the process in which it was checked, or never came back.", "lost")
         finding = finding._replace(lines=(*finding.lines, late))
     return finding
+
+
+@functools.cache
+def prepare() -> None:
+    """Have torch import what it puts off until the first optimiser is made: seconds, which else each child would need anew."""
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.0)
 
 
 def checked(build: Build, read: Callable[[], Any]) -> Iterator[Finding]:

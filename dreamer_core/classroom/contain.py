@@ -190,9 +190,35 @@ def contained(function: Callable) -> Callable:
 # --- time -------------------------------------------------------------------------------------------
 
 
+class Watch:
+    """Seconds since it was made, less those for which a process was ready to run and the system gave it no core.
+
+    So a machine that is busy with something else does not make an answer late, and one that sleeps for ever is late all the same.
+    Where the system does not tell (it does on Linux), it is an ordinary watch.
+
+    Args:
+        process: the number of a process of this user; "self" is this one.
+    """
+
+    def __init__(self, process: int | str = "self") -> None:
+        self.process = process
+        self.begun, self.before = time.monotonic(), self.waited()
+
+    def waited(self) -> float:
+        """For how many seconds the process has waited for a core so far; 0 where that is not told."""
+        try:
+            with open(f"/proc/{self.process}/schedstat", encoding="ascii") as file:
+                return int(file.read().split()[1]) / 1e9
+        except (OSError, ValueError, IndexError):
+            return 0.0
+
+    def read(self) -> float:
+        return time.monotonic() - self.begun - max(0.0, self.waited() - self.before)
+
+
 @contextlib.contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raises OutOfTime inside the block when time is up, and again until the block is left.
+    """Raises OutOfTime inside the block when its time is up (that of a `Watch`), and again until the block is left.
 
     Where the system cannot (on Windows, or outside the main thread), it does nothing: the learner interrupts the kernel.
     """
@@ -200,9 +226,15 @@ def time_limit(seconds: float) -> Iterator[None]:
         yield
         return
     outside, trace = sys._getframe(2), sys.gettrace()  # the frame with the `with` in it
-    rings = itertools.count()
+    rings, own = itertools.count(), Watch()
+    up = False
 
     def ring(_: int, frame: FrameType | None) -> None:
+        nonlocal up
+        if not up and (left := seconds - own.read()) > SOONEST:
+            signal.setitimer(signal.ITIMER_REAL, left, AGAIN)
+            return
+        up = True
         number = next(rings)
         if number and frame is not None and frame.f_code.co_filename.startswith(ROOM):
             return  # on its way out, through lines of ours that put things back
@@ -242,7 +274,7 @@ def apart(steps: Callable[[], Iterator[Result]], seconds: float) -> Result:
     whose accelerator torch has used) it is computed here.
 
     Args:
-        seconds: how long each next thing may take; then the child is killed.
+        seconds: how long each next thing may take by the child's own `Watch`; then the child is killed.
 
     Raises:
         Lost: the child ended before it yielded anything.
@@ -262,7 +294,7 @@ def apart(steps: Callable[[], Iterator[Result]], seconds: float) -> Result:
     said: list[Result] = []
     kind, value, status = "late", None, 0
     try:
-        while (heard := hear(reading, seconds))[0] == "said":
+        while (heard := hear(reading, seconds, child))[0] == "said":
             said.append(heard[1])
         kind, value = heard
     finally:
@@ -284,10 +316,15 @@ def here(steps: Callable[[], Iterator[Result]]) -> Result:
     return last
 
 
-def hear(reading: Connection, seconds: float) -> tuple[str, Any]:
-    """The next word of a child: its kind and what comes with it; "late" if none comes in time, "gone" if none can come any more."""
+def hear(reading: Connection, seconds: float, child: int) -> tuple[str, Any]:
+    """The next word of a child: its kind and what comes with it; "late" if none comes in its time, "gone" if none can come any more."""
+    own, left = Watch(child), seconds
     try:
-        return reading.recv() if reading.poll(seconds) else ("late", None)
+        while left > 0:
+            if reading.poll(max(left, AGAIN)):
+                return reading.recv()
+            left = seconds - own.read()
+        return "late", None
     except Exception:  # it has closed the pipe, or written to it what is no word of ours
         return "gone", None
 

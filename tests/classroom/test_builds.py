@@ -15,6 +15,7 @@ from dreamer_core.classroom.lesson import BUILDS, EXERCISES, begin, build, hint,
 from dreamer_core.classroom.lines import AGENT, code_lines, core_lines, lines_of_the_agent
 from dreamer_core.config import Config
 from dreamer_core.rssm import RSSM
+from dreamer_core.trainer import Trainer
 from dreamer_core.viz.assets import ASSETS
 
 RIGHT = {
@@ -36,12 +37,6 @@ def clean(tmp_path, monkeypatch):
     for number in list(transplant.built):
         transplant.remove_build(BUILDS[number])
     lesson.states.clear()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def warm():
-    """torch loads much when the first optimiser is made; here it is loaded once, and not again in each check's process."""
-    torch.optim.Adam([torch.zeros(1)])
 
 
 @pytest.mark.parametrize("asked", BUILDS.values(), ids=list(BUILDS))
@@ -183,6 +178,22 @@ def test_an_agent_of_the_learners_own_is_saved_and_loaded(tmp_path, capsys):
     again = Dreamer.load(tmp_path / "own.safetensors")
     assert type(again.model.rssm) is RIGHT["3.A"] and capsys.readouterr().out == ""
     assert all(torch.equal(a, b) for a, b in zip(own.model.rssm.parameters(), again.model.rssm.parameters()))
+
+
+@pytest.mark.parametrize("kind", ["dreamer", "sac"])
+def test_the_trainers_agent_runs_what_was_built(kind: str):
+    """The trainer gives the shape of an observation, (3,), and a class that was built expects its size, 3."""
+    own = {number: RIGHT[number] for number in ("2.A", "2.B", "3.A", "4.A", "4.B", "6.A")}
+    for number, made in own.items():
+        transplant.install_build(BUILDS[number], made)
+    config = Config()
+    config.agent = kind
+    with Trainer(config, warn=lambda sentence: None) as trainer:
+        agent = trainer.agent
+        made = [agent.sac.actor, agent.sac.q, agent.replay]
+        if kind == "dreamer":
+            made += [agent.model.rssm, agent.model.reward, agent.model.cont]
+        assert all(type(each) in own.values() for each in made), [type(each) for each in made]
 
 
 def test_a_piece_of_the_paper_keeps_the_courses_own(capsys):

@@ -11,6 +11,7 @@ import random
 import signal
 import sys
 import threading
+import time
 import warnings
 
 import nbformat
@@ -204,6 +205,38 @@ def test_the_clock_stops_what_swallows_it_and_leaves_no_trace():
     for _ in range(1000):  # would raise if a frame were still traced, or the clock still ran
         pass
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+@pytest.fixture
+def busy(monkeypatch):
+    """A machine that gives its processes a tenth of a core."""
+    monkeypatch.setattr(contain.Watch, "waited", lambda self: 0.9 * time.monotonic())
+
+
+def test_the_time_for_which_there_was_no_core_does_not_count(busy):
+    begun = time.monotonic()
+    with pytest.raises(OutOfTime), time_limit(0.05):
+        while True:
+            pass
+    assert time.monotonic() - begun > 0.45
+
+
+@in_a_child
+def test_a_child_that_waits_for_a_core_is_heard(busy):
+    def late():
+        time.sleep(0.4)
+        yield "heard"
+
+    assert apart(late, 0.1) == "heard"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="the system does not tell")
+def test_who_sleeps_does_not_wait_for_a_core():
+    own = contain.Watch()
+    time.sleep(0.2)
+    assert own.waited() > 0 and 0 < own.read() < 10
+    with pytest.raises(OutOfTime), time_limit(0.05):
+        time.sleep(600)
 
 
 @in_a_child
