@@ -81,6 +81,8 @@ def begin(notebook: str, trust: bool = False) -> None:
     mine, solved = sum(part.mine for part in agent_parts()), sum(states.get(number) == "right" for number in EXERCISES)
     told = f"You have solved {solved} of {len(EXERCISES)} exercises. " if solved else ""
     print(f"{told}Parts of the agent that are your own code: {mine} of {len(agent_parts())}.")
+    if stand := sum(states.get(number) == "right" for number in BUILDS):
+        print(f"Builds of yours that stand: {stand} of {len(BUILDS)}.")
     if any(each.in_agent and not each.in_v1 for each in own):
         print(f"Pieces of the paper that are your own code: {sum(piece.mine for piece in paper_pieces())} of {len(paper_pieces())}.")
 

@@ -152,7 +152,8 @@ def test_a_right_class_becomes_the_agent_survives_a_restart_and_is_undone(capsys
     lesson.states.clear()
     assert type(Dreamer(config, 3, 1).model.rssm) is RSSM
     begin("04")
-    assert "3.A" in transplant.built and "does not pass" not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "3.A" in transplant.built and "does not pass" not in said and f"stand: 1 of {len(BUILDS)}." in said
     assert type(Dreamer(config, 3, 1).model.rssm).__name__ == mine.__name__
 
     progress()
@@ -258,3 +259,14 @@ def test_a_slip_that_stops_every_check_is_told_once(capsys):
 
     said = capsys.readouterr().out
     assert said.count("before `env.reset`") == 1 and said.count("the same again.") == len(BUILDS["9.B"].properties) - 1, said
+
+
+def test_a_buffer_that_cannot_be_saved_before_its_first_row_is_not_accepted():
+    """A run saves its buffer then; a list of rows has nothing to stack."""
+
+    class Rows(RIGHT["6.A"]):
+        def read(self, name, index):
+            return torch.stack([self.number(n)[name] for n in index.flatten().tolist()]).unflatten(0, index.shape)
+
+    failed = [line for line in judge_build(BUILDS["6.A"], Rows).lines if line.state == "fails"]
+    assert [line.name for line in failed] == ["books"] and "before its first row" in failed[0].sentence

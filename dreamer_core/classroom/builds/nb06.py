@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dreamer_core.classroom.build import Build, Property, agrees, hold, shaped
+from dreamer_core.classroom.build import Build, Property, Wrong, agrees, hold, shaped
+from dreamer_core.classroom.call import one_line
 from dreamer_core.classroom.spec import Mistake
 from dreamer_core.config import ReplayConfig
 from dreamer_core.errors import NotEnoughData
@@ -294,8 +295,28 @@ def check_age(made: type) -> None:
     )
 
 
+def kept_when_empty(made: type) -> dict[str, Tensor]:
+    """What a buffer without a row saves.
+
+    Raises:
+        Wrong: it cannot be saved.
+    """
+    try:
+        return filled(made, 0, capacity=8).state_dict()
+    except Exception as error:
+        raise Wrong(
+            "saved empty", f"A run is saved before its first row, so `read` is asked for no rows, and it stopped: {one_line(error)}."
+        ) from None
+
+
 def check_books(made: type) -> None:
-    """What Replay does for the agent works on it: it is saved, restored and read transition by transition."""
+    """What Replay does for the agent works on it: it is saved, also before its first row, restored and read transition by transition."""
+    saved = kept_when_empty(made)
+    hold(
+        int(saved["count"]) == 0 and all(len(saved[name]) == 0 for name in SIZES),
+        "saved empty",
+        "A run is saved before its first row, and what your `read` gives for an `index` of no rows has some.",
+    )
     for rows in (5, 8, 13):
         replay = filled(made, rows, capacity=8, episode=4)
         refresh(replay, [rows - 5], 4, update=70)
