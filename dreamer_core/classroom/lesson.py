@@ -300,7 +300,7 @@ def accept_build(asked: Build, made: Callable, finding: Finding) -> Callable:
     else:
         runs = "The pictures of the course use yours from here on." if asked.target else "Well done."
     lines = lines_of_the_agent(EXERCISES, BUILDS)
-    counted = f"{lines.replaced} of the agent's {lines.all} lines now are code of yours in their place." if asked.in_agent else ""
+    counted = f"Of the {lines.all} lines that the agent runs, {lines.replaced} have code of yours in their place." if asked.in_agent else ""
     print(f"✓ {asked.heading} all {len(finding.lines)} properties hold.\n{told(asked, finding)}")
     print("  " + " ".join(filter(None, (runs, counted, note, trouble))))
     return made
@@ -397,9 +397,8 @@ def progress(all: bool = False, reset: bool = False) -> None:
     print(f"{done} of {len(EXERCISES)} solved{rest}. The agent in this notebook runs {mine} of your {len(agent_parts())} parts.")
     if larger:
         lines = lines_of_the_agent(EXERCISES, BUILDS)
-        print(
-            f"{larger} of {len(BUILDS)} builds stand. {lines.replaced} of the agent's {lines.all} lines have code of yours in their place."
-        )
+        counted = f"Of the {lines.all} lines that the agent runs, {lines.replaced} have code of yours in their place."
+        print(f"{larger} of {len(BUILDS)} builds stand. {counted}")
 
 
 def agent_parts() -> list[transplant.Part]:

@@ -1,7 +1,8 @@
 """Build exercises: each property can hold and can fail, and what is built runs inside the agent."""
 
+import ast
 import importlib
-import math
+import sys
 
 import pytest
 import torch
@@ -12,8 +13,8 @@ from dreamer_core.classroom.answer import revive, source_of
 from dreamer_core.classroom.build import Build
 from dreamer_core.classroom.build_judge import judge_build, judge_text, told
 from dreamer_core.classroom.lesson import BUILDS, EXERCISES, begin, build, hint, progress, solution
-from dreamer_core.classroom.lines import AGENT, code_lines, core_lines, lines_of_the_agent
-from dreamer_core.config import Config
+from dreamer_core.classroom.lines import RUN, code_lines, functions, lines_of_the_agent, run_lines
+from dreamer_core.config import Config, from_dict
 from dreamer_core.rssm import RSSM
 from dreamer_core.trainer import Trainer
 from dreamer_core.viz.assets import ASSETS
@@ -236,8 +237,32 @@ def test_hints_and_the_solutions_cell(number: str, capsys):
 def test_lines_of_code_are_counted_without_words():
     text = '"""Words."""\n\n# a remark\ndef f(x):\n    """More\n    words."""\n    return (\n        x\n    )\n'
     assert code_lines(text) == {4, 7, 8, 9}
-    assert all(core_lines(module) for module in AGENT)
-    assert not math.isnan(lines_of_the_agent(EXERCISES, BUILDS).all)
+    inside = "class A:\n    def f(self):\n        return 1\n\ndef g():\n    return 2\n"
+    assert dict(functions(ast.parse(inside))) == {"A.f": {2, 3}, "g": {5, 6}}
+
+
+def test_the_lines_that_are_counted_are_those_that_a_run_of_v1_calls():
+    """Seen from outside: every function of the core that Python enters while v1 acts, learns and is evaluated."""
+    files = {importlib.import_module(f"dreamer_core.{module}").__file__: module for module in RUN}
+    called = {module: set() for module in RUN}
+
+    def entered(frame, event, value):
+        module, name = files.get(frame.f_code.co_filename), frame.f_code.co_qualname
+        if module and "<" not in name:
+            called[module].add(name)
+
+    schedule = {"pretrain_model": 4, "pretrain_both": 4}
+    config = from_dict({"env_steps": 440, "schedule": schedule, "evaluation": {"every": 440, "episodes": 2}})
+    before = sys.gettrace()
+    sys.settrace(entered)
+    try:
+        list(Trainer(config).run())
+    finally:
+        sys.settrace(before)
+    for module, names in RUN.items():
+        missing, idle = called[module] - set(names.split()), set(names.split()) - called[module]
+        assert not missing and not idle, f"{module}: v1 also calls {sorted(missing)}, and never {sorted(idle)}: mend lines.RUN"
+    assert lines_of_the_agent(EXERCISES, BUILDS).all == sum(len(run_lines(module)) for module in RUN) > 500
 
 
 def test_a_loop_that_does_not_end_fails_its_property(monkeypatch):

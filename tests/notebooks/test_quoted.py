@@ -1004,6 +1004,22 @@ def test_notebook_13_describes_the_world_in_pixels_and_the_nets_that_read_it():
 WORDS_TO_TWELVE = [*WORDS, "eleven", "twelve"]
 
 
+def test_notebook_13_tells_what_pictures_cost():
+    pictures = stored.curves("pixels", "dreamer/PixelPendulum-v0", "pixels")
+    vectors = stored.curves("suite", "Pendulum-v1", "default")
+    ends = [curve[-1][1] for curve in pictures]
+    short = sum(end < -200 for end in ends)
+    says(
+        13,
+        f"{WORDS[short]} of the {WORDS[len(ends)]} ended below −200",
+        f"{WORDS[len(ends)]} seeds with pictures and {WORDS[len(vectors)]} with numbers",
+    )
+    assert median(ends) == pytest.approx(median(curve[-1][1] for curve in vectors), abs=30), "in the median they do not end near each other"
+    seen, told = (median(next(step for step, value in curve if value > -250) for curve in curves) for curves in (pictures, vectors))
+    assert seen > 2 * told, "the rise does not come later"
+    assert np.std(ends) > 2 * np.std([curve[-1][1] for curve in vectors]), "its seeds do not differ more"
+
+
 def test_notebook_13_tells_how_many_pixels_the_ball_covers():
     """Its light on black, in pixels: the difference of two pictures, one with the ball elsewhere."""
     env = gym.make("dreamer/PixelPointMass-v0").unwrapped
