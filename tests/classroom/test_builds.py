@@ -2,7 +2,9 @@
 
 import ast
 import importlib
+import subprocess
 import sys
+import textwrap
 
 import pytest
 import torch
@@ -295,3 +297,18 @@ def test_a_buffer_that_cannot_be_saved_before_its_first_row_is_not_accepted():
 
     failed = [line for line in judge_build(BUILDS["6.A"], Rows).lines if line.state == "fails"]
     assert [line.name for line in failed] == ["books"] and "before its first row" in failed[0].sentence
+
+
+def test_what_torch_imports_late_is_imported_before_a_check():
+    """In a process that has made no optimiser yet: after `prepare` the first one brings no further module."""
+    script = """
+        import sys, torch
+        from dreamer_core.classroom.build_judge import prepare
+        prepare()
+        before = set(sys.modules)
+        torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+        print(*sorted(set(sys.modules) - before))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert not done.stdout.split(), f"each check would import these anew: {done.stdout}"
