@@ -185,7 +185,7 @@ def test_the_studies_of_the_project_can_be_read(file):
 
 
 def test_the_suite_holds_every_world_of_the_course():
-    studies = [read(Path(__file__).parents[2] / "studies" / f"{name}.yaml") for name in ("suite", "suite_long", "pixels")]
+    studies = [read(Path(__file__).parents[2] / "studies" / f"{name}.yaml") for name in ("suite", "suite_long", "pixels", "pixels_less")]
     assert {place.env for study in studies for place in study.worlds.values()} >= {
         f"dreamer/{world}-v0" for world in worlds.WORLDS
     } | scales.read().keys()
